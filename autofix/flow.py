@@ -1,0 +1,238 @@
+"""Definitions and uses inside one function: which assignment a name's value comes from, and who else reads it.
+
+Deliberately conservative: a name that several assignments can reach has no definition here, and a rule that
+needs one stays silent.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from autofix.syntax import Module
+
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+_LOOPS = (ast.For, ast.AsyncFor, ast.While)
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """The one place a value comes from.
+
+    statement: the assignment, or the function for a parameter. value: the assigned expression when it is bound
+    to the plain name (`x = value`, `x: T = value`, `(x := value)`), else None (unpacking, parameter, loop
+    target, augmented). kind: "assign", "unpack", "augment", "parameter", "loop", "with", "import", "other".
+    """
+
+    name: str
+    statement: ast.AST
+    value: ast.expr | None
+    kind: str
+
+
+class Flow:
+    """Definitions and uses of the names of one function (or of the module's top level)."""
+
+    def __init__(self, module: Module, scope: ast.AST) -> None:
+        self.module = module
+        self.scope = scope
+        self._stored: dict[ast.AST, frozenset[str]] = {}
+        self._answers: dict[ast.Name, Definition | None] = {}
+
+    @cached_property
+    def loads(self) -> dict[str, list[ast.Name]]:
+        """Every read of a name in the function, nested functions and lambdas included, in source order."""
+        table: dict[str, list[ast.Name]] = {}
+        for node in ast.walk(self.scope):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+                table.setdefault(node.id, []).append(node)
+        for nodes in table.values():
+            nodes.sort(key=lambda n: (n.lineno, n.col_offset))
+        return table
+
+    def definition(self, name: ast.Name) -> Definition | None:
+        """The single definition whose value `name` (a read in this function) has, or None when that is not
+        certain (branches, loops that rebind it, closures, globals)."""
+        if name not in self._answers:
+            self._answers[name] = self._reach(name.id, name)
+        return self._answers[name]
+
+    def value(self, node: ast.expr) -> ast.expr:
+        """Follow plain single definitions: a name becomes the expression it was assigned, repeatedly."""
+        seen = 0
+        while isinstance(node, ast.Name) and seen < 8:
+            found = self.definition(node)
+            if found is None or found.value is None:
+                return node
+            node, seen = found.value, seen + 1
+        return node
+
+    def definition_before(self, name: str, statement: ast.stmt) -> Definition | None:
+        """The definition of `name` that reaches the start of `statement`."""
+        return self._reach(name, statement)
+
+    def readers(self, definition: Definition) -> list[ast.Name] | None:
+        """Every read of the value of `definition`, in source order; None when some read of that name may or may
+        not see it."""
+        out = []
+        for load in self.loads.get(definition.name, []):
+            found = self.definition(load)
+            if found is None:
+                return None
+            if found.statement is definition.statement:
+                out.append(load)
+        return out
+
+    def stores(self, name: str) -> list[ast.stmt]:
+        """The statements of this function that bind `name` (nested scopes apart), in source order."""
+        out = [s for s in _statements(self.scope) if name in _binds(s)]
+        return sorted(out, key=lambda s: s.lineno)
+
+    # -- the search ------------------------------------------------------------------------------------
+
+    def _reach(self, name: str, node: ast.AST) -> Definition | None:
+        module = self.module
+        if module.function_scope(node) is not self.scope and node is not self.scope:
+            return None
+        for ancestor in module.ancestors(node):
+            if ancestor is self.scope:
+                break
+            if isinstance(ancestor, (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
+                if name in _inner_names(ancestor):
+                    return None
+        statement = module.statement(node)
+        walrus = [n for n in ast.walk(statement) if isinstance(n, ast.NamedExpr) and n.target.id == name]
+        if walrus and node is not statement:
+            return None
+        while True:
+            parent = module.parent(statement)
+            block = module.block(statement)
+            index = next(i for i, s in enumerate(block) if s is statement)
+            for earlier in reversed(block[:index]):
+                if name in self._stores_below(earlier):
+                    return _definition(name, earlier)
+            if parent is None or parent is self.scope:
+                break
+            if isinstance(parent, _LOOPS):
+                if name in self._stores_below(parent):
+                    if isinstance(parent, (ast.For, ast.AsyncFor)) and statement in parent.body and name in _binds(parent):
+                        inside = any(name in self._stores_below(s) for s in parent.body)
+                        return None if inside else Definition(name, parent, None, "loop")
+                    return None
+            elif isinstance(parent, (ast.With, ast.AsyncWith)):
+                if name in _binds(parent):
+                    return Definition(name, parent, None, "with")
+            elif isinstance(parent, ast.Try):
+                in_handler = statement not in parent.body
+                if in_handler and any(name in self._stores_below(s) for s in parent.body):
+                    return None
+            elif isinstance(parent, ast.excepthandler):
+                if parent.name == name:
+                    return Definition(name, parent, None, "other")
+                owner = module.parent(parent)
+                if owner is not None and any(name in self._stores_below(s) for s in getattr(owner, "body", [])):
+                    return None
+                parent = owner
+            if not isinstance(parent, ast.stmt):
+                owner = module.parent(parent) if parent is not None else None
+                if not isinstance(owner, ast.stmt):
+                    return None
+                parent = owner
+            statement = parent
+        return self._parameter(name)
+
+    def _parameter(self, name: str) -> Definition | None:
+        args = getattr(self.scope, "args", None)
+        if not isinstance(args, ast.arguments):
+            return None
+        every = [*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg]
+        if any(a is not None and a.arg == name for a in every):
+            return Definition(name, self.scope, None, "parameter")
+        return None
+
+    def _stores_below(self, statement: ast.stmt) -> frozenset[str]:
+        if statement not in self._stored:
+            names = set(_binds(statement))
+            for inner in _statements(statement):
+                names |= _binds(inner)
+            self._stored[statement] = frozenset(names)
+        return self._stored[statement]
+
+
+def parameter_default(function: ast.AST, name: str) -> ast.expr | None:
+    """The default value of a parameter, when it has one."""
+    args = getattr(function, "args", None)
+    if not isinstance(args, ast.arguments):
+        return None
+    positional = [*args.posonlyargs, *args.args]
+    for arg, default in zip(reversed(positional), reversed(args.defaults), strict=False):
+        if arg.arg == name:
+            return default
+    for arg, kw_default in zip(args.kwonlyargs, args.kw_defaults, strict=True):
+        if arg.arg == name:
+            return kw_default
+    return None
+
+
+def _definition(name: str, statement: ast.stmt) -> Definition | None:
+    """What a statement that binds `name` somewhere says of it; None when it binds it only on some path."""
+    if isinstance(statement, (ast.With, ast.AsyncWith)):  # its body runs exactly once
+        for inner in reversed(statement.body):
+            if name in _binds(inner) or any(name in _binds(s) for s in _statements(inner)):
+                return _definition(name, inner)
+    if name not in _binds(statement):
+        return None
+    if isinstance(statement, ast.Assign):
+        for target in statement.targets:
+            if isinstance(target, ast.Name) and target.id == name:
+                return Definition(name, statement, statement.value, "assign")
+        return Definition(name, statement, None, "unpack")
+    if isinstance(statement, ast.AnnAssign):
+        return Definition(name, statement, statement.value, "assign")
+    if isinstance(statement, ast.AugAssign):
+        return Definition(name, statement, None, "augment")
+    if isinstance(statement, (ast.Import, ast.ImportFrom)):
+        return Definition(name, statement, None, "import")
+    if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return Definition(name, statement, None, "other")
+    if isinstance(statement, (ast.With, ast.AsyncWith)):
+        return Definition(name, statement, None, "with")
+    return None
+
+
+def _binds(statement: ast.AST) -> frozenset[str]:
+    """Names that a statement itself binds (not the statements inside it)."""
+    if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return frozenset((statement.name,))
+    if isinstance(statement, (ast.Import, ast.ImportFrom)):
+        return frozenset((a.asname or a.name.partition(".")[0]) for a in statement.names)
+    names: set[str] = set()
+    for child in ast.iter_child_nodes(statement):
+        if isinstance(child, (ast.stmt, ast.excepthandler, ast.match_case)):
+            continue
+        names.update(n.id for n in ast.walk(child) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load))
+    return frozenset(names)
+
+
+def _statements(scope: ast.AST) -> list[ast.stmt]:
+    """Every statement below `scope`, not entering functions and classes defined there."""
+    out: list[ast.stmt] = []
+    pending = list(ast.iter_child_nodes(scope))
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.stmt):
+            out.append(node)
+        if isinstance(node, (ast.stmt, ast.excepthandler, ast.match_case)) and not isinstance(node, _SCOPES):
+            pending.extend(ast.iter_child_nodes(node))
+    return out
+
+
+def _inner_names(node: ast.AST) -> set[str]:
+    if isinstance(node, ast.Lambda):
+        args = node.args
+        return {a.arg for a in [*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg] if a}
+    generators = node.generators  # type: ignore[attr-defined]
+    return {n.id for g in generators for n in ast.walk(g.target) if isinstance(n, ast.Name)}

@@ -1,0 +1,109 @@
+"""What a rule is.
+
+A rule is one file under `transforms/` that defines `RULE`, and one folder under `golden/`. The file's docstring
+is the rule's page: `autofix explain`, the docs and pull requests are generated from it.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from autofix.model import Finding, Fix, Scalar, Severity
+from autofix.syntax import Module
+
+# The sections of a rule's docstring, in this order. "Sources" may be missing.
+SECTIONS = ("The defect", "Why it hurts", "Before", "After", "When the fix is safe", "Left alone", "Sources")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user configured that changes what rules find or write.
+
+    routing: "straight-through", "soft" or "gumbel". max_norm: the bound that inserted clipping uses.
+    rule: per-rule settings, `[tool.autofix.rule.<name>]`.
+    """
+
+    routing: str = "straight-through"
+    max_norm: float = 1.0
+    rule: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
+
+    def setting(self, rule: str, name: str, default: Scalar) -> Scalar:
+        return self.rule.get(rule, {}).get(name, default)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a rule's check receives beside the node."""
+
+    rule: str
+    severity: Severity
+    module: Module
+    options: Options
+
+    def finding(
+        self,
+        node: ast.AST,
+        message: str,
+        fix: Fix | None = None,
+        why: str = "",
+        severity: Severity | None = None,
+    ) -> Finding:
+        """A finding at `node`. Give either a fix or `why` there is none (one clause, for a person)."""
+        if fix is None and not why:
+            raise ValueError(f"{self.rule}: a finding without a fix says why")
+        start, end = self.module.chars(node)
+        return Finding(
+            rule=self.rule,
+            path=self.module.path,
+            span=self.module.char_span(start, end),
+            start=self.module.position(start),
+            end=self.module.position(end),
+            message=message,
+            severity=severity or self.severity,
+            fix=fix,
+            unfixed_reason="" if fix else why,
+        )
+
+
+Check = Callable[[ast.AST, Context], Iterable[Finding]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule's registration.
+
+    triggers: every group must have one of its literals in the file's bytes, or the file is never decoded.
+    anchor: the rule is run on the functions and statements with a line on which this matches.
+    nodes: the `ast` types that `check` is called with.
+    """
+
+    name: str
+    summary: str
+    severity: Severity
+    triggers: tuple[tuple[bytes, ...], ...]
+    anchor: re.Pattern[str]
+    nodes: tuple[type[ast.AST], ...]
+    check: Check
+    doc: str = ""
+
+    @property
+    def sections(self) -> dict[str, str]:
+        """The docstring's sections by title, and "summary" for the text before the first."""
+        return split_sections(self.doc)
+
+
+def split_sections(doc: str) -> dict[str, str]:
+    """Split a rule's docstring at its underlined titles."""
+    out: dict[str, list[str]] = {"summary": []}
+    current = "summary"
+    lines = doc.strip("\n").split("\n")
+    for index, line in enumerate(lines):
+        if line in SECTIONS and index + 1 < len(lines) and lines[index + 1] == "-" * len(line):
+            current = line
+            out[current] = []
+        elif not (line and set(line) == {"-"} and index and lines[index - 1] == current):
+            out[current].append(line)
+    return {title: "\n".join(body).strip("\n") for title, body in out.items()}

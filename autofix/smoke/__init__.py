@@ -1,0 +1,1 @@
+"""Evidence: executing a fix before it is delivered."""

@@ -1,0 +1,1 @@
+"""Jinja2 templates: pull request bodies, reports, generated tests."""

@@ -1,0 +1,1 @@
+"""Exact identities: a pair of expressions, declared; evidence is generated from the declaration."""

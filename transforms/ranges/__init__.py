@@ -1,0 +1,1 @@
+"""Functions with a domain or an overflow bound, decided by the range analysis."""

@@ -1,0 +1,1 @@
+"""Routing: mixtures of experts and of heads."""
