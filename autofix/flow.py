@@ -100,9 +100,9 @@ class Flow:
         for ancestor in module.ancestors(node):
             if ancestor is self.scope:
                 break
-            if isinstance(ancestor, (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
-                if name in _inner_names(ancestor):
-                    return None
+            inner = isinstance(ancestor, (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp))
+            if inner and name in _inner_names(ancestor):
+                return None
         statement = module.statement(node)
         walrus = [n for n in ast.walk(statement) if isinstance(n, ast.NamedExpr) and n.target.id == name]
         if walrus and node is not statement:
@@ -118,7 +118,11 @@ class Flow:
                 break
             if isinstance(parent, _LOOPS):
                 if name in self._stores_below(parent):
-                    if isinstance(parent, (ast.For, ast.AsyncFor)) and statement in parent.body and name in _binds(parent):
+                    if (
+                        isinstance(parent, (ast.For, ast.AsyncFor))
+                        and statement in parent.body
+                        and name in _binds(parent)
+                    ):
                         inside = any(name in self._stores_below(s) for s in parent.body)
                         return None if inside else Definition(name, parent, None, "loop")
                     return None
@@ -129,7 +133,7 @@ class Flow:
                 in_handler = statement not in parent.body
                 if in_handler and any(name in self._stores_below(s) for s in parent.body):
                     return None
-            elif isinstance(parent, ast.excepthandler):
+            elif isinstance(parent, ast.ExceptHandler):
                 if parent.name == name:
                     return Definition(name, parent, None, "other")
                 owner = module.parent(parent)

@@ -191,7 +191,7 @@ def _walk_scope(scope: ast.AST) -> list[ast.AST]:
 
 
 def _body(scope: ast.AST) -> list[ast.stmt]:
-    return scope.body if isinstance(getattr(scope, "body", None), list) else []  # type: ignore[attr-defined,no-any-return]
+    return scope.body if isinstance(getattr(scope, "body", None), list) else []  # type: ignore[attr-defined]
 
 
 def _bound_names(scope: ast.AST) -> frozenset[str]:

@@ -302,4 +302,3 @@ def _rescued_comments(module: Module, target: ast.expr, captures: Mapping[str, C
     if not lost:
         return ()
     return (insert_before(module, module.statement(target), *lost),)
-

@@ -146,16 +146,23 @@ class Module:
 
     # -- structure -------------------------------------------------------------------------------------
 
-    def units(self) -> Iterator[Unit]:
-        """Top-level statements; a class is replaced by the statements of its body."""
+    @cached_property
+    def units(self) -> list[Unit]:
+        """Top-level statements in order; a class is replaced by the statements of its body."""
+        out: list[Unit] = []
         pending: list[ast.stmt] = list(reversed(self.tree.body))
+        for node in self.tree.body:
+            self._parents[node] = self.tree
         while pending:
             node = pending.pop()
             if isinstance(node, ast.ClassDef):
                 pending.extend(reversed(node.body))
+                for part in [*node.body, *node.bases, *node.keywords, *node.decorator_list]:
+                    self._parents[part] = node
                 continue
             first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
-            yield Unit(node, first, node.end_lineno or node.lineno)
+            out.append(Unit(node, first, node.end_lineno or node.lineno))
+        return out
 
     def adopt(self, root: ast.AST) -> list[ast.AST]:
         """Record the parents below `root` and return every node below it, itself first, in source order."""
@@ -177,9 +184,19 @@ class Module:
         return nodes
 
     def parent(self, node: ast.AST) -> ast.AST | None:
+        if node is self.tree:
+            return None
+        if node not in self._parents:
+            self._adopt_around(getattr(node, "lineno", 0))
         if node not in self._parents and self.tree not in self._adopted:
             self.adopt(self.tree)
         return self._parents.get(node)
+
+    def _adopt_around(self, line: int) -> None:
+        """Record parents in the units that hold `line`: cheaper than in the whole file."""
+        for unit in self.units:
+            if unit.first_line <= line <= unit.last_line and unit.node not in self._adopted:
+                self.adopt(unit.node)
 
     def ancestors(self, node: ast.AST) -> Iterator[ast.AST]:
         """Parents from the inside outwards, the module last."""
@@ -258,7 +275,8 @@ class Module:
     def function_scope(self, node: ast.AST) -> ast.AST:
         """The innermost `def` around `node` (lambdas do not count), else the module."""
         return next(
-            (a for a in self.ancestors(node) if isinstance(a, (ast.FunctionDef, ast.AsyncFunctionDef))), self.tree
+            (a for a in self.ancestors(node) if isinstance(a, (ast.FunctionDef, ast.AsyncFunctionDef))),
+            self.tree,
         )
 
     # -- editing ---------------------------------------------------------------------------------------
@@ -275,11 +293,16 @@ def _self_attributes(cls: ast.ClassDef) -> dict[str, list[ast.expr | None]]:
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, (ast.Store, ast.Del)) and _is_self(node.value):
             table.setdefault(node.attr, []).append(None)
     for node in ast.walk(cls):
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        targets: list[ast.expr] = []
+        value: ast.expr | None = None
+        if isinstance(node, ast.Assign):
+            targets, value = node.targets, node.value
+        elif isinstance(node, ast.AnnAssign):
+            targets, value = [node.target], node.value
         for target in targets:
             if isinstance(target, ast.Attribute) and _is_self(target.value):
                 slots = table[target.attr]
-                slots[slots.index(None)] = node.value  # type: ignore[union-attr]
+                slots[slots.index(None)] = value
     return table
 
 
@@ -361,7 +384,9 @@ def _decode(source: Source) -> tuple[str, str, int] | Problem:
     return text, encoding, bom
 
 
-_PYTHON_2 = re.compile(r"^\s*(print\s+[\"'\w%]|exec\s+[\"'\w]|except\s+[\w.]+\s*,\s*\w+\s*:|raise\s+\w+\s*,)|<>|\bur[\"']", re.M)
+_PYTHON_2 = re.compile(
+    r"^\s*(print\s+[\"'\w%]|exec\s+[\"'\w]|except\s+[\w.]+\s*,\s*\w+\s*:|raise\s+\w+\s*,)|<>|\bur[\"']", re.M
+)
 
 
 def _syntax_problem(source: Source, text: str, error: Exception) -> Problem:

@@ -1,0 +1,68 @@
+"""One file in, findings out: triage, parse, one walk for all rules."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from autofix.model import Finding, Problem, Source
+from autofix.rule import Context, Options, Rule
+from autofix.syntax import Module, parse
+from autofix.triage import candidates
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What detection says of one file. `problem` and findings exclude each other; `parsed` is False when the
+    triage already ruled the file out."""
+
+    path: str
+    findings: tuple[Finding, ...] = ()
+    problem: Problem | None = None
+    parsed: bool = False
+
+
+def scan(source: Source, rules: Sequence[Rule], options: Options) -> Scan:
+    """Run the rules on one file."""
+    active = candidates(source.data, rules)
+    if not active:
+        return Scan(source.path)
+    module = parse(source)
+    if isinstance(module, Problem):
+        return Scan(source.path, problem=module)
+    return Scan(source.path, tuple(scan_module(module, active, options)), parsed=True)
+
+
+def scan_module(module: Module, rules: Sequence[Rule], options: Options) -> list[Finding]:
+    """Findings of the rules in a parsed file, in order of position, each place once per rule."""
+    findings: list[Finding] = []
+    for root, active in _rules_by_root(module, rules):
+        contexts = [(rule, Context(rule.name, rule.severity, module, options)) for rule in active]
+        handlers: dict[type[ast.AST], list[tuple[Rule, Context]]] = {}
+        for rule, context in contexts:
+            for kind in rule.nodes:
+                handlers.setdefault(kind, []).append((rule, context))
+        for node in module.adopt(root):
+            for rule, context in handlers.get(type(node), ()):
+                findings.extend(rule.check(node, context))
+    findings.sort(key=lambda f: (f.span.start, f.span.end, f.rule))
+    unique = {(f.rule, f.span): f for f in reversed(findings)}
+    return [f for f in findings if unique.get((f.rule, f.span)) is f]
+
+
+def _rules_by_root(module: Module, rules: Sequence[Rule]) -> list[tuple[ast.stmt, list[Rule]]]:
+    """The statements worth walking, with the rules that have an anchor inside."""
+    lines = {rule.name: _anchor_lines(module, rule.anchor) for rule in rules}
+    out = []
+    for unit in module.units:
+        active = [r for r in rules if any(unit.first_line <= n <= unit.last_line for n in lines[r.name])]
+        if active:
+            out.append((unit.node, active))
+    return out
+
+
+def _anchor_lines(module: Module, anchor: re.Pattern[str]) -> list[int]:
+    """1-based lines on which the anchor matches."""
+    return [module.position(m.start()).line for m in anchor.finditer(module.text)]
