@@ -42,10 +42,13 @@ class Edit:
     """Replace the bytes of `span` by `text`; an empty span inserts.
 
     `text` uses `\\n` for line breaks; composing converts it to the file's own line ending and encoding.
+    exact: `text` is already what belongs on disk: its line breaks stay as they are, and a byte that is no text in
+    the file's encoding stands in it as a lone surrogate (PEP 383). The edits of a composed patch are exact.
     """
 
     span: Span
     text: str
+    exact: bool = False
 
 
 class Applicability(enum.Enum):
