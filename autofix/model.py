@@ -100,7 +100,7 @@ class Claim:
     region: Span | None = None
     results: tuple[str, ...] = ()
     hazard: tuple[str, ...] = ("value", "gradient")
-    parameters: Mapping[str, Scalar] = field(default_factory=dict)
+    parameters: Mapping[str, Scalar] = field(default_factory=dict, hash=False)
     change: str = ""
     assumptions: tuple[str, ...] = ()
 
@@ -201,7 +201,7 @@ class Patch:
 
     edits: against the original bytes, sorted, not touching each other, whatever the number of passes it took.
     applied: the findings whose fixes are in it. deferred: those whose fixes touch an applied one, left for the
-    next run.
+    next run. rejected: those whose fixes cannot be applied here, each with the reason in words.
     """
 
     source: Source
@@ -209,3 +209,4 @@ class Patch:
     edits: tuple[Edit, ...]
     applied: tuple[Finding, ...] = ()
     deferred: tuple[Finding, ...] = ()
+    rejected: tuple[tuple[Finding, str], ...] = ()

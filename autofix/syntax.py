@@ -366,7 +366,10 @@ def _decode(source: Source) -> tuple[str, str, int] | Problem:
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(source.data).readline)
     except SyntaxError as error:
-        return Problem(source.path, f"skipped: {error.msg or error}; save the file as UTF-8 or declare its encoding")
+        said = str(error.msg or error)
+        if "invalid or missing" not in said:
+            return Problem(source.path, f"skipped: {said}; save the file as UTF-8 or declare its encoding")
+        encoding = "utf-8"  # not valid as such either: decoding says where
     bom = 3 if source.data.startswith(b"\xef\xbb\xbf") else 0
     codec = "utf-8" if encoding == "utf-8-sig" else encoding
     try:

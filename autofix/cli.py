@@ -1,0 +1,403 @@
+"""The command line: arguments -> engine -> rendering -> exit status. Nothing else happens here.
+
+Exit status: 0 nothing left to do, 1 findings remain or patches are pending, 2 usage or internal error.
+"""
+
+from __future__ import annotations
+
+import enum
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from autofix import __version__, config, engine, files, undo
+from autofix.cache import Cache
+from autofix.deliver import explain as pages
+from autofix.deliver import preview, records, terminal
+from autofix.model import Evidence, Fix, Problem, Source, Verdict
+from autofix.registry import all_rules, rule_named
+from autofix.report import Report, as_unwritten, remaining, withhold
+
+app = typer.Typer(
+    help="Finds the bugs that make PyTorch training diverge, rewrites the source, and proves every patch by running it.",
+    no_args_is_help=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_COMMANDS = ("fix", "check", "undo", "rules", "explain")
+_GROUP_OPTIONS = ("--help", "-h", "--version", "--install-completion", "--show-completion")
+
+
+class OutputFormat(str, enum.Enum):
+    TEXT = "text"
+    JSON = "json"
+
+
+class Routing(str, enum.Enum):
+    STRAIGHT_THROUGH = "straight-through"
+    SOFT = "soft"
+    GUMBEL = "gumbel"
+
+
+def _rule_names(incomplete: str) -> list[str]:
+    return [r.name for r in all_rules() if r.name.startswith(incomplete)]
+
+
+Paths = Annotated[
+    list[Path] | None,
+    typer.Argument(help="Files and directories; '-' reads standard input.", show_default="the current directory"),
+]
+Select = Annotated[
+    list[str] | None, typer.Option(help="Only these rules (repeat, or separate by commas).", autocompletion=_rule_names)
+]
+Ignore = Annotated[list[str] | None, typer.Option(help="Not these rules.", autocompletion=_rule_names)]
+Exclude = Annotated[list[str] | None, typer.Option(help="Skip files that match this gitignore pattern.")]
+Unsafe = Annotated[
+    bool | None, typer.Option("--unsafe-fixes", help="Also apply fixes that go beyond a checked relation.")
+]
+RoutingOption = Annotated[Routing | None, typer.Option(help="How a hard routing mask is made differentiable.")]
+NoVerify = Annotated[bool | None, typer.Option("--no-verify", help="Do not execute the fixes.")]
+AllowUnverified = Annotated[
+    bool | None, typer.Option("--allow-unverified", help="Also apply fixes that could not be executed.")
+]
+Python = Annotated[
+    str | None,
+    typer.Option(
+        help="The interpreter of your project, with torch installed.", show_default="the active virtual environment"
+    ),
+]
+Smoke = Annotated[str | None, typer.Option(help="A command of your project to run before and after the patches.")]
+Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Processes.", show_default="one per core")]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read nor write the cache.")]
+Format = Annotated[OutputFormat, typer.Option(help="How findings are printed.")]
+StdinFilename = Annotated[str | None, typer.Option(help="The name under which standard input is reported.")]
+ExitZero = Annotated[bool, typer.Option("--exit-zero", help="Exit with 0 even when findings remain.")]
+
+
+@app.callback(invoke_without_command=True)
+def _group(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"autofix {__version__}")
+        raise typer.Exit
+
+
+@app.command("fix")
+def fix_command(
+    paths: Paths = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Write nothing; print a unified diff.")] = False,
+    allow_dirty: Annotated[
+        bool, typer.Option("--allow-dirty", help="Also write files with uncommitted changes.")
+    ] = False,
+    select: Select = None,
+    ignore: Ignore = None,
+    exclude: Exclude = None,
+    unsafe_fixes: Unsafe = None,
+    routing: RoutingOption = None,
+    no_verify: NoVerify = None,
+    allow_unverified: AllowUnverified = None,
+    python: Python = None,
+    smoke: Smoke = None,
+    jobs: Jobs = None,
+    no_cache: NoCache = False,
+    output_format: Format = OutputFormat.TEXT,
+    stdin_filename: StdinFilename = None,
+    exit_zero: ExitZero = False,
+) -> None:
+    """Patch in place what is safe and not refuted (the default command: its name may be left out)."""
+    places = _places(paths)
+    settings = _settings(
+        places, select, ignore, exclude, unsafe_fixes, routing, no_verify, allow_unverified, python, smoke, jobs
+    )
+    err = terminal.console(stderr=True)
+    with terminal.ProgressBar(err) as bar:
+        report = _fixed(places, settings, no_cache, stdin_filename, bar, err)
+    if _from_stdin(places):
+        _deliver_stdin(report, dry_run, output_format)
+    elif dry_run:
+        _deliver_preview(report, output_format)
+    else:
+        report = _deliver_in_place(report, settings, allow_dirty)
+    terminal.show_problems(err, report.problems)
+    terminal.show_summary(err, report)
+    _exit(remaining(report, patched_counts=dry_run), report, exit_zero)
+
+
+@app.command("check")
+def check_command(
+    paths: Paths = None,
+    select: Select = None,
+    ignore: Ignore = None,
+    exclude: Exclude = None,
+    unsafe_fixes: Unsafe = None,
+    routing: RoutingOption = None,
+    no_verify: NoVerify = None,
+    jobs: Jobs = None,
+    no_cache: NoCache = False,
+    output_format: Format = OutputFormat.TEXT,
+    stdin_filename: StdinFilename = None,
+    exit_zero: ExitZero = False,
+) -> None:
+    """List findings only; nothing is executed and nothing is written."""
+    places = _places(paths)
+    settings = _settings(places, select, ignore, exclude, unsafe_fixes, routing, no_verify, jobs=jobs)
+    out, err = terminal.console(), terminal.console(stderr=True)
+    request = _request(settings, no_cache)
+    if _from_stdin(places):
+        report = engine.check_source(_stdin(stdin_filename), request)
+    else:
+        with terminal.ProgressBar(err) as bar:
+            report = engine.check(places, request, settings.exclude, bar)
+    if output_format is OutputFormat.JSON:
+        sys.stdout.write(records.as_json(report))
+    else:
+        terminal.show_findings(out, report.files)
+    terminal.show_problems(err, report.problems)
+    terminal.show_summary(err, report)
+    _exit(remaining(report, patched_counts=True), report, exit_zero)
+
+
+@app.command("undo")
+def undo_command(
+    path: Annotated[
+        Path, typer.Argument(help="The project (or any directory in it) whose last run is undone.")
+    ] = Path(),
+) -> None:
+    """Restore the files that the last run wrote here."""
+    out, err = terminal.console(), terminal.console(stderr=True)
+    report = undo.undo(path)
+    for restored in report.restored:
+        out.print(f"restored {restored}")
+    terminal.show_problems(err, report.problems)
+    if not report.restored and not report.problems:
+        err.print("autofix: nothing to undo here")
+    raise typer.Exit(1 if report.problems else 0)
+
+
+@app.command("rules")
+def rules_command(output_format: Format = OutputFormat.TEXT) -> None:
+    """List the rules."""
+    if output_format is OutputFormat.JSON:
+        sys.stdout.write(pages.rules_json())
+        return
+    pages.show_rules(terminal.console())
+
+
+@app.command("explain")
+def explain_command(rule: Annotated[str, typer.Argument(autocompletion=_rule_names)]) -> None:
+    """Show a rule's page: the defect, why it hurts, before and after, when it is safe, what is left alone."""
+    found = rule_named(rule)
+    if found is None:
+        _fail(
+            f"no rule is called {rule!r}{config.suggestion(rule, [r.name for r in all_rules()])}; see `autofix rules`"
+        )
+    pages.show_page(terminal.console(), found)
+
+
+# -- from arguments to values ----------------------------------------------------------------------------------
+
+
+def _places(paths: list[Path] | None) -> list[Path]:
+    return paths or [Path()]
+
+
+def _from_stdin(places: Sequence[Path]) -> bool:
+    return [str(p) for p in places] == ["-"]
+
+
+def _split(names: list[str] | None) -> tuple[str, ...] | None:
+    if not names:
+        return None
+    return tuple(part.strip() for name in names for part in name.split(",") if part.strip())
+
+
+def _settings(
+    places: Sequence[Path],
+    select: list[str] | None = None,
+    ignore: list[str] | None = None,
+    exclude: list[str] | None = None,
+    unsafe_fixes: bool | None = None,
+    routing: Routing | None = None,
+    no_verify: bool | None = None,
+    allow_unverified: bool | None = None,
+    python: str | None = None,
+    smoke: str | None = None,
+    jobs: int | None = None,
+) -> config.Config:
+    loaded = config.load(Path() if _from_stdin(places) else config.common_parent(places))
+    if isinstance(loaded, Problem):
+        _fail(f"{loaded.path}: {loaded.message}")
+    merged = config.merge(
+        loaded,
+        select=_split(select),
+        ignore=_split(ignore),
+        exclude=tuple(exclude) if exclude else None,
+        unsafe_fixes=unsafe_fixes,
+        routing=routing.value if routing else None,
+        verify=False if no_verify else None,
+        allow_unverified=allow_unverified,
+        python=python,
+        smoke=smoke,
+        jobs=jobs,
+    )
+    if isinstance(merged, Problem):
+        _fail(merged.message)
+    return merged
+
+
+def _request(settings: config.Config, no_cache: bool) -> engine.Request:
+    return engine.Request(
+        rules=engine.select_rules(settings.select, settings.ignore),
+        options=settings.options,
+        unsafe=settings.unsafe_fixes,
+        allow_unverified=settings.allow_unverified,
+        jobs=settings.jobs,
+        cache=None if no_cache else Cache.default(),
+    )
+
+
+def _stdin(name: str | None) -> Source:
+    return Source(name or "<stdin>", sys.stdin.buffer.read())
+
+
+# -- running ---------------------------------------------------------------------------------------------------
+
+
+def _fixed(
+    places: Sequence[Path],
+    settings: config.Config,
+    no_cache: bool,
+    stdin_filename: str | None,
+    bar: terminal.ProgressBar,
+    err: terminal.Console,
+) -> Report:
+    """Findings, evidence and patches, the project's own smoke command included."""
+    request = _request(settings, no_cache)
+    verify = _verifier(settings, request.cache, bar, err) if settings.verify else None
+    if _from_stdin(places):
+        return engine.fix_source(_stdin(stdin_filename), request, verify)
+    report = engine.fix(places, request, verify, settings.exclude, bar)
+    if not (settings.smoke and settings.verify and report.patches):
+        return report
+    evidence = _run_smoke_command(settings, report)
+    if evidence.verdict is Verdict.REFUTED:
+        return withhold(report, evidence)
+    return replace(report, command=evidence)
+
+
+def _verifier(
+    settings: config.Config, cache: Cache | None, bar: terminal.ProgressBar, err: terminal.Console
+) -> engine.Verify:
+    """Executes fixes under the project's interpreter; without torch there, says so once and leaves them unverified."""
+    from autofix.smoke.interpreter import Interpreter, find_python
+    from autofix.smoke.verify import unverified, verify
+
+    found: list[Interpreter | Problem] = []
+
+    def run(items: Sequence[tuple[Source, Fix]]) -> Sequence[Evidence]:
+        if not found:
+            found.append(find_python(settings.python, settings.root))
+            if isinstance(found[0], Problem):
+                terminal.show_problems(err, [found[0]])
+        interpreter = found[0]
+        if isinstance(interpreter, Problem):
+            return [unverified(interpreter.message) for _ in items]
+        workers = settings.jobs or 2
+        return verify(
+            items, interpreter, workers=workers, cache=cache, on_done=lambda n: bar("verifying", n, len(items))
+        )
+
+    return run
+
+
+def _run_smoke_command(settings: config.Config, report: Report) -> Evidence:
+    from autofix.smoke.command import smoke
+    from autofix.smoke.interpreter import find_python
+    from autofix.smoke.verify import unverified
+
+    interpreter = find_python(settings.python, settings.root)
+    if isinstance(interpreter, Problem):
+        return unverified(interpreter.message)
+    root = settings.root.resolve()
+    patched = {}
+    for result in report.patches:
+        path = Path(result.source.path).resolve()
+        if path.is_relative_to(root):
+            patched[path.relative_to(root)] = result.after
+    return smoke(root, settings.smoke or "", patched, interpreter, seconds=settings.smoke_timeout)
+
+
+# -- delivering ------------------------------------------------------------------------------------------------
+
+
+def _deliver_preview(report: Report, output_format: OutputFormat) -> None:
+    if output_format is OutputFormat.JSON:
+        sys.stdout.write(records.as_json(report))
+        return
+    sys.stdout.flush()
+    sys.stdout.buffer.write(preview.render(report))
+    sys.stdout.buffer.flush()
+
+
+def _deliver_stdin(report: Report, dry_run: bool, output_format: OutputFormat) -> None:
+    """Standard input in, the patched text (or its diff, or the findings as JSON) out."""
+    if dry_run or output_format is OutputFormat.JSON:
+        _deliver_preview(report, output_format)
+        return
+    (file,) = report.files or (None,)
+    if file is None:
+        return
+    sys.stdout.buffer.write(file.patch.after if file.patch else file.source.data)
+    sys.stdout.buffer.flush()
+
+
+def _deliver_in_place(report: Report, settings: config.Config, allow_dirty: bool) -> Report:
+    """Write the patches, and tell what was done, what was not, and why."""
+    out = terminal.console()
+    wanted = list(report.patches)
+    dirty = set() if allow_dirty else files.git_dirty([Path(p.source.path) for p in wanted])
+    clean = [p for p in wanted if Path(p.source.path) not in dirty]
+    problems = [
+        Problem(p.source.path, "not written: it has uncommitted changes; commit them or give --allow-dirty")
+        for p in wanted
+        if Path(p.source.path) in dirty
+    ]
+    written = files.write_all(clean, undo.Journal.open(settings.root))
+    problems.extend(written.problems)
+    done = {str(path) for path in written.written}
+    terminal.show_findings(out, report.files)
+    for path in sorted(done):
+        out.print(f"patched {path}")
+    if done:
+        out.print("`autofix undo` restores the files")
+    unwritten = {p.source.path for p in wanted} - done
+    return replace(
+        report,
+        problems=(*report.problems, *problems),
+        files=tuple(as_unwritten(f) if f.path in unwritten else f for f in report.files),
+    )
+
+
+def _exit(left: int, report: Report, exit_zero: bool) -> NoReturn:
+    internal = any("internal error" in p.message for p in report.problems)
+    raise typer.Exit(2 if internal else 1 if left and not exit_zero else 0)
+
+
+def _fail(message: str) -> NoReturn:
+    terminal.console(stderr=True).print(f"autofix: {message}")
+    raise typer.Exit(2)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point. `autofix PATH` means `autofix fix PATH`."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    first = arguments[0] if arguments else ""
+    if first not in _COMMANDS and first not in _GROUP_OPTIONS:
+        arguments.insert(0, "fix")
+    app(args=arguments, prog_name="autofix")

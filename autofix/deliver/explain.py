@@ -1,0 +1,51 @@
+"""The rules as pages and tables, generated from the rules themselves."""
+
+from __future__ import annotations
+
+import json
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from autofix.registry import all_rules
+from autofix.rule import SECTIONS, Rule
+
+
+def show_rules(out: Console) -> None:
+    """A table on a terminal; `name: summary` lines when piped."""
+    if not out.is_terminal:
+        for rule in all_rules():
+            out.print(f"{rule.name}: {rule.summary}")
+        return
+    table = Table(box=None, pad_edge=False)
+    for title in ("rule", "severity", "what it finds"):
+        table.add_column(title, no_wrap=title == "rule")
+    for rule in all_rules():
+        table.add_row(Text(rule.name, "bold"), rule.severity.value, rule.summary)
+    out.print(table)
+
+
+def rules_json() -> str:
+    records = [{"rule": r.name, "severity": r.severity.value, "summary": r.summary} for r in all_rules()]
+    return json.dumps(records, indent=2, ensure_ascii=False) + "\n"
+
+
+def show_page(out: Console, rule: Rule) -> None:
+    """The rule's docstring, its titles in bold."""
+    out.print(Text(f"{rule.name} ({rule.severity.value})", "bold"))
+    sections = rule.sections
+    out.print(Text("\n" + sections["summary"]))
+    for title in SECTIONS:
+        if title in sections:
+            out.print(Text(f"\n{title}", "bold"))
+            out.print(Text(sections[title]))
+
+
+def page_markdown(rule: Rule) -> str:
+    """The rule's page for the documentation."""
+    parts = [f"# {rule.name}", f"*Severity: {rule.severity.value}.*", rule.sections["summary"]]
+    for title in SECTIONS:
+        if title in rule.sections:
+            parts.extend([f"## {title}", rule.sections[title]])
+    return "\n\n".join(parts) + "\n"

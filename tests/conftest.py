@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from autofix import engine
+from autofix.model import Problem
+
+# Two cores are shared by the test run and the harness processes it starts.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Caches and undo journals of the tests stay away from the user's."""
+    folder = tmp_path_factory.mktemp("autofix")
+    kept = {name: os.environ.get(name) for name in ("AUTOFIX_CACHE_DIR", "AUTOFIX_STATE_DIR")}
+    os.environ["AUTOFIX_CACHE_DIR"] = str(folder / "cache")
+    os.environ["AUTOFIX_STATE_DIR"] = str(folder / "state")
+    yield
+    for name, value in kept.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+@pytest.fixture(scope="session")
+def verify() -> engine.Verify:
+    """Executes fixes under the interpreter that runs the tests."""
+    from autofix.smoke.verify import verify as run
+
+    from autofix.smoke.interpreter import find_python
+
+    interpreter = find_python(sys.executable, Path.cwd())
+    assert not isinstance(interpreter, Problem)
+    return lambda items: run(items, interpreter)

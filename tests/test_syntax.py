@@ -1,0 +1,174 @@
+"""Parsing, positions and names, on the text people really have."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autofix.model import Problem, Source
+from autofix.syntax import Module, parse
+
+
+def module(text: str | bytes) -> Module:
+    data = text.encode() if isinstance(text, str) else text
+    parsed = parse(Source("m.py", data))
+    assert isinstance(parsed, Module), parsed
+    return parsed
+
+
+def find(parsed: Module, text: str, kind: type[ast.AST] = ast.expr) -> ast.AST:
+    return next(n for n in ast.walk(parsed.tree) if isinstance(n, kind) and parsed.source(n) == text)
+
+
+ENCODINGS = {
+    "utf-8": "x = f('é', y)\n".encode(),
+    "bom": b"\xef\xbb\xbf" + "x = f('é', y)\n".encode(),
+    "latin-1": b"# -*- coding: latin-1 -*-\nx = f('\xe9', y)\n",
+    "crlf": "a = 'é'\r\nx = f('é', y)\r\n".encode(),
+    "lone-cr": "a = 'é'\rx = f('é', y)\r".encode(),
+    "form-feed": "a = 1\n\x0c\nx = f('é', y)\n".encode(),
+    "no-final-newline": "x = f('é', y)".encode(),
+    "u2028": "a = '\u2028'\nx = f('é', y)\n".encode(),
+}
+
+
+@pytest.mark.parametrize("data", ENCODINGS.values(), ids=ENCODINGS.keys())
+def test_spans_are_bytes_of_the_file_on_disk(data: bytes) -> None:
+    parsed = module(data)
+    name = next(n for n in ast.walk(parsed.tree) if isinstance(n, ast.Name) and n.id == "y")
+    span = parsed.span(name)
+    assert data[span.start : span.end] == b"y"
+    assert parsed.source(name) == "y"
+
+
+@given(
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\\'\x00"), max_size=12),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+    st.booleans(),
+)
+def test_span_of_any_line(text: str, newline: str, bom: bool) -> None:
+    data = f"a = '{text}'{newline}b = ('{text}', target){newline}".encode()
+    if bom:
+        data = b"\xef\xbb\xbf" + data
+    parsed = module(data)
+    span = parsed.span(find(parsed, "target", ast.Name))
+    assert data[span.start : span.end] == b"target"
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"def f(:\n", "syntax error"),
+        (b"print 'hello'\n", "Python 2"),
+        (b"x = '\xff\xfe'\n", "not valid UTF-8"),
+        (b"# coding: no-such-codec\nx = 1\n", "declare its encoding"),
+        (b"x = 1\x00\n", "null bytes"),
+        (b"type X[T] = list[T]\n", "newer than Python"),
+    ],
+    ids=["syntax", "python-2", "bytes", "cookie", "null", "newer"],
+)
+def test_what_cannot_be_parsed_is_one_clear_line(data: bytes, said: str) -> None:
+    import sys
+
+    if "newer" in said and sys.version_info >= (3, 12):
+        data = b"x = t'{y}'\n" if sys.version_info < (3, 14) else b"def f(:\n"
+        said = said if sys.version_info < (3, 14) else "syntax error"
+    result = parse(Source("m.py", data))
+    assert isinstance(result, Problem)
+    assert said in result.message
+    assert "\n" not in result.message
+    assert "skipped" in result.message
+
+
+def test_deep_expressions_parse() -> None:
+    chain = "x = a" + ".b" * 1500 + "\n"
+    total = "y = " + " + ".join(["1"] * 3000) + "\n"
+    parsed = module(chain + total)
+    assert len(parsed.tree.body) == 2
+    deep = "z = " + "-" * 20000 + "1\n"
+    assert isinstance(parse(Source("m.py", deep.encode())), (Module, Problem))
+
+
+IMPORTS = """
+import torch as t
+import torch.nn.functional
+from torch import nn
+from torch.nn import functional as F
+from math import inf
+from numpy import inf as ninf
+
+def f(x, nn):
+    return nn.Linear
+
+def g(x):
+    t = x
+    return t.exp(x)
+
+def h(x):
+    import torch
+    return torch.clip(x)
+
+class C:
+    def m(self):
+        return F.softmax, t.exp, torch.nn.functional.softmax, inf, ninf
+"""
+
+
+def test_qualified_names() -> None:
+    parsed = module(IMPORTS)
+    said = {
+        parsed.source(n): parsed.qualified(n) for n in ast.walk(parsed.tree) if isinstance(n, (ast.Attribute, ast.Name))
+    }
+    assert said["nn.Linear"] is None  # a parameter hides the import
+    assert said["torch.clip"] == "torch.clamp"
+    assert said["F.softmax"] == "torch.softmax"
+    assert said["torch.nn.functional.softmax"] == "torch.softmax"
+    assert said["inf"] == "math.inf"
+    assert said["ninf"] == "numpy.inf"
+    hidden = [n for n in ast.walk(parsed.tree) if isinstance(n, ast.Attribute) and parsed.source(n) == "t.exp"]
+    assert {parsed.qualified(n) for n in hidden} == {None, "torch.exp"}
+
+
+@pytest.mark.parametrize(
+    ("imports", "spelled"),
+    [
+        ("import torch", "torch.nn.functional.log_softmax"),
+        ("import torch as th", "th.nn.functional.log_softmax"),
+        ("from torch.nn import functional as F", "F.log_softmax"),
+        ("import torch\nimport torch.nn.functional as F", "F.log_softmax"),
+        ("from torch import nn", "nn.functional.log_softmax"),
+        ("from torch.nn.functional import log_softmax", "log_softmax"),
+    ],
+)
+def test_references_use_the_imports_that_are_there(imports: str, spelled: str) -> None:
+    parsed = module(f"{imports}\ny = x\n")
+    reference = parsed.names.reference("torch.nn.functional.log_softmax", parsed.tree.body[-1])
+    assert reference is not None
+    assert (reference.text, reference.edits) == (spelled, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [
+        ("y = x\n", "import torch\ny = x\n"),
+        ('"""Doc."""\n\nfrom __future__ import annotations\n\nimport os\n', None),
+        ("#!/usr/bin/env python\n# coding: utf-8\ny = 1\n", None),
+    ],
+)
+def test_a_missing_import_is_added_where_imports_stand(text: str, after: str | None) -> None:
+    parsed = module(text)
+    reference = parsed.names.reference("torch.finfo", parsed.tree.body[-1])
+    assert reference is not None
+    (edit,) = reference.edits
+    result = text[: edit.span.start] + edit.text + text[edit.span.end :]
+    ast.parse(result)
+    compile(result, "m.py", "exec")  # `from __future__` must still come first
+    assert after is None or result == after
+
+
+def test_a_name_that_is_taken_gives_no_reference() -> None:
+    parsed = module("def f(torch):\n    return torch\n")
+    assert parsed.names.reference("torch.finfo", parsed.tree.body[0].body[0]) is None  # type: ignore[attr-defined]
