@@ -1,81 +1,289 @@
-"""Edits in, bytes and unified diffs out.
-
-A diff is built from the edits themselves: what changed is known, so texts are never compared.
-"""
+"""Fixes in, one patch per file out: composing fixes, and joining the passes that it took."""
 
 from __future__ import annotations
 
-import io
-import re
-import tokenize
+import warnings
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
-from autofix.model import Edit, Source, Span
+from autofix.diff import diff, render
+from autofix.edits import Change, apply_edits, encoding_of, replaced, to_changes
+from autofix.model import Edit, Finding, Patch, Problem, Source, Span
+from autofix.syntax import Module, parse, with_deep_stack
 
-_LINE_BREAK = re.compile(r"\r\n|\r|\n")
-_LINE_BREAK_BYTES = re.compile(rb"\r\n|\r|\n")
-Change = tuple[Span, bytes]  # these bytes of the original become those
-
-
-def encoding_of(data: bytes) -> str:
-    """The codec of a Python file's text, without the BOM ("utf-8" when its cookie names none that exists)."""
-    try:
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
-    except SyntaxError:
-        return "utf-8"
-    return "utf-8" if encoding == "utf-8-sig" else encoding
+__all__ = ["apply_edits", "compose", "diff", "encoding_of", "merge", "render"]
 
 
-def apply_edits(source: Source, edits: Sequence[Edit]) -> bytes:
-    """The file's bytes after `edits`, in whichever order they are given.
+def compose(source: Source, findings: Sequence[Finding]) -> Patch:
+    """As many of the findings' fixes as go together, each all or nothing, first come first served by position.
 
-    An insertion at the border of another edit goes before what starts there and after what ends there; several
-    insertions at one place keep their order. A character that the file's encoding lacks is written as the escape
-    that Python strings use (`\\u2013`): `compose` turns such a fix away before it comes to that.
-
-    Raises:
-        ValueError: two edits overlap, or one lies outside the file.
+    A fix that touches an accepted one is deferred to the next pass; an edit that two fixes share (the same import
+    at the same place) is made once. A fix after which Python cannot compile the file is rejected, and so is one
+    whose text the file's encoding cannot hold.
     """
-    return _applied(source.data, to_changes(source, edits))
+    candidates: list[Finding] = []
+    rejected: list[tuple[Finding, str]] = []
+    for finding in sorted((f for f in findings if f.fix), key=lambda f: (f.span, f.rule)):
+        reason = _unusable(source, _edits([finding]))
+        if reason:
+            rejected.append((finding, reason))
+        else:
+            candidates.append(finding)
+    while True:
+        accepted, deferred = _compatible(candidates)
+        culprit, reason = _first_broken(source, accepted)
+        if culprit is None:
+            break
+        candidates = [f for f in candidates if f is not culprit]
+        rejected.append((culprit, reason))
+    changes = _minimal(source.data, _joined(source.data, to_changes(source, _edits(accepted))))
+    return _patch(source, changes, accepted, deferred, rejected)
 
 
-def to_changes(source: Source, edits: Iterable[Edit]) -> list[Change]:
-    """The edits as bytes for bytes, in order of position.
+def _edits(findings: Iterable[Finding]) -> list[Edit]:
+    """The edits of the findings' fixes, each once."""
+    return list(dict.fromkeys(e for f in findings if f.fix for e in f.fix.edits))
 
-    Raises:
-        ValueError: two edits overlap, or one lies outside the file.
-    """
+
+def _unusable(source: Source, edits: Sequence[Edit]) -> str:
+    """Why one fix cannot be applied whatever the others do, or nothing."""
     encoding = encoding_of(source.data)
-    ordered = sorted(edits, key=lambda e: (e.span.start, e.span.end))
-    end = 0
-    for edit in ordered:
-        if edit.span.start < end:
-            raise ValueError(f"{source.path}: an edit at byte {edit.span.start} overlaps another one")
-        end = edit.span.end
-    if end > len(source.data):
-        raise ValueError(f"{source.path}: an edit ends at byte {end}, after the end of the file")
-    return [(edit.span, _edit_bytes(source.data, edit, encoding)) for edit in ordered]
+    try:
+        for edit in edits:
+            edit.text.encode(encoding, "surrogateescape" if edit.exact else "strict")
+    except UnicodeEncodeError as error:
+        return f"the file's encoding, {encoding}, has no {error.object[error.start]!a}"
+    try:
+        to_changes(source, edits)
+    except ValueError as error:
+        return f"the fix contradicts itself: {error}"
+    return ""
 
 
-def line_ending(data: bytes, at: int) -> str:
-    """The line break of the line that holds byte `at`, else the file's first, else `\\n`."""
-    found = _LINE_BREAK_BYTES.search(data, at) or _LINE_BREAK_BYTES.search(data)
-    return found.group().decode("ascii") if found else "\n"
+def _compatible(findings: Iterable[Finding]) -> tuple[list[Finding], list[Finding]]:
+    """The findings whose fixes do not touch each other, and those that touch an earlier one."""
+    accepted: list[Finding] = []
+    deferred: list[Finding] = []
+    made: set[Edit] = set()
+    taken = _Taken()
+    for finding in findings:
+        new = [e for e in _edits([finding]) if e not in made]
+        if any(taken.touches(e.span) for e in new):
+            deferred.append(finding)
+            continue
+        accepted.append(finding)
+        for edit in new:
+            made.add(edit)
+            taken.add(edit.span)
+    return accepted, deferred
 
 
-def _edit_bytes(data: bytes, edit: Edit, encoding: str) -> bytes:
-    if edit.exact:
-        return edit.text.encode(encoding, "surrogateescape")
-    text = edit.text
-    if "\n" in text or "\r" in text:
-        text = _LINE_BREAK.sub(line_ending(data, edit.span.start), text)
-    return text.encode(encoding, "backslashreplace")
+class _Taken:
+    """Spans in use. They never overlap, so sorting them by start sorts them by end as well."""
+
+    def __init__(self) -> None:
+        self._spans: list[Span] = []
+
+    def touches(self, span: Span) -> bool:
+        first = bisect_left(self._spans, span.start, key=lambda s: s.end)
+        return first < len(self._spans) and self._spans[first].start <= span.end
+
+    def add(self, span: Span) -> None:
+        insort(self._spans, span)
 
 
-def _applied(data: bytes, changes: Iterable[Change]) -> bytes:
-    parts: list[bytes] = []
-    done = 0
+def _first_broken(source: Source, findings: list[Finding]) -> tuple[Finding | None, str]:
+    """The first fix, in order, that turns a file which compiles into one that does not, with Python's words."""
+    reason = _breakage(source, findings)
+    if not reason:
+        return None, ""
+    sound, broken = 0, len(findings)
+    while broken - sound > 1:
+        middle = (sound + broken) // 2
+        error = _breakage(source, findings[:middle])
+        if error:
+            broken, reason = middle, error
+        else:
+            sound = middle
+    return findings[broken - 1], f"the file would no longer compile: {reason}"
+
+
+def _breakage(source: Source, findings: Sequence[Finding]) -> str:
+    if not findings:
+        return ""
+    error = _compile_error(Source(source.path, apply_edits(source, _edits(findings))))
+    # A file that Python refuses for another reason (a `return` outside a function) is held to its grammar only.
+    if error and not error.grammar and _compile_error(source):
+        return ""
+    return error.message if error else ""
+
+
+class _CompileError(NamedTuple):
+    message: str
+    grammar: bool  # not even a syntax tree can be made
+
+
+def _compile_error(source: Source) -> _CompileError | None:
+    module = parse(source)
+    if isinstance(module, Problem):
+        where = f" (line {module.line})" if module.line else ""
+        return _CompileError(f"{module.message.removeprefix('skipped: ')}{where}", True)
+    try:
+        try:
+            _compile(module)
+        except (RecursionError, MemoryError):
+            with_deep_stack(lambda: _compile(module))
+    except (RecursionError, MemoryError):
+        return None
+    except (SyntaxError, ValueError) as error:
+        return _CompileError(str(error), False)
+    return None
+
+
+def _compile(module: Module) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        compile(module.tree, module.path, "exec", dont_inherit=True)
+
+
+# -- joining passes --------------------------------------------------------------------------------------------
+
+
+def merge(first: Patch, second: Patch) -> Patch:
+    """One patch against the original of `first`, where `second` was composed against `first.after`.
+
+    Edits that touch are joined, and each is trimmed to what it changes. The findings of `second` keep their
+    positions in `first.after`.
+
+    Raises:
+        ValueError: `second` starts from other bytes than `first` leaves.
+    """
+    if second.source.data != first.after:
+        raise ValueError(f"{first.source.path}: the second pass starts from other bytes than the first one left")
+    changes = _onto(
+        first.source.data, to_changes(first.source, first.edits), first.after, to_changes(second.source, second.edits)
+    )
+    again = {(f.rule, f.message) for f, _ in second.rejected}
+    rejected = [r for r in first.rejected if (r[0].rule, r[0].message) not in again]
+    return _patch(
+        first.source,
+        _minimal(first.source.data, changes),
+        [*first.applied, *second.applied],
+        second.deferred,
+        [*rejected, *second.rejected],
+    )
+
+
+def _onto(data: bytes, first: list[Change], middle: bytes, second: list[Change]) -> list[Change]:
+    """Changes to `data` that do `first` (which gives `middle`) and then `second`."""
+    # Each change as (start, end in `middle`, its number): a sweep joins those that touch there.
+    places: list[tuple[int, int, bool, int]] = []
+    shift = 0
+    for number, (span, new) in enumerate(first):
+        places.append((span.start + shift, span.start + shift + len(new), False, number))
+        shift += len(new) - (span.end - span.start)
+    places += ((span.start, span.end, True, number) for number, (span, _) in enumerate(second))
+    places.sort()
+    out: list[Change] = []
+    shift = 0  # bytes that `first` added before this place
+    at = 0
+    while at < len(places):
+        start, end = places[at][:2]
+        group = []
+        while at < len(places) and places[at][0] <= end:
+            end = max(end, places[at][1])
+            group.append(places[at])
+            at += 1
+        old_start = start - shift
+        for _, _, later, number in group:
+            if not later:
+                span, new = first[number]
+                shift += len(new) - (span.end - span.start)
+        later_changes = (second[number] for _, _, later, number in group if later)
+        new = replaced(middle, later_changes, start, end)
+        out.append((Span(old_start, end - shift), new))
+    return out
+
+
+def _joined(data: bytes, changes: Iterable[Change]) -> list[Change]:
+    """Changes in order, those that touch made one."""
+    out: list[Change] = []
     for span, new in changes:
-        parts += (data[done : span.start], new)
-        done = span.end
-    return b"".join((*parts, data[done:]))
+        if out and out[-1][0].end >= span.start:
+            before, text = out.pop()
+            out.append((Span(before.start, span.end), text + new))
+        else:
+            out.append((span, new))
+    return out
+
+
+def _minimal(data: bytes, changes: Iterable[Change]) -> list[Change]:
+    """Changes without the bytes that they only repeat at their ends; those that change nothing are left out."""
+    out: list[Change] = []
+    for span, new in changes:
+        old = data[span.start : span.end]
+        if old == new:
+            continue
+        shorter = min(len(old), len(new))
+        head = _common(old, new, shorter)
+        while _splits(old, head) or _splits(new, head):
+            head -= 1
+        tail = _common(old[::-1], new[::-1], shorter - head)
+        while tail and (_splits(old, len(old) - tail) or _splits(new, len(new) - tail)):
+            tail -= 1
+        out.append((Span(span.start + head, span.end - tail), new[head : len(new) - tail]))
+    return out
+
+
+def _common(one: bytes, other: bytes, most: int) -> int:
+    """Length of the common prefix, at most `most`."""
+    return next((at for at in range(most) if one[at] != other[at]), most)
+
+
+def _splits(data: bytes, at: int) -> bool:
+    """Whether a cut at `at` would fall inside a character of UTF-8."""
+    return 0 < at < len(data) and 0x80 <= data[at] < 0xC0
+
+
+def _patch(
+    source: Source,
+    changes: list[Change],
+    applied: Sequence[Finding],
+    deferred: Sequence[Finding],
+    rejected: Sequence[tuple[Finding, str]],
+) -> Patch:
+    return Patch(
+        source=source,
+        after=replaced(source.data, changes),
+        edits=tuple(_exact(source, changes)),
+        applied=tuple(applied),
+        deferred=tuple(deferred),
+        rejected=tuple(rejected),
+    )
+
+
+def _exact(source: Source, changes: list[Change]) -> list[Edit]:
+    """Changes as edits whose text stands for exactly their bytes."""
+    encoding = encoding_of(source.data)
+    edits = _as_text(changes, encoding)
+    if edits is None:
+        # An old multi-byte encoding, and a cut inside a character: the whole file is text even then.
+        whole = (Span(0, len(source.data)), replaced(source.data, changes))
+        edits = _as_text([whole], encoding)
+    if edits is None:
+        raise ValueError(f"{source.path}: not text in {encoding}")
+    return edits
+
+
+def _as_text(changes: Iterable[Change], encoding: str) -> list[Edit] | None:
+    edits: list[Edit] = []
+    for span, new in changes:
+        try:
+            text = new.decode(encoding, "surrogateescape")
+        except UnicodeDecodeError:
+            return None
+        if text.encode(encoding, "surrogateescape") != new:
+            return None
+        edits.append(Edit(span, text, exact=True))
+    return edits
