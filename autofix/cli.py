@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+from rich.console import Console
 
 from autofix import __version__, config, engine, files, undo
 from autofix.cache import Cache
@@ -126,7 +127,7 @@ def fix_command(
         report = _deliver_in_place(report, settings, allow_dirty)
     terminal.show_problems(err, report.problems)
     terminal.show_summary(err, report)
-    _exit(remaining(report, patched_counts=dry_run), report, exit_zero)
+    _exit(remaining(report, patched_counts=dry_run), report, places, exit_zero)
 
 
 @app.command("check")
@@ -160,7 +161,7 @@ def check_command(
         terminal.show_findings(out, report.files)
     terminal.show_problems(err, report.problems)
     terminal.show_summary(err, report)
-    _exit(remaining(report, patched_counts=True), report, exit_zero)
+    _exit(remaining(report, patched_counts=True), report, places, exit_zero)
 
 
 @app.command("undo")
@@ -275,7 +276,7 @@ def _fixed(
     no_cache: bool,
     stdin_filename: str | None,
     bar: terminal.ProgressBar,
-    err: terminal.Console,
+    err: Console,
 ) -> Report:
     """Findings, evidence and patches, the project's own smoke command included."""
     request = _request(settings, no_cache)
@@ -292,7 +293,7 @@ def _fixed(
 
 
 def _verifier(
-    settings: config.Config, cache: Cache | None, bar: terminal.ProgressBar, err: terminal.Console
+    settings: config.Config, cache: Cache | None, bar: terminal.ProgressBar, err: Console
 ) -> engine.Verify:
     """Executes fixes under the project's interpreter; without torch there, says so once and leaves them unverified."""
     from autofix.smoke.interpreter import Interpreter, find_python
@@ -384,9 +385,13 @@ def _deliver_in_place(report: Report, settings: config.Config, allow_dirty: bool
     )
 
 
-def _exit(left: int, report: Report, exit_zero: bool) -> NoReturn:
+def _exit(left: int, report: Report, places: Sequence[Path], exit_zero: bool) -> NoReturn:
+    """2 for a path that does not exist and for our own errors; 1 for what is left, unreadable files included."""
     internal = any("internal error" in p.message for p in report.problems)
-    raise typer.Exit(2 if internal else 1 if left and not exit_zero else 0)
+    missing = not _from_stdin(places) and any(not p.exists() and not p.is_symlink() for p in places)
+    if internal or missing:
+        raise typer.Exit(2)
+    raise typer.Exit(1 if (left or report.problems) and not exit_zero else 0)
 
 
 def _fail(message: str) -> NoReturn:

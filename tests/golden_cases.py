@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autofix import engine, patch
+from autofix import diff, engine
 from autofix.model import Source
 from autofix.registry import rule_named
 from autofix.rule import Options, Rule
@@ -94,4 +94,4 @@ def outcome(case: Case, report: engine.Report) -> tuple[bytes, bytes]:
     if not report.patches:
         return case.source.data, b""
     (result,) = report.patches
-    return result.after, patch.render([result])
+    return result.after, diff.render([result])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from autofix import rewrite
 from autofix.model import Edit, Source
-from autofix.patch import apply_edits
+from autofix.edits import apply_edits
 from autofix.syntax import Module, parse
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autofix import patch
+from autofix import diff
 from autofix.deliver import words
 from autofix.report import FileReport, Report
 
@@ -31,4 +31,4 @@ def render(report: Report) -> bytes:
     bare = [line for file in report.files if file.patch is None for line in preamble(file)]
     head = "".join(f"{line}\n" for line in [*command_lines(report), *bare])
     with_patch = [(file.patch, preamble(file)) for file in report.files if file.patch is not None]
-    return head.encode() + patch.render([p for p, _ in with_patch], [lines for _, lines in with_patch])
+    return head.encode() + diff.render([p for p, _ in with_patch], [lines for _, lines in with_patch])
