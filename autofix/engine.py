@@ -13,7 +13,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from autofix import files, patch
+from autofix import discover, files, patch
 from autofix.cache import Cache, content_key, findings_from_json, findings_to_json
 from autofix.config import suppressions
 from autofix.detect import Scan, scan
@@ -79,7 +79,7 @@ def check_source(source: Source, request: Request) -> Report:
 def _discover(paths: Sequence[Path], exclude: Sequence[str]) -> tuple[list[Path], list[Problem], int]:
     found: list[Path] = []
     problems: list[Problem] = []
-    for entry in files.discover(paths, exclude):
+    for entry in discover.discover(paths, exclude):
         if isinstance(entry, Problem):
             problems.append(entry)
         else:
