@@ -9,10 +9,8 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from autofix.syntax import Module
+from autofix.tree import Tree
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
@@ -36,7 +34,7 @@ class Definition:
 class Flow:
     """Definitions and uses of the names of one function (or of the module's top level)."""
 
-    def __init__(self, module: Module, scope: ast.AST) -> None:
+    def __init__(self, module: Tree, scope: ast.AST) -> None:
         self.module = module
         self.scope = scope
         self._stored: dict[ast.AST, frozenset[str]] = {}

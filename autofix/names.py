@@ -5,12 +5,9 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from autofix.model import Edit
-
-if TYPE_CHECKING:
-    from autofix.syntax import Module
+from autofix.tree import Tree
 
 # The same object under several public paths; rules see the right-hand one only.
 _CANONICAL = {
@@ -44,7 +41,7 @@ class Reference:
 
 
 class Names:
-    def __init__(self, module: Module) -> None:
+    def __init__(self, module: Tree) -> None:
         self._module = module
         self._imports: dict[str, str] = {}  # local name -> dotted path
         self._local: dict[ast.AST, dict[str, str | None]] = {}

@@ -1,0 +1,274 @@
+"""A parsed file: `ast` with byte spans, parents and blocks.
+
+Nothing here recurses over the tree, so a 3,000-term sum is as good as any.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from autofix.model import Edit, Position, Source, Span
+
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+_LINE_BREAK = re.compile(r"\r\n|\r|\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A top-level statement or a direct member of a top-level class: what one visit walks."""
+
+    node: ast.stmt
+    first_line: int
+    last_line: int
+
+
+class Tree:
+    """One parsed file: its text, its nodes and where they lie."""
+
+    def __init__(self, source: Source, text: str, encoding: str, bom: int, tree: ast.Module) -> None:
+        self.source_file = source
+        self.path = source.path
+        self.data = source.data
+        self.text = text
+        self.encoding = encoding
+        self.tree = tree
+        self._bom = bom
+        self._parents: dict[ast.AST, ast.AST] = {}
+        self._adopted: set[ast.AST] = set()
+
+    # -- positions -------------------------------------------------------------------------------------
+
+    @cached_property
+    def _line_chars(self) -> list[int]:
+        """Offset in characters at which each line starts (lines end as Python's tokenizer ends them)."""
+        return [0, *(m.end() for m in _LINE_BREAK.finditer(self.text))]
+
+    @cached_property
+    def _byte_equals_utf8(self) -> bool:
+        return self.encoding in ("utf-8", "utf-8-sig", "ascii")
+
+    @cached_property
+    def _all_ascii(self) -> bool:
+        return self.text.isascii()
+
+    def _char(self, line: int, utf8_column: int) -> int:
+        """Character offset of a 1-based line and a column in UTF-8 bytes (what `ast` reports)."""
+        start = self._line_chars[line - 1]
+        if self._all_ascii:
+            return start + utf8_column
+        end = self._line_chars[line] if line < len(self._line_chars) else len(self.text)
+        line_text = self.text[start:end]
+        if line_text.isascii():
+            return start + utf8_column
+        return start + len(line_text.encode("utf-8")[:utf8_column].decode("utf-8"))
+
+    def byte(self, char: int) -> int:
+        """Byte offset, in the file as it lies on disk, of a character offset."""
+        if self._all_ascii and self._byte_equals_utf8:
+            return self._bom + char
+        return self._bom + len(self.text[:char].encode(self._codec))
+
+    @property
+    def _codec(self) -> str:
+        return "utf-8" if self.encoding == "utf-8-sig" else self.encoding
+
+    def chars(self, node: ast.AST) -> tuple[int, int]:
+        """Start and end of a node as character offsets in `text`."""
+        return (
+            self._char(node.lineno, node.col_offset),  # type: ignore[attr-defined]
+            self._char(node.end_lineno, node.end_col_offset),  # type: ignore[attr-defined]
+        )
+
+    def span(self, node: ast.AST) -> Span:
+        """The bytes of a node (its own surrounding parentheses are not part of it)."""
+        start, end = self.chars(node)
+        return Span(self.byte(start), self.byte(end))
+
+    def char_span(self, start: int, end: int) -> Span:
+        return Span(self.byte(start), self.byte(end))
+
+    def source(self, node: ast.AST) -> str:
+        """The text of a node as it stands in the file."""
+        start, end = self.chars(node)
+        return self.text[start:end]
+
+    def position(self, char: int) -> Position:
+        line = bisect_right(self._line_chars, char)
+        return Position(line, char - self._line_chars[line - 1] + 1)
+
+    def line_start(self, char: int) -> int:
+        """Character offset of the start of the line that holds `char`."""
+        return self._line_chars[bisect_right(self._line_chars, char) - 1]
+
+    def line_text(self, line: int) -> str:
+        """The text of a 1-based line, with its line break."""
+        start = self._line_chars[line - 1]
+        end = self._line_chars[line] if line < len(self._line_chars) else len(self.text)
+        return self.text[start:end]
+
+    def indentation(self, statement: ast.stmt) -> str | None:
+        """The white space before a statement, or None when something else stands there (`a; b`, `if x: a`)."""
+        start, _ = self.chars(statement)
+        before = self.text[self.line_start(start) : start]
+        return before if not before.strip() else None
+
+    @cached_property
+    def comments(self) -> list[tuple[int, int]]:
+        """Character spans of the file's comments, in order."""
+        out = []
+        # tokenize knows `\\n` only; replacing each break by one keeps line numbers and columns.
+        plain = _LINE_BREAK.sub("\n", self.text)
+        try:
+            for token in tokenize.generate_tokens(io.StringIO(plain).readline):
+                if token.type == tokenize.COMMENT:
+                    start = self._line_chars[token.start[0] - 1] + token.start[1]
+                    out.append((start, start + len(token.string)))
+        except (tokenize.TokenError, SyntaxError, IndentationError):
+            return out
+        return out
+
+    # -- structure -------------------------------------------------------------------------------------
+
+    @cached_property
+    def units(self) -> list[Unit]:
+        """Top-level statements in order; a class is replaced by the statements of its body."""
+        out: list[Unit] = []
+        pending: list[ast.stmt] = list(reversed(self.tree.body))
+        for node in self.tree.body:
+            self._parents[node] = self.tree
+        while pending:
+            node = pending.pop()
+            if isinstance(node, ast.ClassDef):
+                pending.extend(reversed(node.body))
+                for part in [*node.body, *node.bases, *node.keywords, *node.decorator_list]:
+                    self._parents[part] = node
+                continue
+            first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+            out.append(Unit(node, first, node.end_lineno or node.lineno))
+        return out
+
+    def adopt(self, root: ast.AST) -> list[ast.AST]:
+        """Record the parents below `root` and return every node below it, itself first, in source order."""
+        nodes: list[ast.AST] = [root]
+        pending = [root]
+        parents = self._parents
+        while pending:
+            node = pending.pop()
+            children = list(ast.iter_child_nodes(node))
+            for child in children:
+                # Load/Store/operators are shared singletons: they have no one parent.
+                if hasattr(child, "lineno") or isinstance(
+                    child, (ast.arguments, ast.comprehension, ast.withitem, ast.Module)
+                ):
+                    parents[child] = node
+            nodes.extend(children)
+            pending.extend(reversed(children))
+        self._adopted.add(root)
+        return nodes
+
+    def parent(self, node: ast.AST) -> ast.AST | None:
+        if node is self.tree:
+            return None
+        if node not in self._parents:
+            self._adopt_around(getattr(node, "lineno", 0))
+        if node not in self._parents and self.tree not in self._adopted:
+            self.adopt(self.tree)
+        return self._parents.get(node)
+
+    def _adopt_around(self, line: int) -> None:
+        """Record parents in the units that hold `line`: cheaper than in the whole file."""
+        for unit in self.units:
+            if unit.first_line <= line <= unit.last_line and unit.node not in self._adopted:
+                self.adopt(unit.node)
+
+    def ancestors(self, node: ast.AST) -> Iterator[ast.AST]:
+        """Parents from the inside outwards, the module last."""
+        current = self.parent(node)
+        while current is not None:
+            yield current
+            current = self.parent(current)
+
+    def statement(self, node: ast.AST) -> ast.stmt:
+        """The innermost statement that holds `node` (itself when it is one)."""
+        if isinstance(node, ast.stmt):
+            return node
+        return next(a for a in self.ancestors(node) if isinstance(a, ast.stmt))
+
+    def block(self, statement: ast.stmt) -> list[ast.stmt]:
+        """The list of statements that `statement` is an element of."""
+        parent = self.parent(statement)
+        for name in ("body", "orelse", "finalbody"):
+            block = getattr(parent, name, None)
+            if isinstance(block, list) and any(s is statement for s in block):
+                return block
+        return [statement]
+
+    def function(self, node: ast.AST) -> FunctionNode | None:
+        """The innermost function or lambda around `node`."""
+        return next(
+            (a for a in self.ancestors(node) if isinstance(a, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))),
+            None,
+        )
+
+    def function_scope(self, node: ast.AST) -> ast.AST:
+        """The innermost `def` around `node` (lambdas do not count), else the module."""
+        return next(
+            (a for a in self.ancestors(node) if isinstance(a, (ast.FunctionDef, ast.AsyncFunctionDef))),
+            self.tree,
+        )
+
+    def class_of(self, node: ast.AST) -> ast.ClassDef | None:
+        """The innermost class around `node`."""
+        return next((a for a in self.ancestors(node) if isinstance(a, ast.ClassDef)), None)
+
+    def method(self, cls: ast.ClassDef, name: str) -> ast.FunctionDef | None:
+        return next((s for s in cls.body if isinstance(s, ast.FunctionDef) and s.name == name), None)
+
+    @cached_property
+    def _attributes(self) -> dict[ast.ClassDef, dict[str, list[ast.expr | None]]]:
+        return {}
+
+    def self_attribute(self, cls: ast.ClassDef, name: str) -> ast.expr | None:
+        """The value of `self.<name>` when the class assigns it exactly once (anywhere in its methods)."""
+        table = self._attributes.get(cls)
+        if table is None:
+            table = self._attributes.setdefault(cls, _self_attributes(cls))
+        values = table.get(name, [])
+        return values[0] if len(values) == 1 else None
+
+    # -- editing ---------------------------------------------------------------------------------------
+
+    def insertion(self, char: int, text: str) -> Edit:
+        return Edit(self.char_span(char, char), text)
+
+
+def _self_attributes(cls: ast.ClassDef) -> dict[str, list[ast.expr | None]]:
+    """Every value assigned to `self.<name>` in the class; None stands for an assignment without a plain value
+    (augmented, unpacked, a loop target)."""
+    table: dict[str, list[ast.expr | None]] = {}
+    for node in ast.walk(cls):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, (ast.Store, ast.Del)) and _is_self(node.value):
+            table.setdefault(node.attr, []).append(None)
+    for node in ast.walk(cls):
+        targets: list[ast.expr] = []
+        value: ast.expr | None = None
+        if isinstance(node, ast.Assign):
+            targets, value = node.targets, node.value
+        elif isinstance(node, ast.AnnAssign):
+            targets, value = [node.target], node.value
+        for target in targets:
+            if isinstance(target, ast.Attribute) and _is_self(target.value):
+                slots = table[target.attr]
+                slots[slots.index(None)] = value
+    return table
+
+
+def _is_self(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and node.id == "self"
