@@ -1,0 +1,264 @@
+"""What already bounds the gradients of a step, or makes clipping it wrong."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import PurePath
+
+from autofix.syntax import Module
+from autofix.transforms.loops._bindings import bindings, constructors, enclosing_scopes, last_name, own_nodes, same
+from autofix.transforms.loops._loops import LOOPS, Pair, local_function, optimizer_step, pair, statements_between
+
+# Words for clipping gradients. PPO's `clip_range`, `clip_eps`, and OpenAI's CLIP are none of them.
+_GRADIENT_CLIPPING = re.compile(
+    r"clip_*grad|grad(ient)?s?_*(norm)?_*clip|clip(_the)?_*(norm|val(ue)?)(?!id|ues_in)|max_*grad(ient)?s?_*norm"
+    r"|max_*norm|(^|[^a-z])clipping|norm_*clip|clip_*(weight|master|global|param(eter)?s(?!_)|threshold|max)"
+    r"|^grad(ient)?_*(limit|bound|max)|agc$|unitwise_norm|normali[sz]e_*grad",
+    re.I,
+)
+_SETTING = re.compile(
+    r"(max[_-]?grad(ient)?[_-]?norm|clip[_-]?grad(ient)?s?([_-]?(norm|val(ue)?|by[_-]?norm))?"
+    r"|grad(ient)?[_-]?(norm[_-]?)?clip(ping)?([_-]?(norm|val(ue)?|algorithm|threshold))?|clip[_-]?norm|max[_-]?norm)$",
+    re.I,
+)
+_SETTING_READ = re.compile(r"max_grad_norm|grad(ient)?_clip(_val|_norm)?$|^clip_grad$")
+_IN_BACKWARD = re.compile(r"optim\w*_in_(bwd|backward)|register_post_accumulate_grad_hook|OptimizerInBackward", re.I)
+_PRIVACY = re.compile(r"\bopacus\b|PrivacyEngine|DPOptimizer", re.I)
+_HANDLES_GRADIENTS = re.compile(
+    r"grad\w*(norm|manag|guard|sanit|process|clip)|(norm|manag|sanit|process|clip)\w*grad", re.I
+)
+_CLIPPING_CLASS = re.compile(r"^(Rprop|\w*LBFGS|\w*L_BFGS|\w*Lamb|LAMB|FusedLAMB|Clipped\w+|DP\w+|Adafactor|BertAdam)$")
+_TEST_FILE = re.compile(r"^(test_|bench|profile)|_(test|bench|benchmark)\.py$|^conftest\.py$")
+_TEST_FOLDERS = ("test", "tests", "benchmark", "benchmarks")
+_TEST_NAME = re.compile(r"_*(test_|Test[A-Z]|bench|profile_)")
+_LIGHTNING_HOOKS = ("configure_gradient_clipping", "on_before_optimizer_step", "clip_gradients")
+_MODEL_WORD = re.compile(r"param|group|model|net(_|\b|s\b)|trainable|module|weight|bias|layer|embedding", re.I)
+_TENSOR_METHODS = ("requires_grad_", "clone", "detach", "to", "cuda", "repeat", "expand", "contiguous", "float")
+
+
+def is_test(module: Module, node: ast.AST) -> bool:
+    """Whether the code checks or times something in place of training: clipping there only disturbs it."""
+    path = PurePath(module.path)
+    if _TEST_FILE.search(path.name):
+        return True
+    if not path.is_absolute() and any(part in _TEST_FOLDERS for part in path.parts[:-1]):
+        return True
+    return any(
+        isinstance(a, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and _TEST_NAME.match(a.name)
+        for a in module.ancestors(node)
+    )
+
+
+def inside_optimizer(module: Module, node: ast.AST) -> bool:
+    """Whether the code is part of an optimizer (a class derived from one)."""
+    return any(
+        isinstance(a, ast.ClassDef) and any(re.search(r"Optimi[sz]er$", last_name(b)) for b in a.bases)
+        for a in module.ancestors(node)
+    )
+
+
+def handled(module: Module, found: Pair) -> bool:
+    """Whether something around already bounds the gradients, or decides with a setting that nothing does."""
+    scopes = _scopes(module, found)
+    for node in (n for scope in scopes for n in ast.walk(scope)):
+        if any(_GRADIENT_CLIPPING.search(w) or _IN_BACKWARD.search(w) for w in _words(node)):
+            return True
+        if isinstance(node, ast.Call) and last_name(node.func) == "register_hook":
+            return True
+    cls = module.class_of(found.step.call)
+    if cls is not None and any(module.method(cls, hook) for hook in _LIGHTNING_HOOKS):
+        return True
+    if _PRIVACY.search(module.text):
+        return True
+    return any(_bounds_gradients(module, n, found) for n in statements_between(module, found))
+
+
+def _scopes(module: Module, found: Pair) -> list[ast.AST]:
+    """The outermost function around the step, or its class, and the functions called between the two."""
+    cls = module.class_of(found.step.call)
+    outer = enclosing_scopes(module, found.step.call)[:-1]
+    scopes: list[ast.AST] = [cls if cls is not None else outer[-1] if outer else found.first]
+    if not outer and cls is None:
+        loop = next((a for a in reversed(list(module.ancestors(found.first))) if isinstance(a, LOOPS)), None)
+        scopes.append(loop or found.first)
+        block = module.block(found.first)
+        scopes += block[block.index(found.first) : block.index(found.last) + 1]
+    called = [n for n in statements_between(module, found) if isinstance(n, ast.Call)]
+    scopes += [f for f in (local_function(module, n) for n in called) if f is not None]
+    if found.backward.helper is not None:
+        scopes.append(found.backward.helper)
+    return scopes
+
+
+def _words(node: ast.AST) -> tuple[str, ...]:
+    """Identifiers and short strings of one node."""
+    if isinstance(node, ast.Name):
+        return (node.id,)
+    if isinstance(node, ast.Attribute):
+        return (node.attr,)
+    if isinstance(node, ast.arg):
+        return (node.arg,)
+    if isinstance(node, ast.keyword):
+        return (node.arg or "",)
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return (node.name,)
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) < 40:
+        return (node.value,)
+    return ()
+
+
+def _bounds_gradients(module: Module, node: ast.AST, found: Pair) -> bool:
+    """Whether a node between backward and step touches the size of the gradients, or may do so out of sight."""
+    if isinstance(node, ast.Attribute) and node.attr == "grad":
+        return bool(re.search(r"clamp|clip|norm|nan_to_num|sign|\bmax|\bmin", _around(module, node, found)))
+    if isinstance(node, ast.Call):
+        name = last_name(node.func)
+        if "clip" in name.lower():
+            return True
+        return bool(_HANDLES_GRADIENTS.search(name)) and local_function(module, node) is None
+    return False
+
+
+def _around(module: Module, node: ast.AST, found: Pair) -> str:
+    """The text of the outermost statement around `node` that holds neither the backward pass nor the step."""
+    outside = {id(a) for call in (found.backward.call, found.step.call) for a in module.ancestors(call)}
+    inner = [a for a in module.ancestors(node) if isinstance(a, ast.stmt) and id(a) not in outside]
+    return module.source(inner[-1]) if inner else ""
+
+
+def setting_elsewhere(module: Module) -> str | None:
+    """A setting for gradient clipping that this file declares: a command-line option, a field, a constant."""
+    for node in ast.walk(module.tree):
+        words: tuple[str, ...] = ()
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) < 40:
+            words = (node.value.lstrip("-"),)
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            words = (node.target.id,)
+        elif isinstance(node, ast.Assign) and node in module.tree.body:
+            words = tuple(t.id for t in node.targets if isinstance(t, ast.Name))
+        elif isinstance(node, ast.Attribute):
+            words = (node.attr,) if _SETTING_READ.search(node.attr) else ()
+        found = next((w for w in words if _SETTING.match(w)), None)
+        if found:
+            return found
+    return None
+
+
+def needs_no_clipping(module: Module, optimizer: ast.expr) -> bool:
+    """Whether the optimizer bounds its own steps, or steps something other than a model's parameters."""
+    if _is_called(module, optimizer):
+        return True
+    for value in constructors(module, optimizer):
+        if not isinstance(value, ast.Call):
+            continue
+        if _CLIPPING_CLASS.match(last_name(value.func)):
+            return True
+        if any(k.arg and re.search(r"clip|max_grad|max_norm", k.arg) for k in value.keywords):
+            return True
+        parameters = parameters_argument(value)
+        if parameters is not None and (_steps_an_input(module, parameters) or _has_no_input(module, parameters)):
+            return True
+    return False
+
+
+def _is_called(module: Module, optimizer: ast.expr) -> bool:
+    """Whether the optimizer is called like a function, as Pyro's are: those keep one optimizer per parameter."""
+    scope = module.function_scope(optimizer)
+    return any(isinstance(n, ast.Call) and same(n.func, optimizer) for n in ast.walk(scope))
+
+
+def _has_no_input(module: Module, parameters: ast.expr) -> bool:
+    """Whether the module whose parameters are stepped is only ever called without arguments: it holds the quantities
+    that are being fitted (a homography, a pose), and no data pass through it."""
+    if not isinstance(parameters, ast.Call) or not isinstance(parameters.func, ast.Attribute):
+        return False
+    owner = parameters.func.value
+    calls = [n for n in ast.walk(module.function_scope(parameters)) if isinstance(n, ast.Call) and same(n.func, owner)]
+    return bool(calls) and not any(c.args or c.keywords for c in calls)
+
+
+def parameters_argument(call: ast.Call) -> ast.expr | None:
+    """What an optimizer's constructor is given to step."""
+    if call.args:
+        return call.args[0]
+    return next((k.value for k in call.keywords if k.arg in ("params", "parameters")), None)
+
+
+def _steps_an_input(module: Module, parameters: ast.expr) -> bool:
+    """Whether tensors are optimised rather than a model: `Adam([image])`, `SGD([x.requires_grad_()])`."""
+    if isinstance(parameters, (ast.List, ast.Tuple)):
+        return bool(parameters.elts) and all(_steps_an_input(module, e) for e in parameters.elts)
+    if isinstance(parameters, ast.Dict):
+        pairs = zip(parameters.keys, parameters.values, strict=True)
+        groups = [v for k, v in pairs if isinstance(k, ast.Constant) and k.value == "params"]
+        return bool(groups) and all(_steps_an_input(module, g) for g in groups)
+    if isinstance(parameters, (ast.Name, ast.Attribute)):
+        values = [v for _, v in bindings(module, parameters) if v is not None and v is not parameters]
+        if values and not any(isinstance(v, (ast.Name, ast.Attribute)) for v in values):
+            return all(_steps_an_input(module, v) or _is_tensor(module, v) for v in values)
+        return not _MODEL_WORD.search(module.source(parameters))
+    if isinstance(parameters, ast.Call):
+        return _is_tensor(module, parameters)
+    return False
+
+
+def _is_tensor(module: Module, value: ast.expr) -> bool:
+    """Whether an expression certainly makes one tensor: a constructor, `nn.Parameter(...)`, `x.requires_grad_()`."""
+    if not isinstance(value, ast.Call):
+        return False
+    dotted = module.qualified(value.func) or ""
+    if dotted in ("torch.nn.Parameter", "torch.autograd.Variable"):
+        return True
+    if dotted.startswith("torch.") and dotted.count(".") == 1:
+        return True
+    return isinstance(value.func, ast.Attribute) and value.func.attr in _TENSOR_METHODS
+
+
+def alternates(module: Module, found: Pair) -> bool:
+    """Whether another optimizer in the same function or class steps on a backward pass of its own."""
+    scope = module.class_of(found.step.call) or module.function_scope(found.step.call)
+    for node in ast.walk(scope):
+        step = optimizer_step(module, node)
+        if step is None or same(step.optimizer, found.step.optimizer):
+            continue
+        other = pair(module, step)
+        if other is not None and other.backward.call is not found.backward.call:
+            return not _same_branching(module, found, other)
+    return False
+
+
+def _same_branching(module: Module, left: Pair, right: Pair) -> bool:
+    """Whether the two are alternatives (`if amp: ... else: ...`) rather than players of one game."""
+    for a in module.ancestors(left.step.call):
+        if isinstance(a, ast.If) and any(n is right.step.call for n in own_nodes(a)):
+            return True
+    return False
+
+
+def trains(module: Module, found: Pair) -> bool:
+    """Whether the step is repeated: in a loop, or in a function that is handed its optimizer from outside.
+
+    A script or function that builds an optimizer and steps it once shows something; it does not train.
+    """
+    function = module.function_scope(found.step.call)
+    for ancestor in module.ancestors(found.step.call):
+        if ancestor is function:
+            break
+        if isinstance(ancestor, LOOPS) and not _loops_over(ancestor, found.step.optimizer):
+            return True
+    if function is module.tree:
+        return False
+    for statement, value in bindings(module, found.step.optimizer):
+        built = isinstance(value, ast.Call) and bool(value.args or value.keywords)
+        if built and module.function_scope(statement) is function:
+            return False
+    return True
+
+
+def _loops_over(loop: ast.AST, optimizer: ast.expr) -> bool:
+    return isinstance(loop, (ast.For, ast.AsyncFor)) and same_name(loop.target, optimizer)
+
+
+def same_name(target: ast.expr, node: ast.expr) -> bool:
+    return isinstance(target, ast.Name) and isinstance(node, ast.Name) and target.id == node.id

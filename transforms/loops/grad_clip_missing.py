@@ -1,0 +1,279 @@
+"""An optimizer steps on gradients whose norm nothing bounds.
+
+The defect
+----------
+Between `backward()` and the optimizer's `step()` nothing limits the size of the gradient, so the batch with the
+largest gradient, not the learning rate, decides how far the weights move.
+
+Why it hurts
+------------
+Gradients of recurrent nets, attention, flows, differential equations and policy losses have heavy tails: one batch
+in thousands is orders of magnitude above the rest. Plain SGD moves by its full length; adaptive methods carry it in
+their moments for many steps. Loss spikes and divergence after long healthy training are the usual sight.
+
+Clipping the norm bounds large steps. It does **not** cure NaN: `clip_grad_norm_` on a gradient that holds one NaN or
+inf makes every gradient NaN (`error_if_nonfinite=True` makes it raise instead). The cause of a non-finite gradient
+has to be repaired where it arises; other rules do that.
+
+Before
+------
+
+    for batch in loader:
+        optimizer.zero_grad()
+        scaler.scale(criterion(model(batch))).backward()
+        scaler.step(optimizer)
+        scaler.update()
+
+After
+-----
+
+    for batch in loader:
+        optimizer.zero_grad()
+        scaler.scale(criterion(model(batch))).backward()
+        scaler.unscale_(optimizer)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm=1.0)
+        scaler.step(optimizer)
+        scaler.update()
+
+When the fix is safe
+--------------------
+While the norm stays below the bound (`max_norm`, 1.0 unless configured), every step is what it was; above it, the
+gradient keeps its direction and gets the bound's length. The clip is written immediately before the step, in the
+step's own block, so that accumulated gradients are clipped once, when they are complete. With a `GradScaler` the
+gradients are unscaled first, once. Accelerate, Fabric and Lightning's manual optimisation get their own calls. Where
+several optimizers take turns on losses of their own (adversarial nets, actor and critic), the recipe's step sizes are
+part of the method: the finding is information there.
+
+Left alone
+----------
+Loops in which anything clips already, by whatever helper or hook, or handles `.grad` by hand; loops beside a setting
+for clipping, since 0 or None mean that somebody decided against it; optimizers that bound their own steps, LBFGS and
+every `step(closure)`; optimisation of an image or a latent; optimizers inside the backward pass; DeepSpeed, Lightning's
+automatic optimisation and the Trainer of transformers, which clip by configuration; differentially private training;
+optimizers' own code; tests; and a single step that nothing repeats.
+
+Sources
+-------
+Pascanu, Mikolov, Bengio: On the difficulty of training recurrent neural networks (2013). PyTorch documentation:
+`torch.nn.utils.clip_grad_norm_`, and "Gradient clipping" among the automatic mixed precision examples.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from autofix import rewrite
+from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity, Span
+from autofix.rewrite import Unrewritable
+from autofix.rule import Context, Rule
+from autofix.syntax import Module
+from autofix.transforms.loops._bindings import last_name, own_nodes, parameter, same, stores_in
+from autofix.transforms.loops._clipping import (
+    alternates,
+    handled,
+    inside_optimizer,
+    is_test,
+    needs_no_clipping,
+    setting_elsewhere,
+    trains,
+)
+from autofix.transforms.loops._loops import (
+    Backward,
+    Function,
+    Pair,
+    backward_call,
+    optimizer_step,
+    pair,
+    statements_between,
+)
+from autofix.transforms.loops._parameters import (
+    Unclear,
+    from_groups,
+    is_sharded,
+    laid_out,
+    parameters_of,
+    wrapped_module,
+)
+
+_CLIP = "torch.nn.utils.clip_grad_norm_"
+
+
+def check(node: ast.AST, context: Context) -> Iterator[Finding]:
+    module = context.module
+    step = optimizer_step(module, node)
+    if step is None or is_test(module, node) or inside_optimizer(module, node):
+        return
+    found = pair(module, step)
+    if found is None or not trains(module, found) or needs_no_clipping(module, step.optimizer):
+        return
+    if handled(module, found):
+        return
+    message = _message(module, found)
+    setting = setting_elsewhere(module)
+    if setting:
+        why = f"the file has a setting {setting!r} that this step does not apply; use it here"
+        yield context.finding(found.step.call, message, why=why, severity=Severity.INFO)
+        return
+    severity = Severity.INFO if alternates(module, found) else None
+    try:
+        fix = _fix(found, context)
+    except Unrewritable as reason:
+        yield context.finding(found.step.call, message, why=str(reason), severity=severity)
+        return
+    yield context.finding(found.step.call, message, fix=fix, severity=severity)
+
+
+def _message(module: Module, found: Pair) -> str:
+    optimizer = module.source(found.step.optimizer)
+    return (
+        f"nothing bounds the gradients that {optimizer} steps on, so one outlier batch can throw the weights off; "
+        "clipping their norm bounds such steps (it does not cure NaN)"
+    )
+
+
+def _fix(found: Pair, context: Context) -> Fix:
+    module, bound = context.module, repr(float(context.options.max_norm))
+    statement = module.statement(found.step.call)
+    if not isinstance(statement, (ast.Expr, ast.Assign, ast.Return, ast.AnnAssign)):
+        raise Unrewritable("the step is part of a larger statement; give it a line of its own")
+    if any(isinstance(a, (ast.Lambda, ast.ListComp, ast.IfExp, ast.BoolOp)) for a in _within(module, found)):
+        raise Unrewritable("the step is part of a larger expression; give it a line of its own")
+    lines, imports = _lines(found, context, bound)
+    region = None
+    if found.call is found.step.call:
+        region = Span(module.byte(module.chars(found.first)[0]), module.byte(module.chars(found.last)[1]))
+    return Fix(
+        title=f"clip the norm of the gradients to {bound} immediately before the step",
+        edits=(*imports, _insertion(module, statement, lines)),
+        applicability=Applicability.SAFE,
+        claim=Claim(
+            Relation.CLIP,
+            region=region,
+            parameters={"max_norm": float(context.options.max_norm)},
+            change=f"gradients whose norm exceeds {bound} are scaled down to that norm; all others stay as they are",
+        ),
+    )
+
+
+def _within(module: Module, found: Pair) -> Iterator[ast.AST]:
+    """What lies between the step and its statement."""
+    for ancestor in module.ancestors(found.step.call):
+        if isinstance(ancestor, ast.stmt):
+            return
+        yield ancestor
+
+
+def _lines(found: Pair, context: Context, bound: str) -> tuple[tuple[str, ...], tuple[Edit, ...]]:
+    """The statements to write above the step, and the import that they need."""
+    module, step, kind = context.module, found.step, _kind(found.backward, context.module)
+    optimizer = module.source(step.optimizer)
+    if kind.kind == "lightning":
+        return (f'self.clip_gradients({optimizer}, gradient_clip_val={bound}, gradient_clip_algorithm="norm")',), ()
+    parameters = parameters_of(module, step.optimizer, step.call)
+    if kind.kind == "fabric" and kind.owner is not None:
+        wrapped = wrapped_module(module, parameters, step.call)
+        if wrapped is None:
+            raise Unrewritable("fabric.clip_gradients needs the module, and which one the optimizer steps is unclear")
+        return (f"{module.source(kind.owner)}.clip_gradients({wrapped}, {optimizer}, max_norm={bound})",), ()
+    if isinstance(parameters, Unclear):
+        raise Unrewritable(parameters.reason)
+    text = parameters.text
+    if kind.kind == "accelerate" and kind.owner is not None:
+        return _accelerate(found, module, module.source(kind.owner), text, bound), ()
+    if parameters.owner is not None and is_sharded(module, parameters.owner):
+        return (f"{module.source(parameters.owner)}.clip_grad_norm_(max_norm={bound})",), ()
+    if parameters.owner is None and re.search(r"\bFullyShardedDataParallel\b|\bFSDP\(", module.text):
+        raise Unrewritable("with FullyShardedDataParallel the wrapped module's own clip_grad_norm_ has to be called")
+    reference = module.names.reference(_CLIP, step.call)
+    if reference is None:
+        raise Unrewritable("the name torch means something else here")
+    if _scales_with_apex(found, module):
+        text = from_groups(module, step.optimizer)
+    before = _unscaling(found, kind, module)
+    return (*before, *laid_out(reference.text, text, f"max_norm={bound}")), reference.edits
+
+
+def _kind(backward: Backward, module: Module) -> Backward:
+    """The backward pass itself, looked up inside a helper of this file."""
+    if backward.helper is None:
+        return backward
+    inner = [b for n in own_nodes(backward.helper) if n is not backward.helper and (b := backward_call(module, n))]
+    kinds = {b.kind for b in inner}
+    if len(kinds) != 1:
+        raise Unrewritable(f"{backward.helper.name} runs backward passes of different kinds")
+    owner = inner[0].owner
+    if isinstance(owner, ast.Name) and _is_local(owner, backward.helper, module):
+        raise Unrewritable(f"{owner.id} is known inside {backward.helper.name} only; clip there, or pass it here")
+    return inner[0]
+
+
+def _is_local(name: ast.Name, function: Function, module: Module) -> bool:
+    return parameter(function, name.id) is not None or bool(stores_in(module, function, name.id))
+
+
+def _scales_with_apex(found: Pair, module: Module) -> bool:
+    """Whether `with amp.scale_loss(...)` surrounds the backward pass: the optimizer may then step master weights."""
+    return any(
+        isinstance(i.context_expr, ast.Call) and last_name(i.context_expr.func) == "scale_loss"
+        for a in module.ancestors(found.backward.call)
+        if isinstance(a, ast.With)
+        for i in a.items
+    )
+
+
+def _unscaling(found: Pair, kind: Backward, module: Module) -> tuple[str, ...]:
+    """`scaler.unscale_(optimizer)`, unless it has been called or nothing is scaled."""
+    step = found.step
+    unscaled = [
+        n
+        for n in statements_between(module, found)
+        if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and n.func.attr == "unscale_"
+    ]
+    mine = [n for n in unscaled if n.args and same(n.args[0], step.optimizer)]
+    if step.scaler is None:
+        if kind.kind == "scaled" and not mine:
+            raise Unrewritable("the gradients are scaled, but no scaler makes the step: clip after unscaling them")
+        return ()
+    if not mine:
+        return (f"{module.source(step.scaler)}.unscale_({module.source(step.optimizer)})",)
+    around = {id(module.block(s)) for s in _statements_around(module, step.call)}
+    if any(id(module.block(module.statement(n))) in around for n in mine):
+        return ()
+    raise Unrewritable("the gradients are unscaled only on some path; unscale them on every path, then clip")
+
+
+def _statements_around(module: Module, node: ast.AST) -> Iterator[ast.stmt]:
+    yield module.statement(node)
+    for ancestor in module.ancestors(node):
+        if isinstance(ancestor, ast.stmt):
+            yield ancestor
+
+
+def _accelerate(found: Pair, module: Module, owner: str, text: str, bound: str) -> tuple[str, ...]:
+    clip = laid_out(f"{owner}.clip_grad_norm_", text, f"max_norm={bound}")
+    for ancestor in module.ancestors(found.step.call):
+        if isinstance(ancestor, ast.If) and "sync_gradients" in module.source(ancestor.test):
+            return clip
+    return (f"if {owner}.sync_gradients:", *(f"    {line}" for line in clip))
+
+
+def _insertion(module: Module, statement: ast.stmt, lines: tuple[str, ...]) -> Edit:
+    """Above the statement; in front of it where it shares its line (`loss.backward(); optimizer.step()`)."""
+    if module.indentation(statement) is not None:
+        return rewrite.insert_before(module, statement, *lines)
+    if any(line.startswith(("if ", " ", ")")) for line in lines):
+        raise Unrewritable("the step shares its line with another statement; give it a line of its own")
+    return module.insertion(module.chars(statement)[0], "".join(f"{line}; " for line in lines))
+
+
+RULE = Rule(
+    name="grad-clip-missing",
+    summary="An optimizer steps on gradients whose norm nothing bounds.",
+    severity=Severity.WARNING,
+    triggers=((b".step(",), (b"backward(",)),
+    anchor=re.compile(r"\.step\("),
+    nodes=(ast.Call,),
+    check=check,
+)
