@@ -6,7 +6,6 @@ of the project or back into it); a link that is given by name is. Files given by
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 import stat
@@ -14,9 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from pathspec import GitIgnoreSpec
-from pathspec.patterns.gitignore import GitIgnorePatternError
-
+from autofix.gitignore import IgnoreRules
 from autofix.model import Problem
 
 _SKIPPED = frozenset(
@@ -30,16 +27,16 @@ _ENVIRONMENT_MARKS = ("pyvenv.cfg", "conda-meta")
 
 
 class _Rules(NamedTuple):
-    """One file of ignore patterns, and the directory that its patterns are relative to (with a final slash)."""
+    """Ignore patterns, and the directory that they are relative to (with a final slash)."""
 
     base: str
-    spec: GitIgnoreSpec
+    rules: IgnoreRules
 
-    def decide(self, path: str) -> bool | None:
+    def decide(self, real: str) -> bool | None:
         """Whether an absolute path (directories end with a slash) is ignored; None when no pattern says so."""
-        if not path.startswith(self.base):
+        if not real.startswith(self.base):
             return None
-        return self.spec.check_file(path[len(self.base) :]).include
+        return self.rules.decide(real[len(self.base) :].rstrip("/"), real.endswith("/"))
 
 
 class _Directory(NamedTuple):
@@ -53,7 +50,6 @@ def discover(paths: Sequence[Path], exclude: Sequence[str] = ()) -> Iterator[Pat
 
     exclude: patterns as in .gitignore; one with a slash inside is relative to the working directory, or absolute.
     """
-    excluded = _Rules("/", _spec([_anchored(pattern) for pattern in exclude])) if exclude else None
     seen: set[str] = set()
     for path in paths or [Path()]:
         try:
@@ -68,15 +64,15 @@ def discover(paths: Sequence[Path], exclude: Sequence[str] = ()) -> Iterator[Pat
                 yield path
             continue
         shown = "" if str(path) == "." else f"{path}{os.sep}".replace(os.sep * 2, os.sep)
-        start = _Directory(shown, real.rstrip(os.sep) + os.sep, _inherited(real))
-        yield from _walk(start, excluded, seen)
+        top = real.rstrip(os.sep) + os.sep
+        yield from _walk(_Directory(shown, top, _inherited(real)), _excluding(exclude, top), seen)
 
 
 def _words(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
-def _walk(start: _Directory, excluded: _Rules | None, seen: set[str]) -> Iterator[Path | Problem]:
+def _walk(start: _Directory, excluded: tuple[_Rules, ...], seen: set[str]) -> Iterator[Path | Problem]:
     """Files below `start`, depth first, in order of name."""
     pending: list[_Directory | str] = [start]
     while pending:
@@ -103,7 +99,12 @@ def _walk(start: _Directory, excluded: _Rules | None, seen: set[str]) -> Iterato
             if not kind:
                 continue
             real = current.real + entry.name + kind[1:]
-            if (kind == "d/" and entry.name in _SKIPPED) or real in seen or _ignored(real, rules, excluded):
+            if (
+                (kind == "d/" and entry.name in _SKIPPED)
+                or real in seen
+                or _ignored(real, rules)
+                or _ignored(real, excluded)
+            ):
                 continue
             if kind == "d/":
                 pending.append(_Directory(current.shown + entry.name + os.sep, real, rules))
@@ -129,9 +130,7 @@ def _is_set_aside(real: str, names: set[str]) -> bool:
 # -- ignore files ----------------------------------------------------------------------------------------------
 
 
-def _ignored(real: str, rules: tuple[_Rules, ...], excluded: _Rules | None) -> bool:
-    if excluded and excluded.decide(real):
-        return True
+def _ignored(real: str, rules: tuple[_Rules, ...]) -> bool:
     for one in reversed(rules):
         decision = one.decide(real)
         if decision is not None:
@@ -166,37 +165,34 @@ def _inherited(real: str) -> tuple[_Rules, ...]:
         names = {n for n in (".git", ".gitignore") if os.path.lexists(base + n)}
         rules = _own_rules(_Directory("", base, rules), names)
     inside = [p for p in (*reversed(above[:-1]), real) if above]
-    return () if any(_ignored(p + os.sep, rules, None) for p in inside) else rules
+    return () if any(_ignored(p + os.sep, rules) for p in inside) else rules
 
 
 def _read_rules(path: str, base: str) -> tuple[_Rules, ...]:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            text = file.read()
+        with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
+            rules = IgnoreRules(file.read().split("\n"))
     except OSError:
         return ()  # as git does with one that it cannot read
-    spec = _spec(text.split("\n"))
-    return (_Rules(base, spec),) if spec.patterns else ()
+    return (_Rules(base, rules),) if rules else ()
 
 
-def _spec(lines: Sequence[str]) -> GitIgnoreSpec:
-    """The patterns, without those that git would not understand either."""
-    return GitIgnoreSpec.from_lines(
-        line for line in lines if line.strip() and not line.startswith("#") and _valid(line)
-    )
-
-
-@functools.lru_cache(4096)
-def _valid(line: str) -> bool:
-    try:
-        GitIgnoreSpec.from_lines([line])
-    except (GitIgnorePatternError, re.error):
-        return False
-    return True
+def _excluding(patterns: Sequence[str], real: str) -> tuple[_Rules, ...]:
+    """The patterns of the user for a walk that starts at `real`: names count below it only."""
+    anchored = [a for a in map(_anchored, patterns) if a]
+    names = [p for p in patterns if not _anchored(p)]
+    out = []
+    if anchored:
+        out.append(_Rules("/", IgnoreRules(anchored)))
+    if names:
+        out.append(_Rules(real, IgnoreRules(names)))
+    return tuple(out)
 
 
 def _anchored(pattern: str) -> str:
-    """A pattern with a slash inside, from the root of the file system."""
-    if "/" not in pattern.rstrip("/") or pattern.startswith(("/", "**/")):
+    """A pattern with a slash inside, from the root of the file system; nothing for one that is only a name."""
+    if "/" not in pattern.rstrip("/") or pattern.startswith("**/"):
+        return ""
+    if pattern.startswith("/"):
         return pattern
     return re.sub(r"([\\*?\[\]!#])", r"\\\1", os.getcwd()).rstrip("/") + "/" + pattern

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,3 +41,24 @@ def verify() -> engine.Verify:
     interpreter = find_python(sys.executable, Path.cwd())
     assert not isinstance(interpreter, Problem)
     return lambda items: run(items, interpreter)
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[Path]:
+    """A folder for tests of permissions, which are run as an ordinary user even when the tests run as root."""
+    folder = Path(tempfile.mkdtemp(prefix="autofix-test-"))
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.chown(folder, 65534, 65534)
+        os.setegid(65534)
+        os.seteuid(65534)
+    try:
+        yield folder
+    finally:
+        if is_root:
+            os.seteuid(0)
+            os.setegid(0)
+        for path in (folder, *folder.rglob("*")):
+            if path.is_dir() and not path.is_symlink():
+                path.chmod(0o700)
+        shutil.rmtree(folder)
