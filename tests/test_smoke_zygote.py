@@ -1,0 +1,206 @@
+"""The harness under hostile code: every job ends, nothing survives it, and the others are not disturbed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from running import interpreter, zygote
+
+from autofix.model import Problem
+from autofix.smoke.interpreter import Interpreter, find_python
+from autofix.smoke.job import Job
+from autofix.smoke.zygote import Zygote
+
+__all__ = ["zygote"]
+
+SPEC: dict[str, Any] = {
+    "before_changed": [], "after_changed": [], "index": "i", "models": ["model"],
+    "optimizers": {"optimizer": {"kind": "SGD", "models": ["model"]}}, "scalers": [], "accelerators": [],
+    "fabrics": [], "lightning": [], "losses": ["loss"], "parameter_lists": {}, "accumulate": 1, "backward": True,
+    "imports": {}, "constants": {}, "counters": [], "max_norm": 1.0, "by_value": False, "assumptions": [],
+}  # fmt: skip
+
+
+def job(code: str) -> Job:
+    """A training step with `code` in front of it, executed as a user's loop would be."""
+    text = textwrap.dedent(code) + "loss.backward()\noptimizer.step()\noptimizer.zero_grad()\n"
+    return Job("block", {**SPEC, "before": text, "after": text})
+
+
+FORK = """
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.setsid()
+        open({path!r} + ".new", "w").write(str(os.getpid()))
+        os.rename({path!r} + ".new", {path!r})
+        while True:
+            time.sleep(0.05)
+    os._exit(0)
+while not os.path.exists({path!r}):
+    time.sleep(0.01)
+"""
+
+
+def one(zygote: Zygote, code: str) -> dict[str, Any]:
+    [(_, result)] = zygote.run([job(code)])
+    return result
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended, within five seconds."""
+    deadline = time.monotonic() + 5.0
+    while time.monotonic() < deadline:
+        state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+        if not state.stdout.strip() or state.stdout.strip().startswith("Z"):
+            return True
+    return False
+
+
+def test_ordinary_code_runs(zygote: Zygote) -> None:
+    assert one(zygote, "x = 1\n")["verdict"] == "REFUTED"  # nothing was clipped, and that is what is said
+    assert "memory" in zygote.sandbox
+
+
+def test_an_endless_loop_that_ignores_signals_is_killed_and_the_others_go_on() -> None:
+    endless = "import signal\nfor s in (2, 15): signal.signal(s, signal.SIG_IGN)\nany(False for _ in iter(int, 1))\n"
+    with Zygote(interpreter(), workers=2, seconds=1.5) as quick:
+        started = time.monotonic()
+        results = [(j, r) for j, r in quick.run([job(endless), job("a = 1\n"), job("b = 1\n")])]
+        ran = time.monotonic() - started
+    assert len(results) == 3
+    last, result = results[-1]  # results arrive as they are ready: the killed one comes last
+    assert "iter(int, 1)" in last.spec["before"]
+    assert result["verdict"] == "INCONCLUSIVE"
+    assert "within 1.5 s" in result["reason"]
+    assert ran < 60.0
+
+
+def test_memory_is_capped() -> None:
+    with Zygote(interpreter(), workers=1, seconds=20.0, memory=256 * 1024**2) as small:
+        hog = one(small, "loss.backward(bytearray(2 ** 31))\n")
+        tensor = one(small, "import torch\ntorch.ones(2 ** 30).sum().backward()\nloss.backward(torch.ones(2 ** 30))\n")
+        assert one(small, "x = 1\n")["verdict"] == "REFUTED"
+    assert hog["verdict"] == "INCONCLUSIVE"
+    assert "memory" in hog["reason"]
+    assert tensor["verdict"] == "INCONCLUSIVE"
+    assert "memory" in tensor["reason"]
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("import os\nos._exit(7)\n", "exit status 7"),
+        ("import sys\nsys.exit(4)\n", "exit status 4"),
+        ("import os\nos.kill(os.getpid(), 11)\n", "signal 11"),
+        ("optimizer.step(1, 2, 3)\n", "TypeError"),
+        ("raise_ = [][0].backward()\n", "IndexError"),
+        ("def f(): f().backward()\nf().backward()\n", "Recursion"),
+    ],
+    ids=["os._exit", "sys.exit", "segmentation fault", "TypeError", "IndexError", "recursion"],
+)
+def test_code_that_ends_badly_is_inconclusive_with_the_reason(zygote: Zygote, code: str, words: str) -> None:
+    result = one(zygote, code)
+    assert result["verdict"] == "INCONCLUSIVE"
+    assert words in result["reason"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux hands orphans to the parent")
+def test_a_daemon_does_not_outlive_its_job(zygote: Zygote, tmp_path: Path) -> None:
+    path = tmp_path / "pid"
+    one(zygote, FORK.format(path=str(path)))
+    assert gone(int(path.read_text()))
+
+
+def test_much_output_neither_blocks_nor_disturbs(zygote: Zygote) -> None:
+    code = (
+        "import sys, os\nfor _ in range(30): os.write(1, b'{\"id\": 1}\\n' * 50000)\nsys.stderr.write('x' * 100000)\n"
+    )
+    assert one(zygote, code)["verdict"] == "REFUTED"
+
+
+def test_a_job_sees_no_secret_and_a_directory_of_its_own(zygote: Zygote, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = """
+    import os
+    seen = sorted(k for k in os.environ if "SECRET" in k or k == "PYTHONPATH")
+    made = os.listdir(".")
+    assert_ = [1 / 0 for _ in [*seen, *made]] or optimizer.zero_grad()
+    """
+    monkeypatch.setenv("SECRET_TOKEN", "hush")
+    monkeypatch.setenv("PYTHONPATH", "/somewhere")
+    with Zygote(interpreter(), workers=1) as fresh:
+        assert one(fresh, code)["verdict"] == "REFUTED"
+
+
+def test_a_dead_parent_is_reported_and_replaced() -> None:
+    with Zygote(interpreter(), workers=1, seconds=20.0) as running:
+        killer = "import os\nos.kill(os.getppid(), 9)\n"
+        results = [r for _, r in running.run([job(killer), job("x = 1\n"), job("y = 1\n")])]
+    assert len(results) == 3
+    assert any("ended" in r.get("reason", "") and r["verdict"] == "INCONCLUSIVE" for r in results)
+    assert results[-1]["verdict"] == "REFUTED"
+
+
+def test_an_interpreter_that_does_not_start_is_reported_for_every_job(tmp_path: Path) -> None:
+    broken = Interpreter(str(tmp_path / "python"), "3", "2", "a test")
+    with Zygote(broken) as running:
+        results = [r for _, r in running.run([job("x = 1\n"), job("y = 1\n"), job("z = 1\n")])]
+    assert [r["verdict"] for r in results] == ["INCONCLUSIVE"] * 3
+    assert "cannot be started" in results[0]["reason"]
+
+
+def test_an_unknown_kind_is_reported(zygote: Zygote) -> None:
+    [(_, result)] = zygote.run([Job("telepathy", {})])
+    assert "telepathy" in result["reason"]
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="process states are read from /proc")
+def test_nothing_is_left_when_the_tool_dies(tmp_path: Path) -> None:
+    script = tmp_path / "tool.py"
+    path = tmp_path / "pid"
+    script.write_text(
+        "import sys\n"
+        f"sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]!r}\n"
+        "from test_smoke_zygote import Zygote, interpreter, job\n"
+        "code = 'import os, time\\nopen(%r, \"w\").write(str(os.getpid()))\\nany(False for _ in iter(int, 1))\\n'\n"
+        f"list(Zygote(interpreter(), seconds=60.0).run([job(code % {str(path)!r})]))\n"
+    )
+    tool = subprocess.Popen([sys.executable, str(script)])
+    try:
+        deadline = time.monotonic() + 60.0
+        while not (path.exists() and path.read_text()) and time.monotonic() < deadline:
+            assert tool.poll() is None
+            time.sleep(0.02)
+    finally:
+        os.kill(tool.pid, signal.SIGKILL)
+        tool.wait()
+    assert gone(int(path.read_text()))
+
+
+def test_the_interpreter_is_chosen_in_order(tmp_path: Path) -> None:
+    chosen = find_python(sys.executable, tmp_path, {})
+    assert isinstance(chosen, Interpreter)
+    assert chosen.path == sys.executable
+    active = find_python(None, tmp_path, {"VIRTUAL_ENV": sys.prefix})
+    assert isinstance(active, Interpreter)
+    assert "VIRTUAL_ENV" in active.why
+    missing = find_python("no-such-python", tmp_path, {"PATH": ""})
+    assert isinstance(missing, Problem)
+    assert "--python" in missing.message
+
+
+def test_an_interpreter_without_torch_says_how_to_get_it(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / ".venv")], check=True)
+    found = find_python(None, tmp_path, {})
+    assert isinstance(found, Problem)
+    assert 'pip install "autofix-torch[torch]"' in found.message
+    assert "--python PATH" in found.message
