@@ -31,20 +31,15 @@ def read(path: Path) -> Source | Problem:
 
 def _content(path: Path) -> bytes | Problem:
     try:
-        # A pipe or a device must neither block nor be read.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        # Looked at before it is opened: a pipe or a device must neither block nor notice.
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            return Problem(str(path), f"skipped: it is {_kind(mode)}; give regular files or directories")
+        return path.read_bytes()
     except FileNotFoundError:
         return Problem(str(path), "skipped: it no longer exists; run again")
     except OSError as error:
         return Problem(str(path), f"skipped: {_words(error)}; make it readable or exclude it")
-    with open(handle, "rb") as file:
-        mode = os.fstat(handle).st_mode
-        if not stat.S_ISREG(mode):
-            return Problem(str(path), f"skipped: it is {_kind(mode)}; give regular files or directories")
-        try:
-            return file.read()
-        except OSError as error:
-            return Problem(str(path), f"skipped: {_words(error)}; run again")
 
 
 def _words(error: OSError) -> str:
@@ -116,7 +111,7 @@ def _unready(patch: Patch, target: Path) -> Problem | None:
         return Problem(patch.source.path, current.message.replace("skipped: ", "not written: ", 1))
     if current != patch.source.data:
         return _changed(patch)
-    if not os.access(target, os.W_OK):
+    if not os.access(target, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
         return Problem(patch.source.path, "not written: it is read-only; make it writable")
     return None
 

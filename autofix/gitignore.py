@@ -97,7 +97,7 @@ def _translate(glob: str) -> str | None:
                 out.append("(?:.*/)?")
                 end += 1
             else:
-                out.append(".*" if at else "[^/]*")
+                out.append(".*")
             at = end
         elif char == "[":
             found = _bracket(glob, at)

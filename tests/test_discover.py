@@ -225,6 +225,7 @@ def wood(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @example(["*", "!*/", "!c.py"], [])
 @example(["*.py"], ["!c.py"])
 @example(["a/", "!a/c.py"], [])
+@example([], ["/**", "!a"])
 @example(["/*", "!/a", "/a/*", "!/a/b"], ["!d.py"])
 def test_the_same_files_as_git(wood: Path, top: list[str], inner: list[str]) -> None:
     ignore(wood, *top)
