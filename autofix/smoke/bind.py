@@ -93,6 +93,7 @@ class Bindings:
         self._clip_arguments: list[ast.expr] = []
         self._bound_literal: float | None = None
         self._backward = False
+        self.helpers: set[str] = set()
 
     # -- reading the calls ------------------------------------------------------------------------------
 
@@ -108,6 +109,9 @@ class Bindings:
             owners = [c.func.value for c in _calls(body) if _is_zero_grad(c)]  # type: ignore[attr-defined]
             zeroed = [_root(ast.unparse(o)) for o in owners if _nameable(o)]
             self.models.extend(p for p in zeroed if p not in self.optimizers)
+        self._find_helpers()
+        if not self._backward and not self.helpers and self._zeroes_first():
+            return "the backward pass stands elsewhere, after gradients are zeroed here"
         if not self.optimizers:
             return "no optimizer that a trial could stand in for steps here"
         if any(o["kind"] == "LBFGS" for o in self._kinds().values()):
@@ -193,6 +197,29 @@ class Bindings:
         for value in values:
             if isinstance(value, ast.Constant) and isinstance(value.value, (int, float)) and value.value > 0:
                 self._bound_literal = float(value.value)
+
+    def _find_helpers(self) -> None:
+        """Functions of this file, called here, that run a backward pass and no optimizer step."""
+        running: set[str] = set()
+        for node in ast.walk(self.module.tree):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not called(node, "step"):
+                if called(node, "backward") or called(node, "manual_backward"):
+                    running.add(node.name)
+        for _, body in self.sides:
+            here = {n.name for s in body for n in ast.walk(s) if isinstance(n, ast.FunctionDef)}
+            for call in _calls(body):
+                if _nameable(call.func) and ast.unparse(call.func).rpartition(".")[2] in running - here:
+                    self.helpers.add(ast.unparse(call.func))
+        if self.helpers:
+            named = ", ".join(f"`{h}`" for h in sorted(self.helpers))
+            self.assumptions.append(f"{named} runs the backward pass of every model")
+
+    def _zeroes_first(self) -> bool:
+        """Whether gradients are zeroed before the first step here."""
+        calls = sorted(_calls(self.sides[0][1]), key=lambda c: (c.lineno, c.col_offset))
+        names = [c.func.attr for c in calls if isinstance(c.func, ast.Attribute)]
+        order = [n for n in names if n in ("zero_grad", "step")]
+        return order[:1] == ["zero_grad"]
 
     # -- models and optimizers --------------------------------------------------------------------------
 
@@ -301,7 +328,7 @@ class Bindings:
             self.assumptions.append(
                 "the accelerator is a stand-in that accumulates and clips as Accelerate does on one process"
             )
-        if not self._backward:
+        if not self._backward and not self.helpers:
             self.assumptions.append("the backward pass, which stands elsewhere, comes first")
         accumulates = any(called(s, "accumulate") for _, b in self.sides for s in b)
         return {
@@ -309,12 +336,13 @@ class Bindings:
             "models": self.models,
             "scalers": sorted(self.scalers),
             "accelerators": sorted(self.accelerators),
+            "helpers": sorted(self.helpers),
             "fabrics": sorted(self.fabrics - self.accelerators),
             "lightning": sorted(self.lightning),
             "losses": sorted(self.losses),
             "parameter_lists": self.parameter_lists,
             "accumulate": 2 if accumulates else 1,
-            "backward": self._backward,
+            "backward": self._backward or bool(self.helpers),
             "imports": self._imports(),
             "constants": constants,
             "counters": self._counters(),

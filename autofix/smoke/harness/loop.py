@@ -91,7 +91,7 @@ class Loop:
         space.update(
             __choose__=self._choose, __iterate__=self._iterate, __unpack__=_unpack, __attempt__=_attempt,
             __context__=_context, __lost__=self._lost, __restore__=self._restore, __not__=_not, __is_none__=_is_none,
-            __reached__=self._mark, __loss__=self.world.as_loss,
+            __reached__=self._mark, __loss__=lambda thunk: self.world.as_loss(_attempt(thunk)),
         )  # fmt: skip
 
     def _bind(self, path: str, value: Any) -> None:
@@ -204,6 +204,8 @@ def _unpack(value: Any, shape: Any) -> Any:
 def _attempt(thunk: Callable[[], Any]) -> Any:
     try:
         return thunk()
+    except MemoryError:
+        raise
     except Exception:
         return Stand("value")
 

@@ -207,5 +207,9 @@ class ModelStand(Stand):
             "load_state_dict", "requires_grad_", "buffers", "named_buffers",
         ):  # fmt: skip
             self.__dict__[name] = getattr(module, name)
+        self.__dict__["clip_grad_norm_"] = self._clip_grad_norm  # as wrappers that shard parameters have it
         for name in ("train", "eval", "to", "cuda", "half", "float", "bfloat16"):
             self.__dict__[name] = lambda *_, **__: self
+
+    def _clip_grad_norm(self, max_norm: Any, norm_type: float = 2.0) -> torch.Tensor:
+        return torch.nn.utils.clip_grad_norm_(self._module.parameters(), float(max_norm), norm_type)

@@ -228,9 +228,9 @@ class _Expressions(ast.NodeTransformer):
             return node
         carried = function.attr in ("backward", "manual_backward") and owner in self.carriers and node.args
         if carried or (function.attr == "scale" and owner in self.scalers and node.args):
-            node.args[0] = _call("__loss__", node.args[0])
+            node.args[0] = _call("__loss__", _lambda(node.args[0]))
         elif function.attr == "backward":
-            function.value = _call("__loss__", function.value)
+            function.value = _call("__loss__", _lambda(function.value))
         return node
 
 

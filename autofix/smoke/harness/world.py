@@ -80,6 +80,8 @@ class World:
     def _make_helpers(self, spec: dict[str, Any]) -> None:
         for path in spec["scalers"]:
             self.objects[path] = Scaler(self)
+        for path in spec["helpers"]:
+            self.objects[path] = Helper(path, self)
         for path in spec["fabrics"]:
             self.objects[path] = Fabric(path)
         for path in spec["lightning"]:
@@ -137,6 +139,19 @@ class Scaler(Stand):
         self.__dict__.update({n: getattr(real, n) for n in ("unscale_", "step", "update", "get_scale", "state_dict")})
         self.__dict__["scale"] = lambda loss: real.scale(world.as_loss(loss))
         self.__dict__["is_enabled"] = lambda: True
+
+
+class Helper(Stand):
+    """A function of the project that runs a backward pass."""
+
+    def __init__(self, path: str, world: World) -> None:
+        super().__init__(path)
+        self.__dict__["_world"] = world
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        loss = self._world.loss()
+        loss.backward()
+        return loss.detach()
 
 
 class Accelerator(Stand):
