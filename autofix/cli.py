@@ -19,12 +19,13 @@ from autofix import __version__, config, engine, files, undo
 from autofix.cache import Cache
 from autofix.deliver import explain as pages
 from autofix.deliver import preview, records, terminal
-from autofix.model import Evidence, Fix, Problem, Source, Verdict
+from autofix.model import Evidence, Fix, Problem, Source
+from autofix.projects import run_smoke_commands
 from autofix.registry import all_rules, rule_named
-from autofix.report import Report, as_unwritten, remaining, withhold
+from autofix.report import Report, as_unwritten, remaining
 
 app = typer.Typer(
-    help="Finds the bugs that make PyTorch training diverge, rewrites the source, and proves every patch by running it.",
+    help="Find the bugs that make PyTorch training diverge, rewrite the source, and prove every patch by running it.",
     no_args_is_help=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -118,7 +119,7 @@ def fix_command(
     )
     err = terminal.console(stderr=True)
     with terminal.ProgressBar(err) as bar:
-        report = _fixed(places, settings, no_cache, stdin_filename, bar, err)
+        report = _fixed(places, settings, smoke, no_cache, stdin_filename, bar, err)
     if _from_stdin(places):
         _deliver_stdin(report, dry_run, output_format)
     elif dry_run:
@@ -273,6 +274,7 @@ def _stdin(name: str | None) -> Source:
 def _fixed(
     places: Sequence[Path],
     settings: config.Config,
+    smoke: str | None,
     no_cache: bool,
     stdin_filename: str | None,
     bar: terminal.ProgressBar,
@@ -284,17 +286,12 @@ def _fixed(
     if _from_stdin(places):
         return engine.fix_source(_stdin(stdin_filename), request, verify)
     report = engine.fix(places, request, verify, settings.exclude, bar)
-    if not (settings.smoke and settings.verify and report.patches):
+    if not settings.verify or not report.patches:
         return report
-    evidence = _run_smoke_command(settings, report)
-    if evidence.verdict is Verdict.REFUTED:
-        return withhold(report, evidence)
-    return replace(report, command=evidence)
+    return run_smoke_commands(report, settings, smoke, settings.python)
 
 
-def _verifier(
-    settings: config.Config, cache: Cache | None, bar: terminal.ProgressBar, err: Console
-) -> engine.Verify:
+def _verifier(settings: config.Config, cache: Cache | None, bar: terminal.ProgressBar, err: Console) -> engine.Verify:
     """Executes fixes under the project's interpreter; without torch there, says so once and leaves them unverified."""
     from autofix.smoke.interpreter import Interpreter, find_python
     from autofix.smoke.verify import unverified, verify
@@ -315,23 +312,6 @@ def _verifier(
         )
 
     return run
-
-
-def _run_smoke_command(settings: config.Config, report: Report) -> Evidence:
-    from autofix.smoke.command import smoke
-    from autofix.smoke.interpreter import find_python
-    from autofix.smoke.verify import unverified
-
-    interpreter = find_python(settings.python, settings.root)
-    if isinstance(interpreter, Problem):
-        return unverified(interpreter.message)
-    root = settings.root.resolve()
-    patched = {}
-    for result in report.patches:
-        path = Path(result.source.path).resolve()
-        if path.is_relative_to(root):
-            patched[path.relative_to(root)] = result.after
-    return smoke(root, settings.smoke or "", patched, interpreter, seconds=settings.smoke_timeout)
 
 
 # -- delivering ------------------------------------------------------------------------------------------------

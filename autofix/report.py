@@ -41,6 +41,15 @@ class FileReport:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandReport:
+    """A project's own smoke command, run before and after that project's patches."""
+
+    root: str
+    command: str
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Everything a run found and would write."""
 
@@ -48,7 +57,7 @@ class Report:
     problems: tuple[Problem, ...]
     scanned: int
     seconds: float
-    command: Evidence | None = None
+    commands: tuple[CommandReport, ...] = ()
     stages: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -61,17 +70,19 @@ class Report:
         return tuple(f.patch for f in self.files if f.patch is not None)
 
 
-def withhold(report: Report, evidence: Evidence) -> Report:
-    """The report after the project's own smoke command contradicted the patches: none is delivered."""
-    refuted = tuple(
+def withhold(report: Report, paths: frozenset[str]) -> Report:
+    """The report after a project's own smoke command contradicted the patches of these files: none is delivered."""
+    files = (
         replace(
             f,
             patch=None,
             items=tuple(replace(i, status=Status.REFUTED) if i.status is Status.PATCHED else i for i in f.items),
         )
+        if f.path in paths
+        else f
         for f in report.files
     )
-    return replace(report, files=refuted, command=evidence)
+    return replace(report, files=tuple(files))
 
 
 def remaining(report: Report, patched_counts: bool) -> int:

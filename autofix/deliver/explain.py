@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -44,8 +45,22 @@ def show_page(out: Console, rule: Rule) -> None:
 
 def page_markdown(rule: Rule) -> str:
     """The rule's page for the documentation."""
-    parts = [f"# {rule.name}", f"*Severity: {rule.severity.value}.*", rule.sections["summary"]]
-    for title in SECTIONS:
-        if title in rule.sections:
-            parts.extend([f"## {title}", rule.sections[title]])
-    return "\n\n".join(parts) + "\n"
+    return _template("rule.md.j2").render(rule=rule, titles=SECTIONS)
+
+
+def table_markdown(folder: str) -> str:
+    """All rules as a Markdown table that links to their pages in `folder`."""
+    return _template("rules.md.j2").render(rules=all_rules(), folder=folder).rstrip("\n")
+
+
+def _template(name: str) -> Template:
+    loader = PackageLoader("autofix.templates", "")
+    environment = Environment(
+        loader=loader,
+        autoescape=False,  # Markdown, from our own rules
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(name)

@@ -19,16 +19,9 @@ def preamble(file: FileReport) -> list[str]:
     return [f"# {line}" for line in lines]
 
 
-def command_lines(report: Report) -> list[str]:
-    """What the project's own smoke command showed."""
-    if report.command is None:
-        return []
-    return [f"# smoke command, {line}" for line in words.evidence_lines(report.command)]
-
-
 def render(report: Report) -> bytes:
     """The whole preview: for each file its findings, then its hunks; what has no patch is listed all the same."""
     bare = [line for file in report.files if file.patch is None for line in preamble(file)]
-    head = "".join(f"{line}\n" for line in [*command_lines(report), *bare])
+    head = "".join(f"{line}\n" for line in [*(f"# {line}" for line in words.command_lines(report)), *bare])
     with_patch = [(file.patch, preamble(file)) for file in report.files if file.patch is not None]
     return head.encode() + diff.render([p for p, _ in with_patch], [lines for _, lines in with_patch])

@@ -55,9 +55,8 @@ def show_problems(err: Console, problems: Iterable[Problem]) -> None:
 
 
 def show_summary(err: Console, report: Report) -> None:
-    if report.command is not None:
-        for line in words.evidence_lines(report.command):
-            err.print(Text(f"autofix: smoke command, {line}", _VERDICT_STYLE[report.command.verdict]))
+    for line in words.command_lines(report):
+        err.print(f"autofix: {line}")
     err.print(f"autofix: {words.tally(report)}")
 
 

@@ -61,6 +61,15 @@ def item_lines(item: Item) -> list[str]:
     return lines
 
 
+def command_lines(report: Report) -> list[str]:
+    """What each project's own smoke command showed."""
+    lines = []
+    for run in report.commands:
+        lines.append(f"smoke command of {run.root}: {run.command}")
+        lines.extend(f"    {line}" for line in evidence_lines(run.evidence))
+    return lines
+
+
 def plural(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 

@@ -1,0 +1,61 @@
+"""Smoke commands: each patched file belongs to a project, and each project says how a few of its steps are run."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from autofix.config import Config, load
+from autofix.model import Evidence, Patch, Problem, Verdict
+from autofix.report import CommandReport, Report, withhold
+from autofix.smoke.command import smoke
+from autofix.smoke.interpreter import Interpreter, find_python
+from autofix.smoke.verify import unverified
+
+
+def run_smoke_commands(report: Report, settings: Config, command: str | None, python: str | None) -> Report:
+    """The report with the evidence of every smoke command; the patches of a project whose command refutes them are
+    withheld.
+
+    command: given on the command line, for the project of the run; None takes each file's own `[tool.autofix] smoke`
+    from its nearest pyproject.toml. python: the interpreter given on the command line.
+    """
+    groups: dict[Path, list[Patch]] = defaultdict(list)
+    configs: dict[Path, Config] = {}
+    for patch in report.patches:
+        config = replace(settings, smoke=command) if command else _config_of(patch)
+        if config is not None and config.smoke:
+            configs[config.root] = config
+            groups[config.root].append(patch)
+    for root, patches in groups.items():
+        evidence = _run(configs[root], patches, python)
+        report = replace(
+            report, commands=(*report.commands, CommandReport(_shown(root), configs[root].smoke, evidence))
+        )
+        if evidence.verdict is Verdict.REFUTED:
+            report = withhold(report, frozenset(p.source.path for p in patches))
+    return report
+
+
+def _config_of(patch: Patch) -> Config | None:
+    config = load(Path(patch.source.path))
+    return None if isinstance(config, Problem) else config
+
+
+def _run(config: Config, patches: list[Patch], python: str | None) -> Evidence:
+    interpreter: Interpreter | Problem = find_python(python or config.python, config.root)
+    if isinstance(interpreter, Problem):
+        return unverified(interpreter.message)
+    root = config.root.resolve()
+    patched: Mapping[Path, bytes] = {
+        path.relative_to(root): p.after for p in patches if (path := Path(p.source.path).resolve()).is_relative_to(root)
+    }
+    return smoke(root, config.smoke, patched, interpreter, seconds=config.smoke_timeout)
+
+
+def _shown(root: Path) -> str:
+    """The project as a person would name it from here."""
+    here = Path.cwd()
+    return str(root.relative_to(here)) if root.is_relative_to(here) else str(root)
