@@ -22,7 +22,8 @@ from autofix.smoke.zygote import Zygote
 __all__ = ["zygote"]
 
 SPEC: dict[str, Any] = {
-    "helpers": [], "before_changed": [], "after_changed": [], "index": "i", "models": ["model"],
+    "helpers": [], "aliases": {}, "scaled_elsewhere": False,
+    "before_changed": [], "after_changed": [], "index": "i", "models": ["model"],
     "optimizers": {"optimizer": {"kind": "SGD", "models": ["model"]}}, "scalers": [], "accelerators": [],
     "fabrics": [], "lightning": [], "losses": ["loss"], "parameter_lists": {}, "accumulate": 1, "backward": True,
     "imports": {}, "constants": {}, "counters": [], "max_norm": 1.0, "by_value": False, "assumptions": [],

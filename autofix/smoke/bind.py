@@ -91,9 +91,13 @@ class Bindings:
         self.assumptions: list[str] = []
         self.by_value = False
         self._clip_arguments: list[ast.expr] = []
+        self._clipped: list[str] = []
         self._bound_literal: float | None = None
         self._backward = False
         self.helpers: set[str] = set()
+        self._scaled = False
+        self._same: dict[str, str] = {}
+        self._written: list[str] = []
 
     # -- reading the calls ------------------------------------------------------------------------------
 
@@ -116,7 +120,9 @@ class Bindings:
             return "no optimizer that a trial could stand in for steps here"
         if any(o["kind"] == "LBFGS" for o in self._kinds().values()):
             return "LBFGS evaluates the loss several times a step: clipping does not apply"
-        self.models = list(dict.fromkeys(self.models))
+        self._same = _aliases(self.module)
+        self._written = list(dict.fromkeys([*self._clipped, *self.models]))
+        self.models = [m for m in self._representatives(self._written) if m not in self.optimizers]
         self._assign_models()
         self._find_parameter_lists()
         return ""
@@ -151,6 +157,7 @@ class Bindings:
             loss = first
         elif isinstance(owner, ast.Call) and isinstance(owner.func, ast.Attribute) and owner.func.attr == "scale":
             self.scalers.add(ast.unparse(owner.func.value))
+            self._scaled = True
             loss = owner.args[0] if owner.args else owner
         self.losses.update(_arithmetic_names(loss))
 
@@ -191,8 +198,13 @@ class Bindings:
             (self.lightning if path == "self" else self.fabrics).add(path)
         elif self.module.qualified(call.func) is None and "accel" in path.lower():
             self.accelerators.add(path)
-        if attribute != "clip_gradients" and call.args:
+        own = self.module.qualified(call.func) is None and path not in self.accelerators
+        if attribute != "clip_gradients" and own and len(call.args) == 1 and _nameable(call.func):
+            self._clipped.append(_root(path))  # a wrapper's own method: `model.clip_grad_norm_(1.0)`
+            values.extend(call.args)
+        elif attribute != "clip_gradients" and call.args:
             self._clip_arguments.append(call.args[0])
+            self._clipped.extend(_models_in(call.args[0]))
         values.extend(call.args[1:2])
         for value in values:
             if isinstance(value, ast.Constant) and isinstance(value.value, (int, float)) and value.value > 0:
@@ -202,9 +214,10 @@ class Bindings:
         """Functions of this file, called here, that run a backward pass and no optimizer step."""
         running: set[str] = set()
         for node in ast.walk(self.module.tree):
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not called(node, "step"):
-                if called(node, "backward") or called(node, "manual_backward"):
-                    running.add(node.name)
+            if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or called(node, "step"):
+                continue
+            if called(node, "backward") or called(node, "manual_backward"):
+                running.add(node.name)
         for _, body in self.sides:
             here = {n.name for s in body for n in ast.walk(s) if isinstance(n, ast.FunctionDef)}
             for call in _calls(body):
@@ -262,10 +275,12 @@ class Bindings:
                 open_.append(path)
         taken = {m for e in self.optimizers.values() for m in e.get("models", [])}
         free = [m for m in self.models if m not in taken]
-        alike = {} if len(self.optimizers) == 1 else _pairs(open_, free)
+        unknown = [p for p in open_ if not any(_of_tensors(c) for c, _ in self._definitions(p))]
+        alike = {} if len(self.optimizers) == 1 else _pairs(unknown, free)
         for path in open_:
             if len(self.optimizers) == 1 and free:
-                models = list(free)
+                clipped = self._representatives(self._clipped)
+                models = [m for m in free if m in clipped] or list(free)
             elif path in alike:
                 models = [alike[path]]
             else:
@@ -276,17 +291,23 @@ class Bindings:
             named = ", ".join(f"`{m}`" for m in models)
             self.assumptions.append(f"`{path}` steps the parameters of {named}")
 
+    def _representatives(self, models: Iterable[str]) -> list[str]:
+        """Models by one name each, whatever wraps or renames them."""
+        return list(dict.fromkeys(self._same.get(m, m) for m in models))
+
     def _constructed_for(self, path: str) -> list[str]:
         """The models in the optimizer's constructor, when it stands in this function or class or at module level,
         or when the loop uses the same names."""
         here = self.module.function_scope(_first(self.sides[0][1]))
         for call, assignment in self._definitions(path):
             scope = self.module.function_scope(assignment)
-            models = _models_in(call)
+            models = self._representatives(_models_in(call))
             if not models and call.args:
                 models = self._models_behind(call.args[0], assignment)
             same = scope is here or scope is self.module.tree or path.startswith("self.")
-            if models and (same or all(m in self.models for m in models)):
+            known = all(m in self.models for m in models)
+            renamed = scope is not here and scope is not self.module.tree and self.models
+            if models and (known or (same and not renamed)):
                 return models
         return []
 
@@ -299,7 +320,7 @@ class Bindings:
         for other in ast.walk(scope):
             if isinstance(other, ast.Assign) and any(ast.unparse(t) in names | paths for t in other.targets):
                 models.extend(_models_in(other.value))
-        return list(dict.fromkeys(models))
+        return self._representatives(models)
 
     def _find_parameter_lists(self) -> None:
         """Names that are clipped as they are (`params`): the parameters that their assignment says, else all."""
@@ -337,6 +358,8 @@ class Bindings:
             "scalers": sorted(self.scalers),
             "accelerators": sorted(self.accelerators),
             "helpers": sorted(self.helpers),
+            "aliases": {m: self._same[m] for m in self._written if self._same.get(m, m) != m},
+            "scaled_elsewhere": bool(self.scalers) and not self._scaled,
             "fabrics": sorted(self.fabrics - self.accelerators),
             "lightning": sorted(self.lightning),
             "losses": sorted(self.losses),
@@ -398,6 +421,11 @@ class Bindings:
         return sorted(added - bound)
 
 
+def _of_tensors(constructor: ast.Call) -> bool:
+    """Whether an optimizer is built for single tensors: `Adam([log_alpha])`."""
+    return bool(constructor.args) and isinstance(constructor.args[0], ast.List)
+
+
 def _is_zero_grad(call: ast.Call) -> bool:
     return isinstance(call.func, ast.Attribute) and call.func.attr == "zero_grad"
 
@@ -420,6 +448,57 @@ def _arithmetic_names(node: ast.expr) -> set[str]:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("mean", "sum"):
         return _arithmetic_names(node.func.value)
     return set()
+
+
+_WRAPPERS = {
+    "DistributedDataParallel", "DDP", "DataParallel", "FSDP", "FullyShardedDataParallel", "prepare", "setup", "compile",
+    "setup_module", "convert_sync_batchnorm", "initialize", "to", "cuda", "cpu", "half", "float", "train",
+    "unwrap_model", "prepare_model",
+}  # fmt: skip
+
+
+def _aliases(module: Module) -> dict[str, str]:
+    """Names of the file that hold the same model (`self.model = DDP(net)`), each with the first of them."""
+    groups: dict[str, str] = {}
+
+    def first(path: str) -> str:
+        while groups.get(path, path) != path:
+            path = groups[path]
+        return path
+
+    for node in ast.walk(module.tree):
+        if not isinstance(node, ast.Assign) or len(node.targets) != 1:
+            continue
+        target, value = node.targets[0], node.value
+        pairs = [(target, value)]
+        if isinstance(target, ast.Tuple) and isinstance(value, ast.Call) and len(value.args) == len(target.elts):
+            wraps = isinstance(value.func, ast.Attribute) and value.func.attr in _WRAPPERS
+            pairs = list(zip(target.elts, value.args, strict=True)) if wraps else []
+        for one, two in pairs:
+            source = _wrapped(two)
+            if source is not None and _nameable(one):
+                groups[first(ast.unparse(one))] = first(source)
+    return {path: first(path) for path in groups}
+
+
+def _wrapped(node: ast.expr) -> str | None:
+    """The name that an expression passes on, as it is, wrapped or moved."""
+    for _ in range(6):
+        if _nameable(node):
+            return _root(ast.unparse(node))
+        if not isinstance(node, ast.Call):
+            return None
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        if name not in _WRAPPERS:
+            return None
+        moved = isinstance(node.func, ast.Attribute) and name in ("to", "cuda", "cpu", "half", "float", "train")
+        if moved and isinstance(node.func, ast.Attribute):
+            node = node.func.value
+        elif node.args:
+            node = node.args[0]
+        else:
+            return None
+    return None
 
 
 def _default(module: Module, name: ast.Name) -> ast.expr | None:

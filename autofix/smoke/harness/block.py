@@ -41,15 +41,39 @@ class _Trace:
 
 
 def run(spec: dict[str, Any], deadline: float) -> dict[str, Any]:
-    """The verdict on a clipping patch; `spec` is made by `autofix.smoke.block.plan`."""
+    """The verdict on a clipping patch; `spec` is made by `autofix.smoke.block.plan`.
+
+    Where conditions on counters (`if step > 10_000`) keep the trial from what it is about, it runs again without them.
+    """
+    for name in ("full_tensor", "to_local"):  # a sharded tensor's; on one process the tensor is whole
+        if not hasattr(torch.Tensor, name):
+            setattr(torch.Tensor, name, lambda tensor, *_, **__: tensor)
     bound = float(spec["max_norm"])
     Clock.bound = bound
     before = Region(spec["before"], spec["before_changed"])
     after = Region(spec["after"], spec["after_changed"])
+    stuck: set[str] = set()
+    result = _attempt(spec, (before, after), deadline, frozenset(), stuck)
+    if result["verdict"] != "INCONCLUSIVE" or not stuck:
+        return result
+    return _attempt(spec, (before, after), deadline, frozenset(stuck), set())
+
+
+def _attempt(
+    spec: dict[str, Any],
+    sides: tuple[Region, Region],
+    deadline: float,
+    forced: frozenset[str],
+    stuck: set[str],
+) -> dict[str, Any]:
+    """One attempt, with the conditions in `forced` left out; `stuck` receives those that stood in the way."""
+    bound = float(spec["max_norm"])
+    before, after = sides
     preferences = {**before.preferences(), **after.preferences()}
 
     def trial(region: Region, size: float, turns: int | None = None) -> _Trace:
-        return _trial(spec, region, preferences, size, turns, deadline)
+        world = World(spec, size, _SEED)
+        return _trial(Loop(spec, region, preferences, world, forced), turns, deadline)
 
     try:
         size = _ORDINARY * bound
@@ -64,6 +88,7 @@ def run(spec: dict[str, Any], deadline: float) -> dict[str, Any]:
     except RegionError as error:
         return _inconclusive(f"the code before the patch does not run in the trial: {error}")
     if not plain.seen:
+        stuck |= plain.loop.stuck()
         return _inconclusive("no optimizer step was reached in the trial")
     if any(not s.norm < bound for s in plain.seen):
         return _inconclusive("no batch was found whose gradient norm stays below the bound")
@@ -71,7 +96,7 @@ def run(spec: dict[str, Any], deadline: float) -> dict[str, Any]:
         plain_after = trial(after, size, plain.turns)
         bad_after = trial(after, _EXPLODING * bound, plain.turns)
     except RegionError as error:
-        if error.opaque:
+        if error.opaque or forced:
             return _inconclusive(f"the code after the patch does not run in the trial: {error}")
         return {
             "verdict": "REFUTED",
@@ -79,6 +104,7 @@ def run(spec: dict[str, Any], deadline: float) -> dict[str, Any]:
             "reason": f"the patched code fails: {error}",
         }
     if spec["after_changed"] and not bad_after.loop.reached:
+        stuck |= bad_after.loop.stuck()
         return _inconclusive("the patched lines were not reached in the trial")
     result = _judge(spec, bound, (plain, plain_after), (bad, bad_after))
     result["assumptions"] = [*spec["assumptions"], *sorted(bad_after.loop.assumed)]
@@ -89,12 +115,9 @@ def _inconclusive(reason: str) -> dict[str, Any]:
     return {"verdict": "INCONCLUSIVE", "reason": reason}
 
 
-def _trial(
-    spec: dict[str, Any], region: Region, preferences: dict[str, bool], size: float, turns: int | None, deadline: float
-) -> _Trace:
+def _trial(loop: Loop, turns: int | None, deadline: float) -> _Trace:
     """Turns of the loop until every optimizer has taken a few steps, or exactly `turns`."""
-    world = World(spec, size, _SEED)
-    loop = Loop(spec, region, preferences, world)
+    world = loop.world
     wanted = len(world.real_optimizers)
     done = 0
     while done < (turns if turns is not None else _TURNS):

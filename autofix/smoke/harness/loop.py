@@ -7,7 +7,7 @@ import builtins
 import importlib
 import itertools
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 from .stand import Clock, Stand, is_counter
@@ -17,6 +17,8 @@ from .world import World
 # Modules that a loop may use for real; everything else that it imports is a stand-in.
 _REAL = {"torch", "math", "itertools", "functools", "contextlib", "random", "copy", "collections", "operator"}
 _TURNS = 64
+# An attribute that a plain tensor lacks belongs to another kind of tensor (sharded, quantised), not to a slip.
+_OPAQUE = ("stand-in", "Stand", "'Tensor' object has no attribute")
 _CODE = "<training loop>"
 
 
@@ -31,12 +33,16 @@ class RegionError(Exception):
 class Loop:
     """One side of the patch, ready to be turned."""
 
-    def __init__(self, spec: dict[str, Any], region: Region, preferences: dict[str, bool], world: World) -> None:
+    def __init__(
+        self, spec: dict[str, Any], region: Region, preferences: dict[str, bool], world: World, forced: Container[str]
+    ) -> None:
         self.spec = spec
         self.world = world
         self.preferences = preferences
         self.reached = False
         self.assumed: set[str] = set()
+        self.forced = forced
+        self._outcomes: dict[str, set[bool]] = {}
         self._whiles = 0
         self._losses = set(spec["losses"])
         self.space: dict[str, Any] = {}
@@ -58,7 +64,7 @@ class Loop:
             self.space[name] = Stand(name)
         self._restore()
         if not self.spec["backward"]:
-            self.world.loss().backward()
+            self.world.backward()
         try:
             self._turn()
         except MemoryError:
@@ -124,6 +130,22 @@ class Loop:
 
     def _choose(self, test: Callable[[], Any], key: str) -> bool:
         """The truth of a condition; where a stand-in hides it, the branch that trains."""
+        if key in self.forced:
+            return self._assume(key)
+        taken = self._believe(test, key)
+        self._outcomes.setdefault(key, set()).add(taken)
+        return taken
+
+    def stuck(self) -> set[str]:
+        """Conditions that never took the branch that trains (`if step > 10_000`)."""
+        return {k for k, seen in self._outcomes.items() if self.preferences.get(k) not in (None, *seen)}
+
+    def _assume(self, key: str) -> bool:
+        taken = self.preferences[key]
+        self.assumed.add(f"`{key.rpartition('#')[0]}` is {'true' if taken else 'false'}")
+        return taken
+
+    def _believe(self, test: Callable[[], Any], key: str) -> bool:
         try:
             value = test()
         except Exception:
@@ -138,9 +160,7 @@ class Loop:
             return self._whiles % 3 != 0
         if key not in self.preferences:
             return False
-        taken = self.preferences[key]
-        self.assumed.add(f"`{key.rpartition('#')[0]}` is {'true' if taken else 'false'}")
-        return taken
+        return self._assume(key)
 
     def _iterate(self, source: Callable[[], Any]) -> Iterable[Any]:
         try:
@@ -239,4 +259,4 @@ def _region_error(error: Exception) -> RegionError:
     where = f" (line {lines[-1]} of the block)" if lines else ""
     first = (str(error).strip().splitlines() or ["no message"])[0][:200]
     text = f"{type(error).__name__}: {first}{where}"
-    return RegionError(text, opaque="stand-in" in str(error) or "Stand" in str(error))
+    return RegionError(text, opaque=any(word in str(error) for word in _OPAQUE))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -36,6 +36,7 @@ class World:
         self.real_optimizers: dict[str, torch.optim.Optimizer] = {}
         self.objects: dict[str, Any] = {}
         self._batches: dict[str, tuple[torch.nn.Module, torch.Tensor, torch.Tensor]] = {}
+        self._scale: Callable[[Any], Any] = lambda loss: loss
         self._make_models(spec)
         self._make_optimizers(spec)
         self._make_helpers(spec)
@@ -53,6 +54,7 @@ class World:
             self.models[path] = ModelStand(path, network)
             self._batches[path] = (network[:3], torch.zeros(0), torch.zeros(0))
         self.objects.update(self.models)
+        self.objects.update({alias: self.models[path] for alias, path in spec["aliases"].items()})
 
     def _make_optimizers(self, spec: dict[str, Any]) -> None:
         accelerated = spec["accelerators"]
@@ -80,6 +82,8 @@ class World:
     def _make_helpers(self, spec: dict[str, Any]) -> None:
         for path in spec["scalers"]:
             self.objects[path] = Scaler(self)
+            if spec["scaled_elsewhere"]:
+                self._scale = self.objects[path].scale
         for path in spec["helpers"]:
             self.objects[path] = Helper(path, self)
         for path in spec["fabrics"]:
@@ -111,6 +115,10 @@ class World:
     def loss(self) -> torch.Tensor:
         """A fresh loss that reaches the parameters of every model."""
         return sum(torch.nn.functional.mse_loss(network(x), y) for network, x, y in self._batches.values())
+
+    def backward(self) -> None:
+        """The backward pass that stands elsewhere in the project, on a scaled loss where a scaler steps here."""
+        self._scale(self.loss()).backward()
 
     def as_loss(self, value: Any) -> Any:
         """`value` when it can be differentiated, else a fresh loss in its place."""
@@ -149,9 +157,8 @@ class Helper(Stand):
         self.__dict__["_world"] = world
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        loss = self._world.loss()
-        loss.backward()
-        return loss.detach()
+        self._world.backward()
+        return self._world.loss().detach()
 
 
 class Accelerator(Stand):
