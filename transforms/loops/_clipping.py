@@ -7,7 +7,7 @@ import re
 from pathlib import PurePath
 
 from autofix.syntax import Module
-from autofix.transforms.loops._bindings import bindings, constructors, enclosing_scopes, last_name, own_nodes, same
+from autofix.transforms.loops._bindings import bindings, constructors, enclosing_scopes, last_name, same
 from autofix.transforms.loops._loops import LOOPS, Pair, local_function, optimizer_step, pair, statements_between
 
 # Words for clipping gradients. PPO's `clip_range`, `clip_eps`, and OpenAI's CLIP are none of them.
@@ -28,6 +28,7 @@ _PRIVACY = re.compile(r"\bopacus\b|PrivacyEngine|DPOptimizer", re.I)
 _HANDLES_GRADIENTS = re.compile(
     r"grad\w*(norm|manag|guard|sanit|process|clip)|(norm|manag|sanit|process|clip)\w*grad", re.I
 )
+_BOUNDS = re.compile(r"clamp|clip|norm|nan_to_num|sign|\bmax|\bmin")
 _CLIPPING_CLASS = re.compile(r"^(Rprop|\w*LBFGS|\w*L_BFGS|\w*Lamb|LAMB|FusedLAMB|Clipped\w+|DP\w+|Adafactor|BertAdam)$")
 _TEST_FILE = re.compile(r"^(test_|bench|profile)|_(test|bench|benchmark)\.py$|^conftest\.py$")
 _TEST_FOLDERS = ("test", "tests", "benchmark", "benchmarks")
@@ -64,7 +65,7 @@ def handled(module: Module, found: Pair) -> bool:
     for node in (n for scope in scopes for n in ast.walk(scope)):
         if any(_GRADIENT_CLIPPING.search(w) or _IN_BACKWARD.search(w) for w in _words(node)):
             return True
-        if isinstance(node, ast.Call) and last_name(node.func) == "register_hook":
+        if isinstance(node, ast.Call) and last_name(node.func) == "register_hook" and _may_bound(module, node):
             return True
     cls = module.class_of(found.step.call)
     if cls is not None and any(module.method(cls, hook) for hook in _LIGHTNING_HOOKS):
@@ -72,6 +73,12 @@ def handled(module: Module, found: Pair) -> bool:
     if _PRIVACY.search(module.text):
         return True
     return any(_bounds_gradients(module, n, found) for n in statements_between(module, found))
+
+
+def _may_bound(module: Module, hook: ast.Call) -> bool:
+    """Whether a gradient hook may bound the gradient: it does so in view, or it is a function out of view."""
+    body = hook.args[0] if hook.args else None
+    return not isinstance(body, ast.Lambda) or bool(_BOUNDS.search(module.source(body)))
 
 
 def _scopes(module: Module, found: Pair) -> list[ast.AST]:
@@ -111,7 +118,7 @@ def _words(node: ast.AST) -> tuple[str, ...]:
 def _bounds_gradients(module: Module, node: ast.AST, found: Pair) -> bool:
     """Whether a node between backward and step touches the size of the gradients, or may do so out of sight."""
     if isinstance(node, ast.Attribute) and node.attr == "grad":
-        return bool(re.search(r"clamp|clip|norm|nan_to_num|sign|\bmax|\bmin", _around(module, node, found)))
+        return bool(_BOUNDS.search(_around(module, node, found)))
     if isinstance(node, ast.Call):
         name = last_name(node.func)
         if "clip" in name.lower():
@@ -224,16 +231,21 @@ def alternates(module: Module, found: Pair) -> bool:
             continue
         other = pair(module, step)
         if other is not None and other.backward.call is not found.backward.call:
-            return not _same_branching(module, found, other)
+            return not _exclude_each_other(module, found.step.call, step.call)
     return False
 
 
-def _same_branching(module: Module, left: Pair, right: Pair) -> bool:
-    """Whether the two are alternatives (`if amp: ... else: ...`) rather than players of one game."""
-    for a in module.ancestors(left.step.call):
-        if isinstance(a, ast.If) and any(n is right.step.call for n in own_nodes(a)):
-            return True
-    return False
+def _exclude_each_other(module: Module, left: ast.Call, right: ast.Call) -> bool:
+    """Whether one runs only when the other does not (`if amp: ... else: ...`)."""
+    around = set(module.ancestors(left))
+    meeting = next((a for a in module.ancestors(right) if a in around), None)
+    if not isinstance(meeting, ast.If):
+        return False
+    return _in_body(meeting, left) != _in_body(meeting, right)
+
+
+def _in_body(branch: ast.If, call: ast.Call) -> bool:
+    return any(n is call for s in branch.body for n in ast.walk(s))
 
 
 def trains(module: Module, found: Pair) -> bool:

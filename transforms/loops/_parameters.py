@@ -24,6 +24,14 @@ class Parameters:
 
 
 @dataclass(frozen=True, slots=True)
+class Layout:
+    """width: columns before a line; unit: the white space of one more level."""
+
+    width: int
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unclear:
     """Why the parameters cannot be named."""
 
@@ -64,10 +72,11 @@ def from_groups(module: Module, optimizer: ast.expr) -> str:
     return f"[p for group in {module.source(optimizer)}.param_groups for p in group[{quote}params{quote}]]"
 
 
-def laid_out(function: str, first: str, rest: str) -> tuple[str, ...]:
-    """A call as one line, or as three where one would be too long."""
+def laid_out(function: str, first: str, rest: str, layout: Layout) -> tuple[str, ...]:
+    """A call as one line, or as three where one would be too long at its indentation."""
     line = f"{function}({first}, {rest})"
-    return (line,) if len(line) <= _WIDTH else (f"{function}(", f"    {first}, {rest}", ")")
+    fits = layout.width + len(line) <= _WIDTH
+    return (line,) if fits else (f"{function}(", f"{layout.unit}{first}, {rest}", ")")
 
 
 def _is_wrapper(module: Module, value: ast.expr) -> bool:
@@ -119,6 +128,8 @@ def _named(module: Module, statement: ast.stmt, value: ast.expr | None, at: ast.
         expression = behind.value
     if not _reusable(module, expression) or not _holds(module, expression, statement, at):
         return None
+    while isinstance(expression, ast.Call) and last_name(expression.func) in ("list", "tuple"):
+        expression = expression.args[0]
     text = module.source(expression)
     if "\n" in text or "\r" in text or "#" in text:
         return None
@@ -191,12 +202,49 @@ def wrapped_module(module: Module, parameters: Parameters | Unclear, at: ast.AST
     """The module whose parameters are stepped, for clipping calls that take the module itself."""
     if isinstance(parameters, Parameters) and parameters.owner is not None:
         return module.source(parameters.owner)
+    accumulated = _accumulated_module(module, at)
+    if accumulated:
+        return accumulated
     function = module.function_scope(at)
     args = getattr(function, "args", None)
     if not isinstance(args, ast.arguments):
         return None
     names = [a.arg for a in [*args.posonlyargs, *args.args, *args.kwonlyargs] if _WRAPPED_NAME.match(a.arg)]
     return names[0] if len(names) == 1 else None
+
+
+def _accumulated_module(module: Module, at: ast.AST) -> str | None:
+    """`model` in `with accelerator.accumulate(model):` around the step."""
+    for ancestor in module.ancestors(at):
+        for item in ancestor.items if isinstance(ancestor, ast.With) else []:
+            call = item.context_expr
+            if isinstance(call, ast.Call) and last_name(call.func) == "accumulate" and len(call.args) == 1:
+                return module.source(call.args[0]) if _is_path(call.args[0]) else None
+    return None
+
+
+def unsupported_sharding(module: Module) -> str:
+    """Why `clip_grad_norm_` would be wrong or fail on parameters that are spread over workers; empty when it works.
+
+    Every rank of the original FullyShardedDataParallel sees the norm of its own shards only; parameters on several
+    device meshes (tensor parallelism) have no common norm. `fully_shard` (FSDP2) is fine.
+    """
+    if re.search(r"\bparallelize_module\b", module.text):
+        return "the norm of tensor-parallel parameters has to be gathered over their device meshes first"
+    if re.search(r"\bFullyShardedDataParallel\b|\bFSDP\(", module.text) or (
+        re.search(r"fsdp", module.text)
+        and not re.search(r"fsdp2|fully_shard|shard_model|\bDTensor\b", module.text, re.I)
+    ):
+        return "with FullyShardedDataParallel the wrapped module's own clip_grad_norm_ has to be called"
+    return ""
+
+
+def has_sparse_gradients(module: Module, optimizer: ast.expr) -> bool:
+    """Whether the gradients are, or may be, sparse tensors, which have no vector norm (PyTorch raises)."""
+    values = [v for _, v in bindings(module, optimizer)]
+    if any(isinstance(v, ast.Call) and last_name(v.func) == "SparseAdam" for v in values):
+        return True
+    return bool(re.search(r"\bEmbedding(Bag)?\(", module.text) and re.search(r"\bsparse\s*=\s*True\b", module.text))
 
 
 def is_sharded(module: Module, owner: ast.expr) -> bool:

@@ -89,11 +89,14 @@ from autofix.transforms.loops._loops import (
     statements_between,
 )
 from autofix.transforms.loops._parameters import (
+    Layout,
     Unclear,
     from_groups,
+    has_sparse_gradients,
     is_sharded,
     laid_out,
     parameters_of,
+    unsupported_sharding,
     wrapped_module,
 )
 
@@ -145,7 +148,7 @@ def _fix(found: Pair, context: Context) -> Fix:
     if found.call is found.step.call:
         region = Span(module.byte(module.chars(found.first)[0]), module.byte(module.chars(found.last)[1]))
     return Fix(
-        title=f"clip the norm of the gradients to {bound} immediately before the step",
+        title=_title(module, found, lines, bound),
         edits=(*imports, _insertion(module, statement, lines)),
         applicability=Applicability.SAFE,
         claim=Claim(
@@ -155,6 +158,12 @@ def _fix(found: Pair, context: Context) -> Fix:
             change=f"gradients whose norm exceeds {bound} are scaled down to that norm; all others stay as they are",
         ),
     )
+
+
+def _title(module: Module, found: Pair, lines: tuple[str, ...], bound: str) -> str:
+    unscales = any(".unscale_(" in line for line in lines)
+    what = "unscale the gradients and clip their norm" if unscales else "clip the gradient norm"
+    return f"{what} to {bound} immediately before {' '.join(module.source(found.step.call).split())}"
 
 
 def _within(module: Module, found: Pair) -> Iterator[ast.AST]:
@@ -169,6 +178,8 @@ def _lines(found: Pair, context: Context, bound: str) -> tuple[tuple[str, ...], 
     """The statements to write above the step, and the import that they need."""
     module, step, kind = context.module, found.step, _kind(found.backward, context.module)
     optimizer = module.source(step.optimizer)
+    if has_sparse_gradients(module, step.optimizer):
+        raise Unrewritable("clip_grad_norm_ does not accept the sparse gradients of an embedding")
     if kind.kind == "lightning":
         return (f'self.clip_gradients({optimizer}, gradient_clip_val={bound}, gradient_clip_algorithm="norm")',), ()
     parameters = parameters_of(module, step.optimizer, step.call)
@@ -181,18 +192,24 @@ def _lines(found: Pair, context: Context, bound: str) -> tuple[tuple[str, ...], 
         raise Unrewritable(parameters.reason)
     text = parameters.text
     if kind.kind == "accelerate" and kind.owner is not None:
+        prepared = (
+            wrapped_module(module, parameters, step.call) if text == from_groups(module, step.optimizer) else None
+        )
+        if prepared:
+            text = f"{prepared}.parameters()"
         return _accelerate(found, module, module.source(kind.owner), text, bound), ()
     if parameters.owner is not None and is_sharded(module, parameters.owner):
         return (f"{module.source(parameters.owner)}.clip_grad_norm_(max_norm={bound})",), ()
-    if parameters.owner is None and re.search(r"\bFullyShardedDataParallel\b|\bFSDP\(", module.text):
-        raise Unrewritable("with FullyShardedDataParallel the wrapped module's own clip_grad_norm_ has to be called")
+    obstacle = unsupported_sharding(module)
+    if obstacle:
+        raise Unrewritable(obstacle)
     reference = module.names.reference(_CLIP, step.call)
     if reference is None:
         raise Unrewritable("the name torch means something else here")
     if _scales_with_apex(found, module):
         text = from_groups(module, step.optimizer)
     before = _unscaling(found, kind, module)
-    return (*before, *laid_out(reference.text, text, f"max_norm={bound}")), reference.edits
+    return (*before, *laid_out(reference.text, text, f"max_norm={bound}", _layout(step.call, module))), reference.edits
 
 
 def _kind(backward: Backward, module: Module) -> Backward:
@@ -211,6 +228,16 @@ def _kind(backward: Backward, module: Module) -> Backward:
 
 def _is_local(name: ast.Name, function: Function, module: Module) -> bool:
     return parameter(function, name.id) is not None or bool(stores_in(module, function, name.id))
+
+
+def _layout(call: ast.Call, module: Module) -> Layout:
+    """How deep the step is indented, and what the file adds per level."""
+    statement = module.statement(call)
+    own = module.indentation(statement) or ""
+    above = next((a for a in module.ancestors(statement) if isinstance(a, ast.stmt)), None)
+    outer = (module.indentation(above) or "") if above is not None else ""
+    unit = own[len(outer) :] if own.startswith(outer) else ""
+    return Layout(len(own.expandtabs(4)), unit or "    ")
 
 
 def _scales_with_apex(found: Pair, module: Module) -> bool:
@@ -252,18 +279,21 @@ def _statements_around(module: Module, node: ast.AST) -> Iterator[ast.stmt]:
 
 
 def _accelerate(found: Pair, module: Module, owner: str, text: str, bound: str) -> tuple[str, ...]:
-    clip = laid_out(f"{owner}.clip_grad_norm_", text, f"max_norm={bound}")
+    layout = _layout(found.step.call, module)
+    clip = laid_out(f"{owner}.clip_grad_norm_", text, f"max_norm={bound}", layout)
     for ancestor in module.ancestors(found.step.call):
         if isinstance(ancestor, ast.If) and "sync_gradients" in module.source(ancestor.test):
             return clip
-    return (f"if {owner}.sync_gradients:", *(f"    {line}" for line in clip))
+    inner = Layout(layout.width + len(layout.unit), layout.unit)
+    clip = laid_out(f"{owner}.clip_grad_norm_", text, f"max_norm={bound}", inner)
+    return (f"if {owner}.sync_gradients:", *(f"{layout.unit}{line}" for line in clip))
 
 
 def _insertion(module: Module, statement: ast.stmt, lines: tuple[str, ...]) -> Edit:
     """Above the statement; in front of it where it shares its line (`loss.backward(); optimizer.step()`)."""
     if module.indentation(statement) is not None:
         return rewrite.insert_before(module, statement, *lines)
-    if any(line.startswith(("if ", " ", ")")) for line in lines):
+    if any(line.startswith(("if ", " ", "\t", ")")) for line in lines):
         raise Unrewritable("the step shares its line with another statement; give it a line of its own")
     return module.insertion(module.chars(statement)[0], "".join(f"{line}; " for line in lines))
 

@@ -1,0 +1,23 @@
+import torch
+
+
+class Translator:
+    def __init__(self, generator, lr):
+        self.generator = generator
+        self.optimizer = torch.optim.Adam(generator.parameters(), lr=lr)
+
+    def forward(self, x):
+        self.fake = self.generator(x)
+
+    def backward_generator(self, y):
+        self.loss = (self.fake - y).abs().mean()
+        self.loss.backward()
+
+    def optimize_parameters(self, x, y):
+        self.forward(x)
+        self.optimizer.zero_grad()
+        self.backward_generator(y)
+        torch.nn.utils.clip_grad_norm_(
+            [p for group in self.optimizer.param_groups for p in group["params"]], max_norm=1.0
+        )
+        self.optimizer.step()

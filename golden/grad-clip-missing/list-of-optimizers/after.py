@@ -1,0 +1,15 @@
+import torch
+from torch import nn
+
+
+def train(models, optimizers, loader, loss_fn):
+    for x, y in loader:
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        loss = sum(loss_fn(model(x), y) for model in models)
+        loss.backward()
+        for optimizer in optimizers:
+            nn.utils.clip_grad_norm_(
+                [p for group in optimizer.param_groups for p in group["params"]], max_norm=1.0
+            )
+            optimizer.step()

@@ -1,0 +1,13 @@
+import torch
+from torch import optim
+
+from project import build_model, data, loss_fn
+
+net = build_model()
+optimizer = optim.Adam(net.parameters(), lr=1e-3)
+for x, y in data():
+    optimizer.zero_grad()
+    loss = loss_fn(net(x), y)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(net.parameters(), max_norm=1.0)
+    optimizer.step()

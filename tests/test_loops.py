@@ -1,0 +1,153 @@
+"""What the golden cases of the training-loop rules cannot show: regions, layout of odd files, severities."""
+
+from __future__ import annotations
+
+import pytest
+
+from autofix.detect import scan
+from autofix.model import Finding, Relation, Severity, Source
+from autofix.patch import apply_edits
+from autofix.registry import rule_named
+from autofix.rule import Options
+
+_HEADER = "import torch\n\n\n"
+
+
+def findings(text: str, path: str = "train.py", max_norm: float = 1.0) -> tuple[Finding, ...]:
+    rule = rule_named("grad-clip-missing")
+    assert rule is not None
+    return scan(Source(path, text.encode()), [rule], Options(max_norm=max_norm)).findings
+
+
+def patched(text: str, max_norm: float = 1.0) -> str:
+    edits = [e for f in findings(text, max_norm=max_norm) if f.fix for e in f.fix.edits]
+    return apply_edits(Source("train.py", text.encode()), edits).decode()
+
+
+def loop(body: str, optimizer: str = "torch.optim.Adam(model.parameters())") -> str:
+    """A training function around the indented statements `body`."""
+    return f"{_HEADER}def train(model, loader, loss_fn):\n    optimizer = {optimizer}\n    for x, y in loader:\n{body}"
+
+
+PLAIN = loop(
+    "        loss_fn(model(x), y).backward()\n        print(y)\n"
+    "        optimizer.step()\n        optimizer.zero_grad()\n"
+)
+
+
+def test_the_region_reaches_from_the_backward_pass_to_the_step() -> None:
+    (finding,) = findings(PLAIN)
+    assert finding.fix is not None
+    claim = finding.fix.claim
+    assert claim.relation is Relation.CLIP
+    assert claim.region is not None
+    assert PLAIN[claim.region.start : claim.region.end] == (
+        "loss_fn(model(x), y).backward()\n        print(y)\n        optimizer.step()"
+    )
+
+
+def test_the_bound_comes_from_the_options() -> None:
+    (finding,) = findings(PLAIN, max_norm=0.25)
+    assert finding.fix is not None
+    assert finding.fix.claim.parameters == {"max_norm": 0.25}
+    assert "max_norm=0.25)" in patched(PLAIN, max_norm=0.25)
+
+
+def test_the_message_says_what_clipping_does_not_do() -> None:
+    (finding,) = findings(PLAIN)
+    assert "does not cure NaN" in finding.message
+
+
+def test_line_endings_are_kept() -> None:
+    after = patched(PLAIN.replace("\n", "\r\n"))
+    assert after.count("\n") == after.count("\r\n") == PLAIN.count("\n") + 1
+
+
+@pytest.mark.parametrize("unit", ["  ", "    ", "\t"])
+def test_a_guard_is_indented_as_the_file_is(unit: str) -> None:
+    text = (
+        "import torch\nfrom accelerate import Accelerator\n\n\ndef train(model, loader, optimizer):\n"
+        f"{unit}accelerator = Accelerator()\n{unit}for x in loader:\n"
+        f"{unit * 2}accelerator.backward(model(x))\n{unit * 2}optimizer.step()\n{unit * 2}optimizer.zero_grad()\n"
+    )
+    expected = (
+        f"{unit * 2}if accelerator.sync_gradients:\n"
+        f"{unit * 3}accelerator.clip_grad_norm_(model.parameters(), max_norm=1.0)\n{unit * 2}optimizer.step()\n"
+    )
+    assert expected in patched(text)
+
+
+@pytest.mark.parametrize(
+    ("body", "written"),
+    [
+        (
+            "        loss_fn(model(x), y).backward(); optimizer.step()\n",
+            "clip_grad_norm_(model.parameters(), max_norm=1.0); opt",
+        ),
+        (
+            "        loss_fn(model(x), y).backward()\n        if y: optimizer.step()\n",
+            "if y: torch.nn.utils.clip_grad_norm_(",
+        ),
+    ],
+    ids=["after a semicolon", "after a colon"],
+)
+def test_a_step_that_shares_its_line_is_clipped_in_that_line(body: str, written: str) -> None:
+    assert written in patched(loop(body))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "        loss_fn(model(x), y).backward()\n        [optimizer.step() for _ in y]\n",
+        "        loss_fn(model(x), y).backward()\n        y and optimizer.step()\n",
+    ],
+    ids=["in a comprehension", "in an expression"],
+)
+def test_no_fix_is_offered_where_none_can_be_written(body: str) -> None:
+    (finding,) = findings(loop(body))
+    assert finding.fix is None
+    assert finding.unfixed_reason
+
+
+@pytest.mark.parametrize(
+    "constructor",
+    [
+        "torch.optim.LBFGS(model.parameters())",
+        "torch.optim.Rprop(model.parameters())",
+        "torch.optim.Adam([torch.zeros(3, requires_grad=True)])",
+        "Lamb(model.parameters(), max_grad_norm=1.0)",
+    ],
+)
+def test_optimizers_that_need_no_clipping_are_left_alone(constructor: str) -> None:
+    body = "        loss_fn(model(x), y).backward()\n        optimizer.step()\n"
+    assert findings(loop(body)) != ()
+    assert findings(loop(body, constructor)) == ()
+
+
+@pytest.mark.parametrize(
+    "path", ["test_train.py", "train_test.py", "conftest.py", "tests/helpers.py", "benchmarks/adam.py"]
+)
+def test_tests_and_benchmarks_are_left_alone(path: str) -> None:
+    assert findings(PLAIN, path) == ()
+
+
+def test_a_folder_above_the_project_says_nothing_about_it() -> None:
+    assert findings(PLAIN, "/home/me/tests/project/train.py") != ()
+
+
+def test_players_that_take_turns_are_information_and_branches_are_not_players() -> None:
+    turns = loop(
+        "        loss_fn(model(x), y).backward()\n        optimizer.step()\n"
+        "        loss_fn(x, model(y)).backward()\n        other_optimizer.step()\n"
+    )
+    assert {f.severity for f in findings(turns)} == {Severity.INFO}
+    branches = loop(
+        "        if y:\n            loss_fn(model(x), y).backward()\n            optimizer.step()\n"
+        "        else:\n            loss_fn(x, model(y)).backward()\n            other_optimizer.step()\n"
+    )
+    assert {f.severity for f in findings(branches)} == {Severity.WARNING}
+
+
+def test_the_gradients_of_an_earlier_finished_loop_are_not_these() -> None:
+    text = PLAIN + "    for x in loader:\n        relax(x)\n        other_optimizer.step()\n"
+    assert len(findings(text)) == 1
