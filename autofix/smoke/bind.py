@@ -7,69 +7,33 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeGuard
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from autofix.model import Fix
+from autofix.smoke.loopnames import (
+    Side,
+    aliases,
+    arithmetic_names,
+    called,
+    calls,
+    constants,
+    counters,
+    imported,
+    is_store,
+    is_zero_grad,
+    models_in,
+    nameable,
+    of_tensors,
+    pairs,
+    unwrapped,
+)
 from autofix.syntax import Module
 
-Side = tuple[Module, tuple[ast.stmt, ...]]
-_TRAINING = {"backward", "manual_backward", "step", "unscale_", "clip_grad_norm_", "clip_grad_value_", "zero_grad"}
 _CLIPS = {"clip_grad_norm_", "clip_grad_norm", "clip_grad_value_", "clip_gradients", "clip_grads_with_norm_"}
 _KINDS = {"SGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adadelta", "ASGD", "Rprop"}
 _OPTIMIZER_NAME = re.compile(r"optim|(^|[._])opt(s|er)?(\d|_|$|[A-Z])|adam|sgd|[a-z]Opt$", re.I)
 _OTHER_STEP = re.compile(r"sched|lr_|warmup|profil|env(_|$)|ema|timer|engine|pbar|progress", re.I)
-_NOISE_WORDS = re.compile(r"optimi[sz]ers?|optim|opt|models?|nets?|network|parameters|params|self|module", re.I)
-_SUFFIXES = (".module", "._orig_mod")
-
-
-def training_calls(node: ast.AST) -> bool:
-    return any(called(node, name) for name in _TRAINING)
-
-
-def called(node: ast.AST, method: str) -> bool:
-    """Whether a method of that name is called in the node's own function (or module)."""
-    return any(isinstance(c.func, ast.Attribute) and c.func.attr == method for c in _calls([node]))
-
-
-def _calls(body: Iterable[ast.AST]) -> Iterator[ast.Call]:
-    for statement in body:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Call):
-                yield node
-
-
-def _root(path: str) -> str:
-    """A model's path without the wrappers around it."""
-    for suffix in _SUFFIXES:
-        path = path.removesuffix(suffix)
-    return path
-
-
-def _nameable(node: ast.AST) -> bool:
-    """A name, or attributes and constant subscripts of one."""
-    while True:
-        if isinstance(node, ast.Name):
-            return True
-        if isinstance(node, ast.Attribute) or (
-            isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant)
-        ):
-            node = node.value
-            continue
-        return False
-
-
-def _models_in(node: ast.AST) -> list[str]:
-    """Models whose `parameters()` the expression reads."""
-    out = []
-    for call in _calls([node]):
-        if isinstance(call.func, ast.Attribute) and call.func.attr in ("parameters", "named_parameters"):
-            owner: ast.AST = call.func.value
-            if isinstance(owner, ast.Call) and len(owner.args) == 1:  # accelerator.unwrap_model(model)
-                owner = owner.args[0]
-            if _nameable(owner):
-                out.append(_root(ast.unparse(owner)))
-    return list(dict.fromkeys(out))
 
 
 class Bindings:
@@ -96,7 +60,7 @@ class Bindings:
         self._backward = False
         self.helpers: set[str] = set()
         self._scaled = False
-        self._same: dict[str, str] = {}
+        self._same = aliases(module)
         self._written: list[str] = []
 
     # -- reading the calls ------------------------------------------------------------------------------
@@ -104,14 +68,14 @@ class Bindings:
     def resolve(self) -> str:
         """Work everything out; why not, when that is impossible."""
         for _, body in self.sides:
-            for call in _calls(body):
+            for call in calls(body):
                 if isinstance(call.func, ast.Attribute):
                     self._read(call.func.attr, call.func.value, call)
             for statement in body:
-                self.models.extend(_models_in(statement))
+                self.models.extend(models_in(statement))
         for _, body in self.sides:
-            owners = [c.func.value for c in _calls(body) if _is_zero_grad(c)]  # type: ignore[attr-defined]
-            zeroed = [_root(ast.unparse(o)) for o in owners if _nameable(o)]
+            owners = [c.func.value for c in calls(body) if is_zero_grad(c)]  # type: ignore[attr-defined]
+            zeroed = [unwrapped(ast.unparse(o)) for o in owners if nameable(o)]
             self.models.extend(p for p in zeroed if p not in self.optimizers)
         self._find_helpers()
         if not self._backward and not self.helpers and self._zeroes_first():
@@ -120,9 +84,8 @@ class Bindings:
             return "no optimizer that a trial could stand in for steps here"
         if any(o["kind"] == "LBFGS" for o in self._kinds().values()):
             return "LBFGS evaluates the loss several times a step: clipping does not apply"
-        self._same = _aliases(self.module)
         self._written = list(dict.fromkeys([*self._clipped, *self.models]))
-        self.models = [m for m in self._representatives(self._written) if m not in self.optimizers]
+        self.models = self._representatives(m for m in self._written if m not in self.optimizers)
         self._assign_models()
         self._find_parameter_lists()
         return ""
@@ -136,7 +99,7 @@ class Bindings:
             self._read_step(owner, path, first)
         elif attribute == "unscale_":
             self.scalers.add(path)
-        elif attribute == "accumulate" and _nameable(owner):
+        elif attribute == "accumulate" and nameable(owner):
             self.accelerators.add(path)
         elif attribute == "optimizers" and path == "self":
             self.lightning.add(path)
@@ -149,7 +112,7 @@ class Bindings:
         if attribute == "manual_backward":
             self.lightning.add(path)
             loss = first or owner
-        elif first is not None and _nameable(owner):
+        elif first is not None and nameable(owner):
             known = "accel" in path.lower()
             (self.accelerators if known else self.fabrics).add(path)
             if not known and "fabric" not in path.lower():
@@ -159,17 +122,17 @@ class Bindings:
             self.scalers.add(ast.unparse(owner.func.value))
             self._scaled = True
             loss = owner.args[0] if owner.args else owner
-        self.losses.update(_arithmetic_names(loss))
+        self.losses.update(arithmetic_names(loss))
 
     def _read_step(self, owner: ast.expr, path: str, first: ast.expr | None) -> None:
-        if first is not None and _nameable(first) and ("scaler" in path.lower() or self._is_optimizer(first)):
+        if first is not None and nameable(first) and ("scaler" in path.lower() or self._is_optimizer(first)):
             self.scalers.add(path)
             self._add_optimizer(first)
         elif self._is_optimizer(owner) and (first is None or isinstance(first, (ast.Name, ast.Lambda))):
             self._add_optimizer(owner)
 
     def _is_optimizer(self, node: ast.expr) -> bool:
-        if not _nameable(node):
+        if not nameable(node):
             return False
         path = ast.unparse(node)
         last = path.rpartition(".")[2]
@@ -177,7 +140,7 @@ class Bindings:
             return False
         if _OPTIMIZER_NAME.search(last):
             return True
-        if any(path == ast.unparse(c.func.value) for _, b in self.sides for c in _calls(b) if _is_zero_grad(c)):  # type: ignore[attr-defined]
+        if any(path == ast.unparse(c.func.value) for _, b in self.sides for c in calls(b) if is_zero_grad(c)):  # type: ignore[attr-defined]
             return True
         return any(self._kind(call) for call, _ in self._definitions(path))
 
@@ -199,12 +162,12 @@ class Bindings:
         elif self.module.qualified(call.func) is None and "accel" in path.lower():
             self.accelerators.add(path)
         own = self.module.qualified(call.func) is None and path not in self.accelerators
-        if attribute != "clip_gradients" and own and len(call.args) == 1 and _nameable(call.func):
-            self._clipped.append(_root(path))  # a wrapper's own method: `model.clip_grad_norm_(1.0)`
+        if attribute != "clip_gradients" and own and len(call.args) == 1 and nameable(call.func):
+            self._clipped.append(unwrapped(path))  # a wrapper's own method: `model.clip_grad_norm_(1.0)`
             values.extend(call.args)
         elif attribute != "clip_gradients" and call.args:
             self._clip_arguments.append(call.args[0])
-            self._clipped.extend(_models_in(call.args[0]))
+            self._clipped.extend(models_in(call.args[0]))
         values.extend(call.args[1:2])
         for value in values:
             if isinstance(value, ast.Constant) and isinstance(value.value, (int, float)) and value.value > 0:
@@ -220,8 +183,8 @@ class Bindings:
                 running.add(node.name)
         for _, body in self.sides:
             here = {n.name for s in body for n in ast.walk(s) if isinstance(n, ast.FunctionDef)}
-            for call in _calls(body):
-                if _nameable(call.func) and ast.unparse(call.func).rpartition(".")[2] in running - here:
+            for call in calls(body):
+                if nameable(call.func) and ast.unparse(call.func).rpartition(".")[2] in running - here:
                     self.helpers.add(ast.unparse(call.func))
         if self.helpers:
             named = ", ".join(f"`{h}`" for h in sorted(self.helpers))
@@ -229,8 +192,8 @@ class Bindings:
 
     def _zeroes_first(self) -> bool:
         """Whether gradients are zeroed before the first step here."""
-        calls = sorted(_calls(self.sides[0][1]), key=lambda c: (c.lineno, c.col_offset))
-        names = [c.func.attr for c in calls if isinstance(c.func, ast.Attribute)]
+        here = sorted(calls(self.sides[0][1]), key=lambda c: (c.lineno, c.col_offset))
+        names = [c.func.attr for c in here if isinstance(c.func, ast.Attribute)]
         order = [n for n in names if n in ("zero_grad", "step")]
         return order[:1] == ["zero_grad"]
 
@@ -242,7 +205,7 @@ class Bindings:
         for node in ast.walk(self.module.tree):
             if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call):
                 continue
-            if any(ast.unparse(t) == path for t in node.targets):
+            if any(self._same.get(t, t) == self._same.get(path, path) for t in map(ast.unparse, node.targets)):
                 found.append((node.value, node))
         return found
 
@@ -275,8 +238,8 @@ class Bindings:
                 open_.append(path)
         taken = {m for e in self.optimizers.values() for m in e.get("models", [])}
         free = [m for m in self.models if m not in taken]
-        unknown = [p for p in open_ if not any(_of_tensors(c) for c, _ in self._definitions(p))]
-        alike = {} if len(self.optimizers) == 1 else _pairs(unknown, free)
+        unknown = [p for p in open_ if not any(of_tensors(c) for c, _ in self._definitions(p))]
+        alike = {} if len(self.optimizers) == 1 else pairs(unknown, free)
         for path in open_:
             if len(self.optimizers) == 1 and free:
                 clipped = self._representatives(self._clipped)
@@ -298,10 +261,10 @@ class Bindings:
     def _constructed_for(self, path: str) -> list[str]:
         """The models in the optimizer's constructor, when it stands in this function or class or at module level,
         or when the loop uses the same names."""
-        here = self.module.function_scope(_first(self.sides[0][1]))
+        here = self.module.function_scope(self.sides[0][1][0])
         for call, assignment in self._definitions(path):
             scope = self.module.function_scope(assignment)
-            models = self._representatives(_models_in(call))
+            models = self._representatives(models_in(call))
             if not models and call.args:
                 models = self._models_behind(call.args[0], assignment)
             same = scope is here or scope is self.module.tree or path.startswith("self.")
@@ -313,23 +276,23 @@ class Bindings:
 
     def _models_behind(self, node: ast.expr, at: ast.AST) -> list[str]:
         """Models whose parameters a name holds, through the assignments of its function."""
-        models = _models_in(node)
+        models = models_in(node)
         names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
         paths = {ast.unparse(n) for n in ast.walk(node) if isinstance(n, ast.Attribute)}
         scope = self.module.function_scope(at)
         for other in ast.walk(scope):
             if isinstance(other, ast.Assign) and any(ast.unparse(t) in names | paths for t in other.targets):
-                models.extend(_models_in(other.value))
+                models.extend(models_in(other.value))
         return self._representatives(models)
 
     def _find_parameter_lists(self) -> None:
         """Names that are clipped as they are (`params`): the parameters that their assignment says, else all."""
-        bound = {n.id for _, b in self.sides for s in b for n in ast.walk(s) if _is_store(n)}
+        bound = {n.id for _, b in self.sides for s in b for n in ast.walk(s) if is_store(n)}
         for node in self._clip_arguments:
             path = ast.unparse(node)
-            if not _nameable(node) or path in bound or path in self.models or path in self.optimizers:
+            if not nameable(node) or path in bound or path in self.models or path in self.optimizers:
                 continue
-            models = self._models_behind(node, _first(self.sides[0][1]))
+            models = self._models_behind(node, self.sides[0][1][0])
             if not models:
                 models = [m for e in self.optimizers.values() for m in e["models"]]
                 self.assumptions.append(f"`{path}` holds the parameters that the optimizer steps")
@@ -339,7 +302,6 @@ class Bindings:
     # -- the result -------------------------------------------------------------------------------------
 
     def spec(self) -> dict[str, Any]:
-        constants = self._constants()
         claimed = self.fix.claim.parameters.get("max_norm")
         bound = claimed if isinstance(claimed, (int, float)) and claimed > 0 else self._bound_literal
         if bound is None:
@@ -358,7 +320,9 @@ class Bindings:
             "scalers": sorted(self.scalers),
             "accelerators": sorted(self.accelerators),
             "helpers": sorted(self.helpers),
-            "aliases": {m: self._same[m] for m in self._written if self._same.get(m, m) != m},
+            "aliases": {
+                m: self._same[m] for m in self._written if m not in self.models and self._same.get(m) in self.models
+            },
             "scaled_elsewhere": bool(self.scalers) and not self._scaled,
             "fabrics": sorted(self.fabrics - self.accelerators),
             "lightning": sorted(self.lightning),
@@ -366,178 +330,10 @@ class Bindings:
             "parameter_lists": self.parameter_lists,
             "accumulate": 2 if accumulates else 1,
             "backward": self._backward or bool(self.helpers),
-            "imports": self._imports(),
-            "constants": constants,
-            "counters": self._counters(),
+            "imports": imported(self.sides),
+            "constants": constants(self.sides),
+            "counters": counters(self.sides),
             "max_norm": float(bound),
             "by_value": self.by_value,
             "assumptions": [*self.fix.claim.assumptions, *dict.fromkeys(self.assumptions)],
         }
-
-    def _imports(self) -> dict[str, str]:
-        out = {}
-        for module, body in self.sides:
-            for statement in body:
-                for node in ast.walk(statement):
-                    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-                        dotted = module.names.lookup(node.id, node)
-                        if dotted:
-                            out[node.id] = dotted
-        return out
-
-    def _constants(self) -> dict[str, Any]:
-        """Numbers that names of the loop are known to hold: constants of the function or module, parameter
-        defaults, attributes that the class sets once."""
-        module, body = self.sides[0]
-        bound = {n.id for _, b in self.sides for s in b for n in ast.walk(s) if _is_store(n)}
-        out: dict[str, Any] = {}
-        for statement in body:
-            flow = module.flow(statement)
-            cls = module.class_of(statement)
-            for node in ast.walk(statement):
-                value: ast.expr | None = None
-                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id not in bound:
-                    value = flow.value(node)
-                    if value is node:
-                        value = _default(module, node) or _global(module, node.id)
-                elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self" and cls is not None:
-                    value = module.self_attribute(cls, node.attr)
-                if isinstance(value, ast.Constant) and type(value.value) in (int, float):
-                    out[ast.unparse(node)] = value.value
-        return out
-
-    def _counters(self) -> list[str]:
-        """Names that the loop only adds to: they start at 0."""
-        added: set[str] = set()
-        bound: set[str] = set()
-        for _, body in self.sides:
-            for statement in body:
-                for node in ast.walk(statement):
-                    if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
-                        added.add(node.target.id)
-                    elif isinstance(node, (ast.Assign, ast.AnnAssign, ast.For)):
-                        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-                        bound.update(n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name))
-        return sorted(added - bound)
-
-
-def _of_tensors(constructor: ast.Call) -> bool:
-    """Whether an optimizer is built for single tensors: `Adam([log_alpha])`."""
-    return bool(constructor.args) and isinstance(constructor.args[0], ast.List)
-
-
-def _is_zero_grad(call: ast.Call) -> bool:
-    return isinstance(call.func, ast.Attribute) and call.func.attr == "zero_grad"
-
-
-def _is_store(node: ast.AST) -> TypeGuard[ast.Name]:
-    return isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
-
-
-def _first(body: tuple[ast.stmt, ...]) -> ast.stmt:
-    return body[0]
-
-
-def _arithmetic_names(node: ast.expr) -> set[str]:
-    """The names that an expression is computed from directly: `(a + b) / n` gives a, b and n."""
-    if isinstance(node, ast.Name):
-        return {node.id}
-    if isinstance(node, ast.BinOp):
-        names = _arithmetic_names(node.left)
-        return names | _arithmetic_names(node.right) if isinstance(node.op, (ast.Add, ast.Sub)) else names
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("mean", "sum"):
-        return _arithmetic_names(node.func.value)
-    return set()
-
-
-_WRAPPERS = {
-    "DistributedDataParallel", "DDP", "DataParallel", "FSDP", "FullyShardedDataParallel", "prepare", "setup", "compile",
-    "setup_module", "convert_sync_batchnorm", "initialize", "to", "cuda", "cpu", "half", "float", "train",
-    "unwrap_model", "prepare_model",
-}  # fmt: skip
-
-
-def _aliases(module: Module) -> dict[str, str]:
-    """Names of the file that hold the same model (`self.model = DDP(net)`), each with the first of them."""
-    groups: dict[str, str] = {}
-
-    def first(path: str) -> str:
-        while groups.get(path, path) != path:
-            path = groups[path]
-        return path
-
-    for node in ast.walk(module.tree):
-        if not isinstance(node, ast.Assign) or len(node.targets) != 1:
-            continue
-        target, value = node.targets[0], node.value
-        pairs = [(target, value)]
-        if isinstance(target, ast.Tuple) and isinstance(value, ast.Call) and len(value.args) == len(target.elts):
-            wraps = isinstance(value.func, ast.Attribute) and value.func.attr in _WRAPPERS
-            pairs = list(zip(target.elts, value.args, strict=True)) if wraps else []
-        for one, two in pairs:
-            source = _wrapped(two)
-            if source is not None and _nameable(one):
-                groups[first(ast.unparse(one))] = first(source)
-    return {path: first(path) for path in groups}
-
-
-def _wrapped(node: ast.expr) -> str | None:
-    """The name that an expression passes on, as it is, wrapped or moved."""
-    for _ in range(6):
-        if _nameable(node):
-            return _root(ast.unparse(node))
-        if not isinstance(node, ast.Call):
-            return None
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        if name not in _WRAPPERS:
-            return None
-        moved = isinstance(node.func, ast.Attribute) and name in ("to", "cuda", "cpu", "half", "float", "train")
-        if moved and isinstance(node.func, ast.Attribute):
-            node = node.func.value
-        elif node.args:
-            node = node.args[0]
-        else:
-            return None
-    return None
-
-
-def _default(module: Module, name: ast.Name) -> ast.expr | None:
-    """The default of the parameter that `name` reads."""
-    function = module.function(name)
-    if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        return None
-    positional = [*function.args.posonlyargs, *function.args.args]
-    table = dict(zip([a.arg for a in reversed(positional)], reversed(function.args.defaults), strict=False))
-    named = dict(zip([a.arg for a in function.args.kwonlyargs], function.args.kw_defaults, strict=True))
-    return table.get(name.id) or named.get(name.id)
-
-
-def _global(module: Module, name: str) -> ast.expr | None:
-    """The value of a name that the module assigns exactly once, at its top level."""
-    assignments = [s for s in module.tree.body if isinstance(s, ast.Assign)]
-    values = [s.value for s in assignments if any(ast.unparse(t) == name for t in s.targets)]
-    return values[0] if len(values) == 1 else None
-
-
-def _pairs(optimizers: list[str], models: list[str]) -> dict[str, str]:
-    """The model that each optimizer's name suggests, the clearest first: `opt_g` and `netG`, `disc_optim` and `disc`;
-    the last one left on either side go together."""
-    scored = [(_likeness(o, m), -i, -j, o, m) for i, o in enumerate(optimizers) for j, m in enumerate(models)]
-    out: dict[str, str] = {}
-    for score, _, _, one, two in sorted(scored, reverse=True):
-        if score and one not in out and two not in out.values():
-            out[one] = two
-    left = [o for o in optimizers if o not in out]
-    rest = [m for m in models if m not in out.values()]
-    if len(left) == len(rest) == 1:
-        out[left[0]] = rest[0]
-    return out
-
-
-def _likeness(one: str, two: str) -> int:
-    a, b = (_NOISE_WORDS.sub("", p).strip("_.").lower() for p in (one, two))
-    if not a or not b:
-        return 0
-    if a in b or b in a:
-        return min(len(a), len(b)) + 1
-    return 1 if a[0] == b[0] else 0

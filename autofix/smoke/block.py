@@ -9,8 +9,9 @@ from typing import Any
 
 from autofix.model import Edit, Fix, Problem, Source, Span
 from autofix.patch import apply_edits
-from autofix.smoke.bind import Bindings, called, training_calls
+from autofix.smoke.bind import Bindings
 from autofix.smoke.job import Job
+from autofix.smoke.loopnames import called, training_calls
 from autofix.syntax import Module, parse
 
 _HEADER = "if __region__:\n"
