@@ -29,9 +29,9 @@ _HANDLES_GRADIENTS = re.compile(
     r"grad\w*(norm|manag|guard|sanit|process|clip)|(norm|manag|sanit|process|clip)\w*grad", re.I
 )
 _BOUNDS = re.compile(r"clamp|clip|norm|nan_to_num|sign|\bmax|\bmin")
-_CLIPPING_CLASS = re.compile(r"^(Rprop|\w*LBFGS|\w*L_BFGS|\w*Lamb|LAMB|FusedLAMB|Clipped\w+|DP\w+|Adafactor|BertAdam)$")
+_CLIPPING_CLASS = re.compile(r"^(Rprop|\w*LBFGS|\w*L_BFGS|\w*(Lamb|LAMB)\w*|Clipped\w+|DP\w+|Adafactor|BertAdam)$")
 _TEST_FILE = re.compile(r"^(test_|bench|profile)|_(test|bench|benchmark)\.py$|^conftest\.py$")
-_TEST_FOLDERS = ("test", "tests", "benchmark", "benchmarks")
+_TEST_FOLDERS = ("test", "tests", "testing", "test_utils", "unit_tests", "benchmark", "benchmarks")
 _TEST_NAME = re.compile(r"_*(test_|Test[A-Z]|bench|profile_)")
 _LIGHTNING_HOOKS = ("configure_gradient_clipping", "on_before_optimizer_step", "clip_gradients")
 _MODEL_WORD = re.compile(r"param|group|model|net(_|\b|s\b)|trainable|module|weight|bias|layer|embedding", re.I)
@@ -249,23 +249,25 @@ def _in_body(branch: ast.If, call: ast.Call) -> bool:
 
 
 def trains(module: Module, found: Pair) -> bool:
-    """Whether the step is repeated: in a loop, or in a function that is handed its optimizer from outside.
+    """Whether one optimizer steps again and again: in a loop that it outlives, or in a function that is handed it.
 
-    A script or function that builds an optimizer and steps it once shows something; it does not train.
+    A script, function or loop body that builds an optimizer and steps it once shows something; it does not train.
     """
     function = module.function_scope(found.step.call)
+    built = [
+        statement
+        for statement, value in bindings(module, found.step.optimizer)
+        if isinstance(value, ast.Call)
+        and (value.args or value.keywords)
+        and module.function_scope(statement) is function
+    ]
     for ancestor in module.ancestors(found.step.call):
         if ancestor is function:
             break
-        if isinstance(ancestor, LOOPS) and not _loops_over(ancestor, found.step.optimizer):
+        outlived = not any(ancestor in module.ancestors(s) for s in built)
+        if isinstance(ancestor, LOOPS) and outlived and not _loops_over(ancestor, found.step.optimizer):
             return True
-    if function is module.tree:
-        return False
-    for statement, value in bindings(module, found.step.optimizer):
-        built = isinstance(value, ast.Call) and bool(value.args or value.keywords)
-        if built and module.function_scope(statement) is function:
-            return False
-    return True
+    return function is not module.tree and not built
 
 
 def _loops_over(loop: ast.AST, optimizer: ast.expr) -> bool:

@@ -42,7 +42,8 @@ gradient keeps its direction and gets the bound's length. The clip is written im
 step's own block, so that accumulated gradients are clipped once, when they are complete. With a `GradScaler` the
 gradients are unscaled first, once. Accelerate, Fabric and Lightning's manual optimisation get their own calls. Where
 several optimizers take turns on losses of their own (adversarial nets, actor and critic), the recipe's step sizes are
-part of the method: the finding is information there.
+part of the method, and in Lightning's manual optimisation a callback may clip out of sight: the finding is information
+there.
 
 Left alone
 ----------
@@ -119,7 +120,8 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         why = f"the file has a setting {setting!r} that this step does not apply; use it here"
         yield context.finding(found.step.call, message, why=why, severity=Severity.INFO)
         return
-    severity = Severity.INFO if alternates(module, found) else None
+    quiet = found.backward.kind == "lightning" or alternates(module, found)
+    severity = Severity.INFO if quiet else None
     try:
         fix = _fix(found, context)
     except Unrewritable as reason:
@@ -178,6 +180,8 @@ def _lines(found: Pair, context: Context, bound: str) -> tuple[tuple[str, ...], 
     """The statements to write above the step, and the import that they need."""
     module, step, kind = context.module, found.step, _kind(found.backward, context.module)
     optimizer = module.source(step.optimizer)
+    if _runs_its_own(found, module):
+        raise Unrewritable("on another path the optimizer itself runs the backward pass and scales the gradients")
     if has_sparse_gradients(module, step.optimizer):
         raise Unrewritable("clip_grad_norm_ does not accept the sparse gradients of an embedding")
     if kind.kind == "lightning":
@@ -206,7 +210,7 @@ def _lines(found: Pair, context: Context, bound: str) -> tuple[tuple[str, ...], 
     reference = module.names.reference(_CLIP, step.call)
     if reference is None:
         raise Unrewritable("the name torch means something else here")
-    if _scales_with_apex(found, module):
+    if _scales_with_apex(found):
         text = from_groups(module, step.optimizer)
     before = _unscaling(found, kind, module)
     return (*before, *laid_out(reference.text, text, f"max_norm={bound}", _layout(step.call, module))), reference.edits
@@ -240,13 +244,24 @@ def _layout(call: ast.Call, module: Module) -> Layout:
     return Layout(len(own.expandtabs(4)), unit or "    ")
 
 
-def _scales_with_apex(found: Pair, module: Module) -> bool:
-    """Whether `with amp.scale_loss(...)` surrounds the backward pass: the optimizer may then step master weights."""
+def _scales_with_apex(found: Pair) -> bool:
+    """Whether `with amp.scale_loss(...)` runs a backward pass here: the optimizer may then step master weights."""
     return any(
         isinstance(i.context_expr, ast.Call) and last_name(i.context_expr.func) == "scale_loss"
-        for a in module.ancestors(found.backward.call)
-        if isinstance(a, ast.With)
-        for i in a.items
+        for n in own_nodes(found.first)
+        if isinstance(n, ast.With)
+        for i in n.items
+    )
+
+
+def _runs_its_own(found: Pair, module: Module) -> bool:
+    """Whether, on another path, an engine or a half-precision optimizer runs the backward pass itself."""
+    return any(
+        isinstance(n, ast.Call)
+        and isinstance(n.func, ast.Attribute)
+        and n.func.attr == "backward"
+        and backward_call(module, n) is None
+        for n in own_nodes(found.first)
     )
 
 

@@ -1,0 +1,17 @@
+import torch
+from apex import amp
+
+
+def train(model, loader, loss_fn, use_amp):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    if use_amp:
+        model, optimizer = amp.initialize(model, optimizer)
+    for x, y in loader:
+        loss = loss_fn(model(x), y)
+        optimizer.zero_grad()
+        if use_amp:
+            with amp.scale_loss(loss, optimizer) as scaled_loss:
+                scaled_loss.backward()
+        else:
+            loss.backward()
+        optimizer.step()

@@ -1,0 +1,16 @@
+import torch
+from apex.fp16_utils import FP16_Optimizer
+
+
+def train(model, loader, loss_fn, fp16):
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+    if fp16:
+        optimizer = FP16_Optimizer(optimizer, dynamic_loss_scale=True)
+    for x, y in loader:
+        loss = loss_fn(model(x), y)
+        if fp16:
+            optimizer.backward(loss)
+        else:
+            loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
