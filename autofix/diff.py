@@ -106,17 +106,21 @@ def _lines(data: bytes) -> list[bytes]:
 
 def _regions(data: bytes, changes: Iterable[Change]) -> list[_Region]:
     """The changes widened to whole lines; those that meet are one."""
-    regions: list[_Region] = []
-    start, upto, text = 0, 0, b""  # the bytes [start, upto) become `text`
+    pieces: list[tuple[int, int, bytes]] = [(0, 0, b"")]  # the bytes [start, upto) become this text
     for span, new in changes:
+        start, upto, text = pieces[-1]
         line_start = data.rfind(b"\n", 0, span.start) + 1
         if line_start <= _line_boundary(data, upto, text):
-            text += data[upto : span.start] + new
+            pieces[-1] = (start, span.end, text + data[upto : span.start] + new)
         else:
-            regions += _region(data, start, upto, text)
-            start, text = line_start, data[line_start : span.start] + new
-        upto = span.end
-    return [*regions, *_region(data, start, upto, text)]
+            pieces.append((line_start, span.end, data[line_start : span.start] + new))
+    regions: list[_Region] = []
+    counted, line = 0, 0
+    for start, upto, text in pieces:
+        line += data.count(b"\n", counted, start)
+        counted = start
+        regions += _region(data, start, upto, text, line)
+    return regions
 
 
 def _line_boundary(data: bytes, upto: int, text: bytes) -> int:
@@ -128,14 +132,14 @@ def _line_boundary(data: bytes, upto: int, text: bytes) -> int:
     return len(data) if found < 0 else found + 1
 
 
-def _region(data: bytes, start: int, upto: int, text: bytes) -> list[_Region]:
+def _region(data: bytes, start: int, upto: int, text: bytes, line: int) -> list[_Region]:
     end = _line_boundary(data, upto, text)
     old, new = _lines(data[start:end]), _lines(text + data[upto:end])
     shorter = min(len(old), len(new))
     head = next((i for i in range(shorter) if old[i] != new[i]), shorter)
     shorter -= head
     tail = next((i for i in range(shorter) if old[-1 - i] != new[-1 - i]), shorter)
-    region = _Region(data.count(b"\n", 0, start) + head, old[head : len(old) - tail], new[head : len(new) - tail])
+    region = _Region(line + head, old[head : len(old) - tail], new[head : len(new) - tail])
     return [region] if region.old or region.new else []
 
 

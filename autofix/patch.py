@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import warnings
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from autofix.diff import diff, render
 from autofix.edits import Change, apply_edits, encoding_of, replaced, to_changes
-from autofix.model import Edit, Finding, Patch, Problem, Source, Span
-from autofix.syntax import Module, parse, with_deep_stack
+from autofix.model import Edit, Finding, Patch, Source, Span
+from autofix.syntax import with_deep_stack
 
 __all__ = ["apply_edits", "compose", "diff", "encoding_of", "merge", "render"]
+
+_BREAKAGES_PER_RULE = 8  # each one is found by compiling the file a dozen times, and a file may have thousands
 
 
 def compose(source: Source, findings: Sequence[Finding]) -> Patch:
@@ -24,6 +27,7 @@ def compose(source: Source, findings: Sequence[Finding]) -> Patch:
     """
     candidates: list[Finding] = []
     rejected: list[tuple[Finding, str]] = []
+    broken: Counter[str] = Counter()
     for finding in sorted((f for f in findings if f.fix), key=lambda f: (f.span, f.rule)):
         reason = _unusable(source, _edits([finding]))
         if reason:
@@ -37,6 +41,11 @@ def compose(source: Source, findings: Sequence[Finding]) -> Patch:
             break
         candidates = [f for f in candidates if f is not culprit]
         rejected.append((culprit, reason))
+        broken[culprit.rule] += 1
+        if broken[culprit.rule] == _BREAKAGES_PER_RULE:
+            again = f"{culprit.rule} broke this file in {_BREAKAGES_PER_RULE} other places"
+            rejected.extend((f, again) for f in candidates if f.rule == culprit.rule)
+            candidates = [f for f in candidates if f.rule != culprit.rule]
     changes = _minimal(source.data, _joined(source.data, to_changes(source, _edits(accepted))))
     return _patch(source, changes, accepted, deferred, rejected)
 
@@ -112,39 +121,34 @@ def _first_broken(source: Source, findings: list[Finding]) -> tuple[Finding | No
 def _breakage(source: Source, findings: Sequence[Finding]) -> str:
     if not findings:
         return ""
-    error = _compile_error(Source(source.path, apply_edits(source, _edits(findings))))
+    after = apply_edits(source, _edits(findings))
+    error = _compile_error(after)
     # A file that Python refuses for another reason (a `return` outside a function) is held to its grammar only.
-    if error and not error.grammar and _compile_error(source):
+    if error and not _compile_error(after, ast.PyCF_ONLY_AST) and _compile_error(source.data):
         return ""
-    return error.message if error else ""
+    return error
 
 
-class _CompileError(NamedTuple):
-    message: str
-    grammar: bool  # not even a syntax tree can be made
+def _compile_error(data: bytes, flags: int = 0) -> str:
+    """Python's words about a file that it cannot compile, or nothing."""
 
+    def attempt() -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(data, "<patched>", "exec", flags, dont_inherit=True)
 
-def _compile_error(source: Source) -> _CompileError | None:
-    module = parse(source)
-    if isinstance(module, Problem):
-        where = f" (line {module.line})" if module.line else ""
-        return _CompileError(f"{module.message.removeprefix('skipped: ')}{where}", True)
     try:
         try:
-            _compile(module)
+            attempt()
         except (RecursionError, MemoryError):
-            with_deep_stack(lambda: _compile(module))
+            with_deep_stack(attempt)
     except (RecursionError, MemoryError):
-        return None
-    except (SyntaxError, ValueError) as error:
-        return _CompileError(str(error), False)
-    return None
-
-
-def _compile(module: Module) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        compile(module.tree, module.path, "exec", dont_inherit=True)
+        return ""  # too deep for Python itself, before as well as after
+    except SyntaxError as error:
+        return f"{error.msg} (line {error.lineno})" if error.lineno else str(error.msg)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 # -- joining passes --------------------------------------------------------------------------------------------

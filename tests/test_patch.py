@@ -232,6 +232,19 @@ def test_a_fix_that_breaks_the_syntax_is_rolled_back_alone(culprits: set[int]) -
     assert all(reason.startswith("the file would no longer compile: ") for _, reason in patch.rejected)
 
 
+def test_a_rule_that_breaks_a_file_again_and_again_is_given_up_there() -> None:
+    data = b"".join(b"a%d = 1\n" % i for i in range(40))
+    places = [data.index(b"a%d =" % i) for i in range(40)]
+    bad = [finding(Edit(Span(p, p), "("), rule="bad") for p in places[::2]]
+    good = [finding(Edit(Span(p, p), "b"), rule="good") for p in places[1::2]]
+    patch = compose(Source("m.py", data), [*bad, *good])
+    assert patch.after == b"".join(b"%sa%d = 1\n" % (b"b" if i % 2 else b"", i) for i in range(40))
+    reasons = [reason for _, reason in patch.rejected]
+    assert len(reasons) == 20
+    assert reasons[0] == "the file would no longer compile: '(' was never closed (line 1)"
+    assert reasons[8:] == ["bad broke this file in 8 other places"] * 12
+
+
 def test_what_compiles_matters_and_not_only_what_parses() -> None:
     data = b"from __future__ import annotations\nx = 1\n"
     patch = compose(Source("m.py", data), [finding(Edit(Span(0, 0), TORCH))])
