@@ -37,15 +37,24 @@ def verdict(evidence: Evidence) -> str:
 
 def evidence_lines(evidence: Evidence) -> list[str]:
     """What running the fix showed, one fact a line."""
-    lines = [f"evidence: {verdict(evidence)} in {evidence.seconds:.2f} s"]
+    facts = [f"evidence: {verdict(evidence)} in {evidence.seconds:.2f} s"]
     if evidence.witness_summary:
-        lines.append(f"witness: {evidence.witness_summary}")
-    if evidence.reason:
-        lines.append(f"reason: {evidence.reason}")
+        facts.append(f"witness: {evidence.witness_summary}")
+    if evidence.reason and evidence.reason != evidence.witness_summary:
+        facts.append(f"reason: {evidence.reason}")
     if evidence.change:
-        lines.append(f"changes: {evidence.change}")
-    lines.extend(f"assumes: {a}" for a in evidence.assumptions)
-    return lines
+        facts.append(f"changes: {evidence.change}")
+    facts.extend(f"assumes: {a}" for a in evidence.assumptions)
+    return indented(facts)
+
+
+def indented(texts: list[str]) -> list[str]:
+    """One list element a line; what follows a line break inside a text is indented below it."""
+    out = []
+    for text in texts:
+        first, *more = text.splitlines() or [""]
+        out.extend([first, *(f"    {line}" for line in more)])
+    return out
 
 
 def item_lines(item: Item) -> list[str]:
@@ -58,7 +67,7 @@ def item_lines(item: Item) -> list[str]:
     reason = why_not(item)
     if reason:
         lines.append(f"not patched: {reason}" if item.finding.fix else f"no fix: {reason}")
-    return lines
+    return indented(lines)
 
 
 def command_lines(report: Report) -> list[str]:
