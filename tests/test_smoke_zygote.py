@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running import interpreter, zygote
+from running import zygote
 
 from autofix.model import Problem
 from autofix.smoke.interpreter import Interpreter, find_python
@@ -72,12 +72,14 @@ def test_ordinary_code_runs(zygote: Zygote) -> None:
     assert "memory" in zygote.sandbox
 
 
-def test_an_endless_loop_that_ignores_signals_is_killed_and_the_others_go_on() -> None:
+def test_an_endless_loop_that_ignores_signals_is_killed_and_the_others_go_on(
+    zygote: Zygote, monkeypatch: pytest.MonkeyPatch
+) -> None:
     endless = "import signal\nfor s in (2, 15): signal.signal(s, signal.SIG_IGN)\nany(False for _ in iter(int, 1))\n"
-    with Zygote(interpreter(), workers=2, seconds=1.5) as quick:
-        started = time.monotonic()
-        results = [(j, r) for j, r in quick.run([job(endless), job("a = 1\n"), job("b = 1\n")])]
-        ran = time.monotonic() - started
+    monkeypatch.setattr(zygote, "seconds", 1.5)
+    started = time.monotonic()
+    results = list(zygote.run([job(endless), job("a = 1\n"), job("b = 1\n")]))
+    ran = time.monotonic() - started
     assert len(results) == 3
     last, result = results[-1]  # results arrive as they are ready: the killed one comes last
     assert "iter(int, 1)" in last.spec["before"]
@@ -86,11 +88,11 @@ def test_an_endless_loop_that_ignores_signals_is_killed_and_the_others_go_on() -
     assert ran < 60.0
 
 
-def test_memory_is_capped() -> None:
-    with Zygote(interpreter(), workers=1, seconds=20.0, memory=256 * 1024**2) as small:
-        hog = one(small, "loss.backward(bytearray(2 ** 31))\n")
-        tensor = one(small, "import torch\ntorch.ones(2 ** 30).sum().backward()\nloss.backward(torch.ones(2 ** 30))\n")
-        assert one(small, "x = 1\n")["verdict"] == "REFUTED"
+def test_memory_is_capped(zygote: Zygote, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zygote, "memory", 256 * 1024**2)
+    hog = one(zygote, "loss.backward(bytearray(2 ** 31))\n")
+    tensor = one(zygote, "import torch\nloss.backward(torch.ones(2 ** 30))\n")
+    assert one(zygote, "x = 1\n")["verdict"] == "REFUTED"
     assert hog["verdict"] == "INCONCLUSIVE"
     assert "memory" in hog["reason"]
     assert tensor["verdict"] == "INCONCLUSIVE"
@@ -138,15 +140,15 @@ def test_a_job_sees_no_secret_and_a_directory_of_its_own(zygote: Zygote, monkeyp
     """
     monkeypatch.setenv("SECRET_TOKEN", "hush")
     monkeypatch.setenv("PYTHONPATH", "/somewhere")
-    with Zygote(interpreter(), workers=1) as fresh:
-        assert one(fresh, code)["verdict"] == "REFUTED"
+    zygote.close()  # it starts again with the next job, and with this environment
+    assert one(zygote, code)["verdict"] == "REFUTED"
 
 
-def test_a_dead_parent_is_reported_and_replaced() -> None:
-    with Zygote(interpreter(), workers=1, seconds=20.0) as running:
-        killer = "import os\nos.kill(os.getppid(), 9)\n"
-        results = [r for _, r in running.run([job(killer), job("x = 1\n"), job("y = 1\n")])]
-    assert len(results) == 3
+def test_a_dead_parent_is_reported_and_replaced(zygote: Zygote) -> None:
+    killer = "import os\nos.kill(os.getppid(), 9)\n"
+    jobs = [job(killer), *(job(f"x = {n}\n") for n in range(5))]
+    results = [r for _, r in zygote.run(jobs)]
+    assert len(results) == 6
     assert any("ended" in r.get("reason", "") and r["verdict"] == "INCONCLUSIVE" for r in results)
     assert results[-1]["verdict"] == "REFUTED"
 
@@ -165,25 +167,27 @@ def test_an_unknown_kind_is_reported(zygote: Zygote) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="process states are read from /proc")
-def test_nothing_is_left_when_the_tool_dies(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
+def test_nothing_is_left_when_the_tool_ends(tmp_path: Path, number: int) -> None:
     script = tmp_path / "tool.py"
     path = tmp_path / "pid"
     script.write_text(
         "import sys\n"
         f"sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]!r}\n"
-        "from test_smoke_zygote import Zygote, interpreter, job\n"
+        "from running import interpreter\n"
+        "from test_smoke_zygote import Zygote, job\n"
         "code = 'import os, time\\nopen(%r, \"w\").write(str(os.getpid()))\\nany(False for _ in iter(int, 1))\\n'\n"
         f"list(Zygote(interpreter(), seconds=60.0).run([job(code % {str(path)!r})]))\n"
     )
-    tool = subprocess.Popen([sys.executable, str(script)])
+    tool = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 60.0
         while not (path.exists() and path.read_text()) and time.monotonic() < deadline:
             assert tool.poll() is None
             time.sleep(0.02)
     finally:
-        os.kill(tool.pid, signal.SIGKILL)
-        tool.wait()
+        os.kill(tool.pid, number)
+        tool.wait(30.0)
     assert gone(int(path.read_text()))
 
 

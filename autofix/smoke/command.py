@@ -104,10 +104,11 @@ def _judge(command: str, before: Outcome, after: Outcome, seconds: float) -> Evi
         verdict, reason = (Verdict.CONSISTENT if before.healthy else Verdict.PROVED), ""
     elif before.succeeded and not after.succeeded:
         verdict, reason = Verdict.REFUTED, f"{summary}\n{after.last}"
-    elif before.healthy:
+    elif before.healthy and after.succeeded:
         verdict, reason = Verdict.REFUTED, f"{summary}: values became non-finite"
     else:
-        verdict, reason = Verdict.INCONCLUSIVE, f"{summary}\n{after.last}"
+        hint = "" if before.succeeded else "\n(it ran in a copy of the project without the files that git ignores)"
+        verdict, reason = Verdict.INCONCLUSIVE, f"{summary}{hint}\n{after.last}"
     witness = command if verdict in (Verdict.PROVED, Verdict.REFUTED) else ""
     return Evidence(verdict, Level.COMMAND, claims, witness, summary, reason, round(seconds, 3))
 

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -46,6 +47,10 @@ class _Crash(Exception):
     """The warm parent is gone or silent; the text says why."""
 
 
+class _NoStart(_Crash):
+    """The warm parent cannot even start: trying again would not help."""
+
+
 class Zygote:
     """Runs jobs under `interpreter`, `workers` at once, each for at most `seconds`.
 
@@ -64,6 +69,7 @@ class Zygote:
         self.torch = interpreter.torch
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] | None = None
+        self._folder = ""
         self._buffer = b""
         self._next = 0
 
@@ -90,15 +96,13 @@ class Zygote:
                 self._fill(pending, flying)
                 if not flying:
                     return
-                if not self.interpreter.fork:
-                    raise _Crash("running code needs a system with fork: Linux, macOS or WSL")
                 answer = self._receive(self.seconds + _SILENCE_SECONDS)
             except _Crash as crash:
                 self._kill()
                 crashes += 1
                 yield from ((job, _conclude(str(crash))) for job in flying.values())
                 flying.clear()
-                if crashes >= _MAX_CRASHES or not self.interpreter.fork:
+                if crashes >= _MAX_CRASHES or isinstance(crash, _NoStart):
                     yield from ((job, _conclude(str(crash))) for job in pending)
                     return
                 continue
@@ -120,17 +124,20 @@ class Zygote:
                 return
             self._next += 1
             flying[self._next] = job
-            if self.interpreter.fork:
-                self._send({"id": self._next, "kind": job.kind, "spec": job.spec, "seconds": self.seconds, "seed": 0})
+            limits = {"seconds": self.seconds, "memory": self.memory, "seed": 0}
+            self._send({"id": self._next, "kind": job.kind, "spec": job.spec, **limits})
 
     # -- the process -----------------------------------------------------------------------------------
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is not None:
             return self._process
+        if not self.interpreter.fork:
+            raise _NoStart("running code needs a system with fork: Linux, macOS or WSL")
         self._buffer = b""
+        self._folder = tempfile.mkdtemp(prefix="autofix-trials-")
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-        options = json.dumps({"workers": self.workers, "memory": self.memory})
+        options = json.dumps({"workers": self.workers, "folder": self._folder})
         try:
             self._process = subprocess.Popen(
                 [self.interpreter.path, "-c", _BOOTSTRAP, str(HARNESS), options],
@@ -138,13 +145,16 @@ class Zygote:
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
                 env=clean_environment(),
-                cwd=tempfile.gettempdir(),
+                cwd=self._folder,
                 start_new_session=True,  # Ctrl-C reaches the tool only, which then ends this
                 bufsize=0,
             )
         except OSError as error:
-            raise _Crash(f"{self.interpreter.path} cannot be started: {error.strerror}") from error
-        greeting = self._receive(_START_SECONDS)
+            raise _NoStart(f"{self.interpreter.path} cannot be started: {error.strerror}") from error
+        try:
+            greeting = self._receive(_START_SECONDS)
+        except _Crash as crash:
+            raise _NoStart(str(crash)) from crash
         self.sandbox = str(greeting.get("sandbox", ""))
         self.torch = str(greeting.get("torch", self.torch))
         return self._process
@@ -206,7 +216,11 @@ class Zygote:
 
     def _kill(self) -> None:
         process, self._process = self._process, None
+        if self._errors is not None:
+            self._errors.close()
+            self._errors = None
         if process is None:
+            self._tidy()
             return
         assert process.stdin is not None
         assert process.stdout is not None
@@ -218,9 +232,12 @@ class Zygote:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()
-        if self._errors is not None:
-            self._errors.close()
-            self._errors = None
+        self._tidy()
+
+    def _tidy(self) -> None:
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = ""
 
 
 def _conclude(reason: str) -> dict[str, Any]:

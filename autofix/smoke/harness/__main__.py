@@ -1,6 +1,6 @@
 """The warm parent: reads jobs, one JSON object a line, forks a child for each, writes results the same way.
 
-It never runs a job itself. A job is {"id", "kind", "spec", "seconds", "seed"}; an answer {"id", "result",
+It never runs a job itself. A job is {"id", "kind", "spec", "seconds", "memory", "seed"}; an answer {"id", "result",
 "seconds"}; the first line written is {"ready", "torch", "python", "sandbox"}. The end of standard input ends
 everything: no child outlives this process, and this process does not outlive the tool.
 """
@@ -16,7 +16,6 @@ import select
 import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
@@ -64,9 +63,8 @@ def warm() -> str:
 
 
 class _Parent:
-    def __init__(self, workers: int, memory: int, root: str, out: int) -> None:
+    def __init__(self, workers: int, root: str, out: int) -> None:
         self.workers = workers
-        self.memory = memory
         self.root = root
         self.out = out
         self.tool = os.getppid()
@@ -124,7 +122,7 @@ class _Parent:
         sys.stderr.flush()
         pid = os.fork()
         if pid == 0:
-            child.become(job, directory, parent, self.memory)
+            child.become(job, directory, parent)
         self.running[pid] = _Trial(job, pid, directory)
 
     def _kill_overdue(self) -> None:
@@ -183,7 +181,7 @@ class _Parent:
             if pid == 0:
                 select.select([], [], [], 0.01)
             self.running.pop(pid, None)
-        shutil.rmtree(self.root, ignore_errors=True)
+        shutil.rmtree(self.root, ignore_errors=True)  # the tool may be dead
 
 
 def _kill(pid: int) -> None:
@@ -234,7 +232,7 @@ def _last_line(trial: _Trial) -> str:
 
 
 def main() -> None:
-    """Serve jobs. The second argument of the process is JSON: {"workers", "memory"}."""
+    """Serve jobs. The second argument of the process is JSON: {"workers", "folder"}, the folder for trials."""
     options = json.loads(sys.argv[2])
     out = os.dup(1)
     os.dup2(2, 1)  # whatever is printed from here on must not get between the answers
@@ -247,8 +245,7 @@ def main() -> None:
     version = warm()
     gc.collect()
     gc.freeze()
-    root = tempfile.mkdtemp(prefix="autofix-trials-")
-    parent = _Parent(int(options["workers"]), int(options["memory"]), root, out)
+    parent = _Parent(int(options["workers"]), options["folder"], out)
     try:
         parent.send({"ready": True, "torch": version, "python": sys.version.split()[0], "sandbox": SANDBOX})
         parent.serve(read_end)

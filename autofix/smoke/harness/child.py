@@ -47,7 +47,7 @@ def conclude(reason: str) -> dict[str, Any]:
     return {"verdict": "INCONCLUSIVE", "reason": reason}
 
 
-def become(job: dict[str, Any], directory: str, parent: int, memory: int) -> None:
+def become(job: dict[str, Any], directory: str, parent: int) -> None:
     """Run `job` in this freshly forked process and end it. Never returns."""
     code = 1
     try:
@@ -58,7 +58,7 @@ def become(job: dict[str, Any], directory: str, parent: int, memory: int) -> Non
                 os._exit(1)
         work = os.path.join(directory, "work")
         _detach(directory, work)
-        _limit(float(job["seconds"]), memory)
+        _limit(float(job["seconds"]), int(job["memory"]))
         result = _execute(job)
         text = json.dumps(result, allow_nan=True, default=str)
         temporary = os.path.join(directory, "result.tmp")
