@@ -13,7 +13,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,17 +69,17 @@ class Cache:
         """The values that are known, by key."""
         wanted = list(dict.fromkeys(keys))
         found: dict[str, Any] = {}
-        with _tolerant():
+        with self._tolerant():
             if not wanted or not self.path.exists():
                 return found
-        with _tolerant(), closing(self._connect()) as connection:
+        with self._tolerant(), closing(self._connect()) as connection:
             for part in _parts(wanted):
                 marks = ",".join("?" * len(part))
                 rows = connection.execute(
                     f"SELECT key, value FROM entry WHERE kind = ? AND key IN ({marks})", (kind, *part)
                 )
                 for key, value in rows:
-                    with _tolerant():
+                    with suppress(ValueError):
                         found[key] = json.loads(value)
         return found
 
@@ -89,7 +89,7 @@ class Cache:
             return
         now = int(time.time())
         rows = [(kind, key, json.dumps(value, separators=(",", ":")), now) for key, value in items.items()]
-        with _tolerant():
+        with self._tolerant():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with closing(self._connect()) as connection, connection:
                 connection.executemany("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?)", rows)
@@ -97,7 +97,7 @@ class Cache:
 
     def prune(self, days: float = _KEEP_DAYS, size: int = _KEEP_BYTES) -> None:
         """Forget what was written more than `days` ago, and the oldest half while the file exceeds `size` bytes."""
-        with _tolerant(), closing(self._connect()) as connection:
+        with self._tolerant(), closing(self._connect()) as connection:
             with connection:
                 connection.execute("DELETE FROM entry WHERE written < ?", (int(time.time() - days * 86_400),))
             while self._bytes(connection) > size:
@@ -135,24 +135,23 @@ class Cache:
             connection.executescript(_SCHEMA)
         except sqlite3.Error:
             connection.close()
-            self._remove_if_not_a_database()
             raise
         return connection
 
-    def _remove_if_not_a_database(self) -> None:
-        """A damaged file would spoil every later run as well: it holds nothing that cannot be computed again."""
-        with _tolerant(), open(self.path, "rb") as file:
-            head = file.read(16)
-            if head and head != b"SQLite format 3\0":
-                self.path.unlink()
-
-
-@contextmanager
-def _tolerant() -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, OSError, ValueError):
-        return
+    @contextmanager
+    def _tolerant(self) -> Iterator[None]:
+        """Whatever is wrong with the file, the work goes on without it."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            # Exactly this class means damage (its subclasses: locked, read-only, full). A damaged file would spoil
+            # every later run as well, and it holds nothing that cannot be computed again.
+            if type(error) is sqlite3.DatabaseError:
+                for suffix in ("", "-wal", "-shm"):
+                    with suppress(OSError):
+                        os.unlink(f"{self.path}{suffix}")
+        except (sqlite3.Error, OSError):
+            return
 
 
 def _parts(keys: Sequence[str]) -> Iterator[Sequence[str]]:
