@@ -26,6 +26,9 @@ from autofix.triage import candidates
 
 _CHUNK = 64
 _MAX_PASSES = 6
+# A run over at most so many files parses all of them, so that each one with a syntax error is named; in a larger one
+# a file that no rule could speak about is not worth the time.
+_PARSE_ALL = 256
 
 Verify = Callable[[Sequence[tuple[Source, Fix]]], Sequence[Evidence]]
 Progress = Callable[[str, int, int], None]  # stage, done, total
@@ -129,7 +132,7 @@ def _detect(
     results: list[_ChunkResult] = []
     if workers == 1 or len(paths) < 24:
         for done, chunk in enumerate(chunks, 1):
-            results.append(_scan_chunk(chunk, names, request.options, location))
+            results.append(_scan_chunk(chunk, names, request.options, location, len(paths) <= _PARSE_ALL))
             _tell(progress, "scanning", min(done * size, len(paths)), len(paths))
     else:
         method = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
@@ -150,7 +153,9 @@ def _in_order(
     progress: Progress | None,
     total: int,
 ) -> list[_ChunkResult]:
-    futures: list[Future[_ChunkResult]] = [pool.submit(_scan_chunk, c, names, options, location) for c in chunks]
+    futures: list[Future[_ChunkResult]] = [
+        pool.submit(_scan_chunk, c, names, options, location, total <= _PARSE_ALL) for c in chunks
+    ]
     results, done = [], 0
     for future, chunk in zip(futures, chunks, strict=True):
         results.append(future.result())
@@ -171,7 +176,9 @@ class _ChunkResult:
     fresh: dict[str, list[dict[str, object]]]
 
 
-def _scan_chunk(paths: Sequence[Path], names: tuple[str, ...], options: Options, cache: Path | None) -> _ChunkResult:
+def _scan_chunk(
+    paths: Sequence[Path], names: tuple[str, ...], options: Options, cache: Path | None, parse_all: bool
+) -> _ChunkResult:
     """Read, triage and scan some files (in a worker process)."""
     rules = tuple(r for r in all_rules() if r.name in names)
     result = _ChunkResult([], [], {})
@@ -182,6 +189,8 @@ def _scan_chunk(paths: Sequence[Path], names: tuple[str, ...], options: Options,
             result.problems.append(source)
         elif candidates(source.data, rules):
             todo.append((source, content_key(source.data, source.path, *names, repr(options)) if cache else ""))
+        elif parse_all and isinstance(unread := parse(source), Problem):
+            result.problems.append(unread)
     known = Cache(cache).get_many("scan", [key for _, key in todo]) if cache and todo else {}
     for source, key in todo:
         if key in known:

@@ -8,6 +8,7 @@ import re
 import sys
 import threading
 import tokenize
+import warnings
 from collections.abc import Callable
 from functools import cached_property
 from typing import TypeVar
@@ -55,7 +56,7 @@ def parse(source: Source) -> Module | Problem:
         return decoded
     text, encoding, bom = decoded
     try:
-        tree = ast.parse(text)
+        tree = _tree(text)
     except (RecursionError, MemoryError):
         return _parse_deep(source, text, encoding, bom)
     except (SyntaxError, ValueError) as error:
@@ -66,12 +67,19 @@ def parse(source: Source) -> Module | Problem:
 def _parse_deep(source: Source, text: str, encoding: str, bom: int) -> Module | Problem:
     """Parse again with a deep stack; `ast` itself recurses while it builds the tree."""
     try:
-        tree = with_deep_stack(lambda: ast.parse(text))
+        tree = with_deep_stack(lambda: _tree(text))
     except (RecursionError, MemoryError):
         return Problem(source.path, "skipped: an expression is nested too deeply for Python's own parser; split it")
     except (SyntaxError, ValueError) as error:
         return _syntax_problem(source, text, error)
     return Module(source, text, encoding, bom, tree)
+
+
+def _tree(text: str) -> ast.Module:
+    """Parse without Python's own remarks (invalid escapes) about a file that is not ours to remark on."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(text)
 
 
 def with_deep_stack(work: Callable[[], T]) -> T:
