@@ -294,6 +294,17 @@ WRONG = {
         +        optimizer.zero_grad()
                  optimizer.step()
     """,
+    "in the branch that follows a counter": """
+         import torch
+         def train(model, loader, optimizer):
+             for step, x in enumerate(loader):
+                 optimizer.zero_grad()
+                 model(x).backward()
+                 if step % 2 == 0:
+                     log(step)
+        +            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                 optimizer.step()
+    """,
     "too small a bound": """
          import torch
          def train(model, loader, optimizer):
@@ -384,6 +395,23 @@ def test_a_bound_that_already_holds_is_consistent(zygote: Zygote) -> None:
     """)
     [(_, result)] = zygote.run([job])
     assert result["verdict"] == "CONSISTENT", result
+
+
+def test_a_patch_in_a_branch_that_may_not_be_taken_is_not_proved(zygote: Zygote) -> None:
+    job = planned("""
+         import torch
+         def train(model, loader, optimizer, verbose):
+             for x in loader:
+                 optimizer.zero_grad()
+                 model(x).backward()
+                 if verbose:
+                     report(x)
+        +            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                 optimizer.step()
+    """)
+    [(_, result)] = zygote.run([job])
+    assert result["verdict"] == "INCONCLUSIVE"
+    assert "not reached" in result["reason"]
 
 
 def test_assumptions_are_stated(results: dict[str, dict[str, Any]]) -> None:

@@ -204,7 +204,8 @@ def _not(value: Any) -> Any:
 
 
 def _is_none(value: Any) -> Any:
-    return Stand("is None", False) if isinstance(value, Stand) else value is None
+    """A bound or a count that is known by its name is a number; anything else opaque may be None."""
+    return Stand("is None", False, value.worth()[1]) if isinstance(value, Stand) else value is None
 
 
 def _unpack(value: Any, shape: Any) -> Any:

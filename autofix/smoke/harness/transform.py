@@ -38,15 +38,22 @@ class Region:
 
     def preferences(self) -> dict[str, bool]:
         """For each `if`, which branch trains: the one with the patch, else the one with an optimizer's step, else
-        the one with another training call. Missing where neither does."""
+        the one with another training call. Missing where neither does, and where nothing but the patch trains in an
+        `if` that was there before: whether that is the right place is what the trial must find out."""
         out: dict[str, bool] = {}
         for node, key in self.keys.items():
+            if node.lineno not in self.changed and not self._trained_before(node):
+                continue
             for measure in (self._has_patch, _has_step, _has_training):
                 yes, no = measure(node.body), measure(node.orelse)
                 if yes or no:
                     out[key] = yes
                     break
         return out
+
+    def _trained_before(self, node: ast.If) -> bool:
+        found = [n for n in ast.walk(node) if isinstance(n, ast.Call) and n.lineno not in self.changed]
+        return any(_call_name(call) in TRAINING for call in found)
 
     def _has_patch(self, body: list[ast.stmt]) -> bool:
         return any(s.lineno in self.changed for s in _in_order(body) if isinstance(s, ast.stmt))
@@ -245,12 +252,11 @@ def _in_order(body: list[ast.stmt]) -> list[ast.AST]:
 
 
 def _calls(body: Iterable[ast.AST]) -> set[str]:
-    return {
-        n.func.attr if isinstance(n.func, ast.Attribute) else getattr(n.func, "id", "")
-        for s in body
-        for n in ast.walk(s)
-        if isinstance(n, ast.Call)
-    }
+    return {_call_name(n) for s in body for n in ast.walk(s) if isinstance(n, ast.Call)}
+
+
+def _call_name(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
 
 
 def _has_training(body: list[ast.stmt]) -> bool:
