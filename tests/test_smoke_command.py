@@ -115,6 +115,15 @@ def test_a_link_out_of_the_project_is_not_written_through(tmp_path: Path) -> Non
     assert outside.read_bytes() == FINE
 
 
+def test_large_files_are_linked_and_that_is_said(tmp_path: Path) -> None:
+    with (tmp_path / "data.bin").open("wb") as stream:
+        stream.truncate(201 * 1024 * 1024)  # a hole: it takes no space
+    (tmp_path / "train.py").write_bytes(FINE)
+    evidence = smoke(tmp_path, "python train.py", {}, PYTHON, seconds=60.0)
+    assert evidence.verdict is Verdict.CONSISTENT
+    assert "data.bin" in evidence.assumptions[0]
+
+
 def test_secrets_and_home_do_not_reach_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_TOKEN", "hush")
     home = os.environ.get("HOME", "")

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autofix.model import ClaimResult, Evidence, Level, Verdict
@@ -83,14 +83,18 @@ def smoke(
         with tempfile.TemporaryDirectory(prefix="autofix-smoke-", ignore_cleanup_errors=True) as folder:
             place = Path(folder)
             files = list(project_files(root))
-            copy_project(root, files, place / "before", {})
+            linked = copy_project(root, files, place / "before", {})
             before = run(words, place / "before", place / "before-home", interpreter, seconds)
             copy_project(root, files, place / "after", patched)
             after = run(words, place / "after", place / "after-home", interpreter, seconds)
     except OSError as error:
         reason = f"the smoke command cannot be run: {error.strerror or error}"
         return Evidence(Verdict.INCONCLUSIVE, Level.COMMAND, reason=reason, seconds=time.monotonic() - started)
-    return _judge(command, before, after, time.monotonic() - started)
+    evidence = _judge(command, before, after, time.monotonic() - started)
+    if not linked:
+        return evidence
+    names = ", ".join(str(p) for p in linked[:5])
+    return replace(evidence, assumptions=(f"the command does not write to large files, which are links: {names}",))
 
 
 def _judge(command: str, before: Outcome, after: Outcome, seconds: float) -> Evidence:
@@ -162,9 +166,11 @@ def _git_files(root: Path) -> list[Path] | None:
     return [Path(os.fsdecode(name)) for name in dict.fromkeys(done.stdout.split(b"\0")) if name]
 
 
-def copy_project(root: Path, files: list[Path], target: Path, patched: Mapping[Path, bytes]) -> None:
-    """A copy of `files` in `target`, with the patched bytes in place of the originals. Links stay links."""
+def copy_project(root: Path, files: list[Path], target: Path, patched: Mapping[Path, bytes]) -> list[Path]:
+    """A copy of `files` in `target`, with the patched bytes in place of the originals; links stay links. Files too
+    large to copy become links to the originals: they are returned."""
     target.mkdir()
+    linked: list[Path] = []
     for relative in files:
         source, copy = root / relative, target / relative
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -172,6 +178,7 @@ def copy_project(root: Path, files: list[Path], target: Path, patched: Mapping[P
             copy.symlink_to(os.readlink(source))
         elif source.is_file() and source.stat().st_size > _FILE_BYTES and relative not in patched:
             copy.symlink_to(source.resolve())
+            linked.append(relative)
         elif source.is_file():
             shutil.copy2(source, copy)
     for relative, data in patched.items():
@@ -180,6 +187,7 @@ def copy_project(root: Path, files: list[Path], target: Path, patched: Mapping[P
             continue  # reached through a link that leads out of the copy: never written
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(data)
+    return linked
 
 
 # -- running ---------------------------------------------------------------------------------------------------
