@@ -1,0 +1,330 @@
+"""Plans the trial of a rewritten expression: what runs before and after, and what its leaves are."""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from autofix.edits import apply_edits
+from autofix.model import Fix, Problem, Relation, Source
+from autofix.smoke.job import Job
+from autofix.smoke.leaves import Opener, Unopenable
+from autofix.smoke.roles import Leaf, assign_roles, words
+from autofix.smoke.shapes import chains
+from autofix.smoke.slices import (
+    Place,
+    Slice,
+    changed_in_place,
+    consumers,
+    cut,
+    loads,
+    locate,
+    readers,
+    stores,
+)
+from autofix.syntax import Module, parse
+
+_BACK = (4, 2, 1, 0)
+_CONSUMERS = 3
+_READERS = 6
+_MADE = words("""
+    zeros ones full empty new_zeros new_full new_ones zeros_like full_like ones_like triu tril
+""")
+
+
+def plan(module: Module, fix: Fix) -> Job | str:
+    """An "expression" job for a fix, or why its statements cannot be executed by themselves.
+
+    module: the original file. The fix's edits are applied alone.
+    """
+    try:
+        return _plan(module, fix)
+    except Unopenable as error:
+        return str(error)
+    except RecursionError:
+        return "the statements are nested too deeply to be executed by themselves"
+
+
+def _plan(module: Module, fix: Fix) -> Job | str:
+    after = parse(Source(module.path, apply_edits(module.source_file, fix.edits)))
+    if isinstance(after, Problem):
+        return f"the patched file does not parse: {after.message}"
+    place = locate(module, after, fix)
+    if isinstance(place, str):
+        return place
+    relation = fix.claim.relation
+    if relation is Relation.CLIP:
+        return "a training loop is executed as a block"
+    if any(isinstance(s, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) for s in place.before):
+        return "the fix touches more than one function"
+    place = _header_only(place)
+    quantity = _quantity(fix)
+    suffix: list[ast.stmt] = []
+    if relation is Relation.CLAMPED and quantity is not None:
+        place = _with_earlier_readers(place, quantity)
+        suffix = _quantity_readers(place, quantity)
+    elif relation is Relation.MASK:
+        suffix = _to_softmax(place)
+    variants: list[dict[str, Any]] = []
+    assumptions: list[str] = list(fix.claim.assumptions)
+    reason = ""
+    for back in _BACK:
+        for tail in [suffix, []] if suffix and relation is Relation.MASK else [suffix]:
+            part = cut(place, back, tail)
+            variant = _variant(module, after, fix, place, part, quantity)
+            if isinstance(variant, str):
+                reason = reason or variant
+            elif variant not in variants:
+                assumptions += [a for a in variant.pop("assumptions") if a not in assumptions]
+                variants.append(variant)
+    if not variants:
+        return reason
+    spec = {
+        "relation": relation.value,
+        "hazards": list(fix.claim.hazard),
+        "parameters": dict(fix.claim.parameters),
+        "change": fix.claim.change,
+        "assumptions": assumptions,
+        "variants": variants,
+    }
+    return Job("expression", spec)
+
+
+def _variant(
+    module: Module, after: Module, fix: Fix, place: Place, part: Slice, quantity: str | None
+) -> dict[str, Any] | str:
+    leaves: dict[str, Leaf] = {}
+    helpers: dict[str, str] = {}
+    every = [*part.prefix, *part.before, *part.suffix]
+    whole = chains([*every, *part.after], stores([*every, *part.after]), module)
+    old = Opener(module, leaves, helpers, whole=whole)
+    prefix = old.open(part.prefix, result=False)
+    bound = set(old.bound)
+    before = old.open(part.before)
+    suffix = old.open(part.suffix, result=False)
+    known = set(leaves)
+    new = Opener(after, leaves, helpers, whole=whole)
+    new.bound = set(bound)
+    patched = new.open(part.after)
+    added = {text: leaf for text, leaf in leaves.items() if text not in known}
+    by_name = {leaf.name: leaf for leaf in leaves.values()}
+    assign_roles(by_name, [[*prefix, *before, *suffix], [*prefix, *patched, *suffix]])
+    foreign = [text for text, leaf in added.items() if leaf.roles[0] in ("float", "bool", "binary", "index")]
+    if foreign:
+        return f"the patched code reads {', '.join(foreign)}, which the original statements do not"
+    results = _results(fix, [*before, *suffix], [*patched, *suffix], quantity, loads(place.following))
+    if not results:
+        return "the statements leave no result to compare"
+    reference = None
+    if quantity is not None and fix.claim.relation is Relation.CLAMPED:
+        reference = _reference(module, fix, part, leaves, helpers, whole, quantity)
+    spec: dict[str, Any] = {
+        "prelude": "\n".join(["import torch", "import math", *_numpy([*every, *patched]), *helpers.values()]),
+        "prefix": _text(prefix),
+        "before": _text(before),
+        "after": _text(patched),
+        "suffix": _text(suffix),
+        "results": results,
+        "mode": "softmax" if fix.claim.relation is Relation.MASK else "results",
+        "without_softmax": "append-added" if _is_additive(place.before) else "append",
+        "leaves": [leaf.as_json() for leaf in leaves.values()],
+        "assumptions": [leaf.assumption for leaf in leaves.values() if leaf.assumption],
+    }
+    if reference is not None:
+        spec["reference"] = reference
+    return spec
+
+
+def _numpy(statements: Sequence[ast.stmt]) -> list[str]:
+    return ["import numpy"] if any("numpy" in loads([s]) or "np" in loads([s]) for s in statements) else []
+
+
+def _text(statements: Sequence[ast.stmt]) -> str:
+    return "\n".join(ast.unparse(ast.fix_missing_locations(s)) for s in statements)
+
+
+def _results(
+    fix: Fix, before: Sequence[ast.stmt], after: Sequence[ast.stmt], quantity: str | None, later: set[str]
+) -> list[str]:
+    if fix.claim.results:
+        return list(fix.claim.results)
+    ordered: list[str] = []
+    for statement in before:
+        for name in sorted(stores([statement])):
+            if name in ordered:
+                ordered.remove(name)
+            ordered.append(name)
+    patched = stores(after)
+    out = [n for n in ordered if (n in patched or n in later) and n != quantity]
+    if not out and quantity is not None and quantity in patched:
+        return [quantity]
+    changed = [n for n in changed_in_place(after) if n not in out and n != quantity]
+    return out + changed
+
+
+# -- masks -----------------------------------------------------------------------------------------------------
+
+
+def _to_softmax(place: Place) -> list[ast.stmt]:
+    """The consumers up to the first softmax; none when it is not in view."""
+    if any("softmax" in ast.unparse(s) for s in place.before):
+        return []
+    found = consumers(place, stores(place.changed_before), _CONSUMERS)
+    for index, statement in enumerate(found):
+        if "softmax" in ast.unparse(statement).lower():
+            return found[: index + 1]
+    return []
+
+
+def _is_additive(statements: Sequence[ast.stmt]) -> bool:
+    """Whether the statements make a mask to be added to scores, rather than mask scores."""
+    for statement in statements:
+        for node in ast.walk(statement):
+            if (
+                isinstance(node, ast.BinOp)
+                and isinstance(node.op, ast.Mult)
+                and (_is_large(node.left) or _is_large(node.right))
+            ):
+                return True
+            if isinstance(node, ast.Call):
+                name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                if name in _MADE:
+                    return True
+    return False
+
+
+def _is_large(node: ast.expr) -> bool:
+    text = ast.unparse(node)
+    if "finfo" in text or "inf" in text:
+        return True
+    try:
+        value = ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return False
+    return isinstance(value, (int, float)) and value <= -100
+
+
+# -- clamped quantities ----------------------------------------------------------------------------------------
+
+
+def _quantity(fix: Fix) -> str | None:
+    text = fix.claim.parameters.get("quantity")
+    if not isinstance(text, str):
+        return None
+    try:
+        return ast.unparse(ast.parse(text.strip(), mode="eval"))
+    except (SyntaxError, ValueError):
+        return None
+
+
+def _with_earlier_readers(place: Place, quantity: str) -> Place:
+    """Take in the statements that read the quantity between its definition and the patched statements."""
+    reads: list[int] = []
+    for index, statement in enumerate(place.preceding):
+        if not isinstance(statement, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
+            if quantity in stores([statement]):
+                break
+            continue
+        if quantity in stores([statement]):
+            break
+        if _reads(statement, quantity):
+            reads.append(index)
+    if not reads or len(reads) > _READERS:
+        return place
+    end = reads[-1] + 1
+    taken = tuple(reversed(place.preceding[:end]))
+    chosen = frozenset(place.preceding[i] for i in reads)
+    return replace(
+        place,
+        preceding=place.preceding[end:],
+        before=(*taken, *place.before),
+        after=(*taken, *place.after),
+        changed_before=place.changed_before | chosen,
+        changed_after=place.changed_after | chosen,
+    )
+
+
+def _quantity_readers(place: Place, quantity: str) -> list[ast.stmt]:
+    if quantity.isidentifier():
+        return readers(place, quantity, _READERS)
+    found: list[ast.stmt] = []
+    found += (s for s in place.following if isinstance(s, (ast.Assign, ast.Return)) and _reads(s, quantity))
+    return found[:_READERS]
+
+
+def _reads(statement: ast.stmt, quantity: str) -> bool:
+    if quantity.isidentifier():
+        return quantity in loads([statement])
+    return any(isinstance(n, ast.expr) and ast.unparse(n) == quantity for n in ast.walk(statement))
+
+
+def _reference(
+    module: Module,
+    fix: Fix,
+    part: Slice,
+    leaves: Mapping[str, Leaf],
+    helpers: dict[str, str],
+    whole: frozenset[str],
+    quantity: str,
+) -> dict[str, str]:
+    """The original with the quantity clamped wherever it is read."""
+    low, high = fix.claim.parameters.get("min"), fix.claim.parameters.get("max")
+
+    def clamped(value: ast.expr) -> ast.expr:
+        bounds = [ast.keyword(k, _bound(v)) for k, v in (("min", low), ("max", high)) if v is not None]
+        if not bounds:
+            return value
+        return ast.Call(ast.parse("torch.clamp", mode="eval").body, [value], bounds)
+
+    wrap = None if quantity.isidentifier() else (quantity, clamped)
+    opener = Opener(module, dict(leaves), helpers, wrap=wrap, whole=whole)
+    prefix = opener.open(part.prefix, result=False)
+    before = opener.open(part.before)
+    suffix = opener.open(part.suffix, result=False)
+    if wrap is None:
+        rebind = ast.Assign([ast.Name(quantity, ast.Store())], clamped(ast.Name(quantity, ast.Load())))
+        before = _clamp_at_definition(before, rebind, quantity)
+    return {"prefix": _text(prefix), "body": _text(before), "suffix": _text(suffix)}
+
+
+def _clamp_at_definition(statements: list[ast.stmt], rebind: ast.stmt, name: str) -> list[ast.stmt]:
+    """Clamp the name where the statements define it, or first of all where they only read it."""
+    for index, statement in enumerate(statements):
+        if name in loads([statement]):
+            return [*statements[:index], rebind, *statements[index:]]
+        if name in stores([statement]):
+            return [*statements[: index + 1], rebind, *statements[index + 1 :]]
+    return [rebind, *statements]
+
+
+def _bound(value: str | int | float | bool | None) -> ast.expr:
+    if isinstance(value, str):
+        return ast.parse(value, mode="eval").body
+    if isinstance(value, float) and math.isinf(value):
+        return ast.parse(f"float({str(value)!r})", mode="eval").body
+    return ast.parse(repr(value), mode="eval").body
+
+
+# -- headers ---------------------------------------------------------------------------------------------------
+
+
+def _header_only(place: Place) -> Place:
+    """`if torch.exp(x) > 1: ...` whose test alone is changed: only the test is run."""
+    if len(place.before) != 1 or len(place.after) != 1:
+        return place
+    old, new = place.before[0], place.after[0]
+    if type(old) is not type(new) or not isinstance(old, (ast.If, ast.While, ast.For)):
+        return place
+    if [ast.dump(s) for s in old.body] != [ast.dump(s) for s in new.body]:  # type: ignore[attr-defined]
+        return place
+    one, two = (ast.Return(s.iter if isinstance(s, ast.For) else s.test) for s in (old, new))  # type: ignore[attr-defined]
+    return replace(
+        place,
+        before=(one,),
+        after=(two,),
+        changed_before=frozenset((one,)),
+        changed_after=frozenset((two,)),
+    )

@@ -1,0 +1,276 @@
+"""The claims of a patch, each a small function of one point of the grid."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+
+from .compare import (
+    FULL,
+    HALF,
+    allowed,
+    dtype_name,
+    gradient_difference,
+    mask_difference,
+    mask_truth,
+    masked_positions,
+    value_difference,
+)
+from .program import Outcome
+from .values import Pattern, Setting
+
+
+class Point(NamedTuple):
+    """One input: where on the grid it lies, its leaves (float64), and what the sides made of it.
+
+    truth: the reference in float64 on the same inputs; after64: the patched side in float64.
+    """
+
+    pattern: Pattern
+    dtype: torch.dtype
+    setting: Setting
+    leaves: dict[str, Any]
+    only: str | None
+    before: Outcome
+    after: Outcome
+    truth: Outcome
+    after64: Outcome
+    zero: Outcome | None
+
+    def where(self) -> str:
+        target = f"{self.only}: " if self.only else ""
+        return f"{target}{self.pattern.name}, {dtype_name(self.dtype)}"
+
+
+class Tally:
+    """What the grid has shown so far."""
+
+    def __init__(self, relation: str, hazards: list[str], regularised: bool, mode: str) -> None:
+        self.relation, self.hazards, self.regularised, self.mode = relation, hazards, regularised, mode
+        self.compared = 0
+        self.witness: Point | None = None
+        self.witness_hazard = ""
+        self.failing: dict[torch.dtype, int] = {}
+        self.survived: dict[torch.dtype, int] = {}
+        self.left: dict[torch.dtype, list[Point]] = {}
+        self.contradictions: list[dict[str, Any]] = []
+
+    def contradict(self, claim: str, point: Point, detail: str) -> None:
+        self.contradictions.append({"claim": claim, "point": point, "detail": f"{point.where()}: {detail}"})
+
+    def take(self, point: Point) -> None:
+        if point.after.error_kind == "unsupported" or point.before.error_kind == "unsupported":
+            return
+        if point.before.error_kind == "other":
+            return
+        _executes(self, point)
+        _equal(self, point)
+        _no_new_failure(self, point)
+        _coverage(self, point)
+
+
+def hazard_at(point: Point, hazards: list[str], mode: str) -> str:
+    """Which of the hazards the original shows at this point, "" when none."""
+    before = point.before
+    if before.error_kind == "overflow":
+        return "exception" if "exception" in hazards else ""
+    if not before.ran or not before.entering:
+        return ""
+    if "value" in hazards and before.bad_value() is not None:
+        return "value"
+    if "gradient" in hazards and before.bad_value() is None and before.bad_gradient() is not None:
+        return "gradient"
+    if "leak" in hazards and leak_of(point, point.before) > 1e-3:
+        return "leak"
+    if "zero-gradient" in hazards and _dead_leaf(point):
+        return "zero-gradient"
+    if "underflow" in hazards and _underflown(point):
+        return "underflow"
+    return ""
+
+
+def leak_of(point: Point, outcome: Outcome) -> float:
+    """The largest weight on a masked position in a row that has an unmasked one."""
+    if point.zero is None or not outcome.ran:
+        return 0.0
+    worst = 0.0
+    for told, ran in zip(_softmaxes(point.zero), _softmaxes(outcome)):  # noqa: B905
+        masked = masked_positions(told)
+        if masked.shape == ran.weights.shape:
+            truth = torch.zeros(masked.shape, dtype=torch.float64)
+            worst = max(worst, mask_difference(truth, masked, ran.weights, ran.dim)["leak"])
+    return worst
+
+
+def _softmaxes(outcome: Outcome) -> list[Any]:
+    return outcome.watch.softmaxes
+
+
+def _dead_leaf(point: Point) -> bool:
+    """A leaf whose gradient is exactly zero (or absent) though one is due."""
+    for name, due in point.after64.grads.items():
+        if due is None or not due.numel() or not bool(torch.isfinite(due).all()):
+            continue
+        came = point.before.grads.get(name)
+        if came is None:
+            if float(due.abs().max()) > 1e-3:
+                return True
+            continue
+        if point.dtype in HALF:
+            continue  # mostly rounding
+        if came.shape == due.shape and bool(((came == 0) & (due.abs() > 1e-3)).any()):
+            return True
+    return False
+
+
+def _underflown(point: Point) -> bool:
+    for name, due in point.after64.values.items():
+        came, now = point.before.values.get(name), point.after.values.get(name)
+        if came is None or now is None or came.shape != due.shape or now.shape != due.shape:
+            continue
+        if bool(((came == 0) & (due != 0) & (now != 0)).any()):
+            return True
+    return False
+
+
+def _executes(tally: Tally, point: Point) -> None:
+    if point.before.ran and not point.after.ran:
+        tally.contradict("runs", point, f"the patched code raises {point.after.error}")
+
+
+def _equal(tally: Tally, point: Point) -> None:
+    """Values and gradients against the float64 reference, wherever that is finite."""
+    if not point.after.ran or not point.truth.ran:
+        return
+    if tally.relation == "mask":
+        _equal_weights(tally, point)
+        return
+    if tally.regularised and not point.pattern.ordinary:
+        return
+    if not point.truth.healthy or not point.after.healthy:
+        return
+    if tally.relation == "equal" and point.dtype not in FULL and not point.before.healthy:
+        return
+    tally.compared += 1
+    own = value_difference(point.truth, point.before) if point.before.healthy else None
+    came = value_difference(point.truth, point.after)
+    limit = allowed(point.dtype, own.error if own else 0.0)
+    if came is not None and came.error > limit and not _beyond(point):
+        tally.contradict("equal", point, str(came))
+        return
+    own = gradient_difference(point.truth, point.before) if point.before.healthy else None
+    came = gradient_difference(point.truth, point.after)
+    limit = allowed(point.dtype, own.error if own else 0.0)
+    if came is not None and came.error > limit and not _beyond(point):
+        tally.contradict("equal", point, str(came))
+
+
+def _beyond(point: Point) -> bool:
+    """Whether half precision cannot hold what float64 computed on the way: no fair comparison."""
+    if point.dtype not in HALF:
+        return False
+    return not representable(point.after64, point.dtype) or not representable(point.truth, point.dtype)
+
+
+def _equal_weights(tally: Tally, point: Point) -> None:
+    if point.zero is None or not point.zero.ran:
+        return
+    told, truth_runs, runs = _softmaxes(point.zero), _softmaxes(point.truth), _softmaxes(point.after)
+    if len(told) != len(runs):
+        tally.contradict("equal", point, f"{len(told)} softmax before, {len(runs)} after")
+        return
+    strict = point.dtype in FULL
+    for before, scores, after in zip(told, truth_runs, runs):  # noqa: B905
+        masked = masked_positions(before)
+        if masked.shape != scores.scores.shape:
+            continue
+        if masked.shape != after.weights.shape:
+            tally.contradict("equal", point, "the weights have another shape")
+            return
+        truth = mask_truth(_unmasked_scores(point, scores.scores, masked), masked, after.dim)
+        found = mask_difference(truth, masked, after.weights, after.dim)
+        tally.compared += 1
+        if found["leak"] > (1e-6 if strict else 1e-3) and not _beyond(point):
+            tally.contradict("mask weight", point, f"a masked position keeps weight {found['leak']:.3g}")
+            return
+        tolerance = 1e-3 if strict else (0.03 if point.dtype is torch.float16 else 0.2)
+        if found["error"] > tolerance and not _beyond(point):
+            tally.contradict("equal", point, f"a weight differs by {found['error']:.3g}")
+            return
+    if point.truth.healthy and point.after.healthy and leak_of(point, point.truth) <= 1e-6:
+        if _has_closed_row(told):
+            return
+        if not point.before.healthy or not strict:
+            return
+        own = gradient_difference(point.truth, point.before)
+        came = gradient_difference(point.truth, point.after)
+        if came is not None and came.error > allowed(point.dtype, own.error if own else 0.0):
+            tally.contradict("equal", point, str(came))
+
+
+def _has_closed_row(told: list[Any]) -> bool:
+    return any(bool(masked_positions(s).all(dim=s.dim).any()) for s in told)
+
+
+def _unmasked_scores(point: Point, scores: torch.Tensor, masked: torch.Tensor) -> torch.Tensor:
+    return torch.where(masked, torch.zeros((), dtype=scores.dtype), scores)
+
+
+def _no_new_failure(tally: Tally, point: Point) -> None:
+    if not point.before.healthy or not point.after.ran or point.after.healthy:
+        return
+    if tally.mode == "append-added" and point.dtype in HALF:
+        return  # the scores are ours, and their sum with the dtype's minimum may overflow
+    what = point.after.bad_value() or f"gradient of {point.after.bad_gradient()}"
+    tally.contradict("no new non-finite point", point, f"{what} was finite and is not after the patch")
+
+
+def _coverage(tally: Tally, point: Point) -> None:
+    hazard = hazard_at(point, tally.hazards, tally.mode)
+    if not hazard:
+        return
+    dtype = point.dtype
+    tally.failing[dtype] = tally.failing.get(dtype, 0) + 1
+    cured = point.after.healthy
+    if hazard == "leak":
+        cured = cured and leak_of(point, point.after) <= 1e-3
+    if hazard == "value" and point.after.ran:
+        cured = point.after.bad_value() is None and ("gradient" not in tally.hazards or point.after.healthy)
+    if hazard == "zero-gradient":
+        cured = cured and not _still_dead(point)
+    if cured:
+        tally.survived[dtype] = tally.survived.get(dtype, 0) + 1
+        if tally.witness is None:
+            tally.witness, tally.witness_hazard = point, hazard
+    elif point.after64.healthy and representable(point.after64, dtype):
+        tally.left.setdefault(dtype, []).append(point)
+
+
+def _still_dead(point: Point) -> bool:
+    for name, due in point.after64.grads.items():
+        came = point.after.grads.get(name)
+        if due is None or came is None or came.shape != due.shape:
+            continue
+        if bool(((came == 0) & (due.abs() > 1e-3)).any()):
+            return True
+    return False
+
+
+def representable(outcome: Outcome, dtype: torch.dtype) -> bool:
+    """Whether everything float64 computed on the way fits into `dtype`."""
+    bound = 0.5 * torch.finfo(dtype).max
+    grads = [g for g in outcome.grads.values() if g is not None and g.numel()]
+    return outcome.watch.largest < bound and all(float(g.abs().max()) < bound for g in grads)
+
+
+def uncovered(tally: Tally) -> Point | None:
+    """A point that shows the claimed hazard is still there: any in full precision; in half precision when no
+    more than half of the failing points are cured."""
+    for dtype in FULL:
+        if tally.left.get(dtype):
+            return tally.left[dtype][0]
+    for dtype in HALF:
+        if tally.left.get(dtype) and len(tally.left[dtype]) >= tally.survived.get(dtype, 0):
+            return tally.left[dtype][0]
+    return None

@@ -1,0 +1,252 @@
+"""Runs a rewritten expression beside the original on synthesised leaves, and judges its claims."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+
+from . import gates, witness
+from .claims import Point, Tally, uncovered
+from .compare import FULL, HALF, dtype_name
+from .program import Outcome, Program, leaves_for
+from .program import run as execute
+from .search import Found, other_shapes, search
+from .values import FLOAT_ROLES, PATTERNS, Pattern, Setting
+
+_DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+_ALWAYS = (torch.float32, torch.float16)
+_EVERYWHERE = ("masks all true", "masks all false", "rows of +-100", "all zero", "all 100", "all -100", "all -30000")
+
+
+class Sides(NamedTuple):
+    """What is compared: the original, the patched code, and what the patched code must equal."""
+
+    before: Program
+    after: Program
+    reference: Program
+    leaves: list[dict[str, Any]]
+    results: list[str]
+    mode: str
+
+
+def run(spec: dict[str, Any], deadline: float) -> dict[str, Any]:
+    """Execute a planned trial.
+
+    Returns a dict with "verdict", "claims", "witness", "witness_summary", "reason", "assumptions", "exact" and
+    "change". `deadline` is a `time.monotonic()` value; what is not decided by then is left undecided.
+    """
+    torch.set_num_threads(1)
+    started = time.monotonic()
+    budget = max(0.5, deadline - started)
+    reasons: list[str] = []
+    variants = spec["variants"]
+    for index, variant in enumerate(variants):
+        share = started + budget * (0.25 + 0.35 * (index + 1) / len(variants))
+        sides, reason = _bound(spec, variant)
+        if sides is not None:
+            found, reason = search(sides.before, sides.leaves, sides.results, sides.mode, min(share, deadline))
+            if found is not None and (found.finite or spec["relation"] == "mask" or index + 1 == len(variants)):
+                return _judge(spec, variant, sides, found, deadline - 0.02 * budget)
+        if reason not in reasons:
+            reasons.append(reason)
+    return _answer(spec, "INCONCLUSIVE", [], reason="the original statements could not be run: " + reasons[-1])
+
+
+def _bound(spec: dict[str, Any], variant: dict[str, Any]) -> tuple[Sides | None, str]:
+    try:
+        before = Program(variant["prelude"], variant["prefix"], variant["before"], variant["suffix"])
+        after = Program(variant["prelude"], variant["prefix"], variant["after"], variant["suffix"])
+        reference = before
+        if variant.get("reference"):
+            parts = variant["reference"]
+            reference = Program(variant["prelude"], parts["prefix"], parts["body"], parts["suffix"])
+    except (SyntaxError, ValueError) as error:
+        return None, f"the slice does not compile: {error}"
+    leaves = list(variant["leaves"])
+    if variant["mode"] == "append-added":
+        leaves.append({"name": "added_scores", "text": "", "roles": ["float"], "rank": 1})
+    return Sides(before, after, reference, leaves, variant["results"], variant["mode"]), ""
+
+
+def _judge(
+    spec: dict[str, Any], variant: dict[str, Any], sides: Sides, found: Found, deadline: float
+) -> dict[str, Any]:
+    relation = spec["relation"]
+    setting = found.setting
+    if relation == "mask" and sides.mode == "softmax" and not _reaches_softmax(sides, setting):
+        sides = sides._replace(mode=variant.get("without_softmax", "append"))
+    settings = [setting, *other_shapes(sides.before, setting, sides.results, sides.mode)]
+    if relation in ("straight-through", "soft"):
+        return _judge_gate(spec, sides, settings, deadline)
+    tally = Tally(relation, list(spec["hazards"]), bool(spec["change"]) and relation == "equal", sides.mode)
+    total = 0
+    for point in _points(sides, settings, relation, deadline):
+        tally.take(point)
+        total += 1
+        if len(tally.contradictions) >= 3:
+            break
+    claims = _claims(tally, total)
+    reason = next((c["detail"] for c in claims if c["held"] is False), "")
+    shown = ("", "")
+    if tally.witness is not None and not reason:
+        shown = witness.show(sides, tally, deadline)
+    if reason:
+        verdict = "REFUTED"
+    elif tally.compared == 0:
+        verdict, reason = "INCONCLUSIVE", "no input was found on which the original and the patch can be compared"
+    elif tally.witness is not None:
+        verdict = "PROVED"
+    else:
+        verdict = "CONSISTENT"
+        reason = "no input was found on which the original fails"
+    return _answer(spec, verdict, claims, shown, reason)
+
+
+def _reaches_softmax(sides: Sides, setting: Setting) -> bool:
+    outcome = execute(
+        sides.before, setting, leaves_for(setting, PATTERNS[0]), torch.float32, sides.results, "softmax", False
+    )
+    return bool(outcome.watch.softmaxes)
+
+
+def _points(sides: Sides, settings: list[Setting], relation: str, deadline: float) -> Iterator[Point]:
+    main, *others = settings
+    plan: list[tuple[Setting, Pattern, str | None, torch.dtype]] = []
+    plan += [(main, PATTERNS[0], None, d) for d in _DTYPES]
+    for setting in [*others, *_flags(main)]:
+        plan += [(setting, p, None, torch.float32) for p in PATTERNS if p.ordinary or p.mask != "some"]
+    plan += [(main, p, None, d) for p in PATTERNS[1:] for d in _DTYPES if d in _ALWAYS or p.name in _EVERYWHERE]
+    floats = [n for n, c in main.items() if c.role == "float"]
+    if len(floats) > 1:
+        special = [p for p in PATTERNS if p.kind != "draw"]
+        plan += [(main, p, n, torch.float32) for p in special for n in floats]
+        plan += [(main, p, n, torch.float16) for p in special for n in floats if p.name in _EVERYWHERE]
+    if others:
+        plan += [(others[0], p, None, torch.float32) for p in PATTERNS if p.kind in ("rows", "alternate", "gap")]
+    has_masks = any(c.role in ("bool", "binary") for c in main.values())
+    done = set()
+    for setting, pattern, only, dtype in plan:
+        if time.monotonic() > deadline:
+            return
+        if pattern.mask != "some" and not has_masks and pattern.kind == "draw":
+            continue
+        key = (id(setting), pattern, only, dtype)
+        if key in done:
+            continue
+        done.add(key)
+        yield point_at(sides, setting, pattern, dtype, only, relation)
+
+
+def _flags(setting: Setting) -> list[Setting]:
+    """The same leaves with the flags set otherwise."""
+    names = [n for n, c in setting.items() if c.role == "flag"][:2]
+    out = []
+    for values in itertools.product((True, False), repeat=len(names)):
+        changed = {n: setting[n]._replace(size=v) for n, v in zip(names, values)}  # noqa: B905
+        if any(changed[n].size != setting[n].size for n in names):
+            out.append({**setting, **changed})
+    return out
+
+
+def point_at(
+    sides: Sides,
+    setting: Setting,
+    pattern: Pattern,
+    dtype: torch.dtype,
+    only: str | None,
+    relation: str,
+    leaves: dict[str, Any] | None = None,
+) -> Point:
+    """Run every side on one input. The reference sees the same rounded numbers as the dtype under trial."""
+    leaves = leaves if leaves is not None else leaves_for(setting, pattern, 0, only)
+    rounded = {
+        n: v.to(dtype).to(torch.float64) if setting[n].role in FLOAT_ROLES and isinstance(v, torch.Tensor) else v
+        for n, v in leaves.items()
+    }
+    before = execute(sides.before, setting, rounded, dtype, sides.results, sides.mode)
+    after = execute(sides.after, setting, rounded, dtype, sides.results, sides.mode)
+    double = torch.float64
+    after64 = (
+        execute(sides.after, setting, rounded, double, sides.results, sides.mode, measure=True)
+        if dtype is not double or relation == "mask"
+        else after
+    )
+    same = dtype is double and sides.reference is sides.before
+    truth = (
+        before
+        if same
+        else execute(sides.reference, setting, rounded, double, sides.results, sides.mode, measure=dtype in HALF)
+    )
+    zero: Outcome | None = None
+    if relation == "mask":
+        calm = {n: v * 0 if setting[n].role == "float" else v for n, v in rounded.items()}
+        zero = execute(sides.before, setting, calm, double, sides.results, sides.mode, gradients=False)
+    return Point(pattern, dtype, setting, leaves, only, before, after, truth, after64, zero)
+
+
+def _claims(tally: Tally, total: int) -> list[dict[str, Any]]:
+    claims = []
+    broken = {c["claim"]: c["detail"] for c in tally.contradictions}
+    survived = sum(tally.survived.values())
+    failing = sum(tally.failing.values())
+    if tally.witness is not None:
+        claims.append(_claim("witness", True, f"{tally.witness_hazard} at {tally.witness.where()}"))
+    else:
+        claims.append(_claim("witness", None, f"the original showed no claimed failure on {total} inputs"))
+    for name in ("runs", "equal", "mask weight", "no new non-finite point"):
+        if name in broken:
+            claims.append(_claim(name, False, broken[name]))
+        elif name == "equal":
+            held = True if tally.compared else None
+            claims.append(_claim(name, held, f"values and gradients compared on {tally.compared} inputs"))
+    if failing:
+        left = uncovered(tally)
+        full = sum(tally.failing.get(d, 0) for d in FULL)
+        cured = sum(tally.survived.get(d, 0) for d in FULL)
+        counts = ", ".join(f"{dtype_name(d)} {tally.survived.get(d, 0)} of {n}" for d, n in tally.failing.items())
+        if left is not None:
+            claims.append(_claim("coverage", False, f"still failing at {left.where()} (cured: {counts})"))
+        elif full and not cured and not survived:
+            claims.append(_claim("coverage", False, f"none of the failing inputs is cured ({counts})"))
+        else:
+            claims.append(_claim("coverage", True, f"failing inputs cured: {counts}"))
+    return claims
+
+
+def _judge_gate(spec: dict[str, Any], sides: Sides, settings: list[Setting], deadline: float) -> dict[str, Any]:
+    claims, shown = gates.judge(spec, sides, settings, deadline)
+    broken = next((c["detail"] for c in claims if c["held"] is False), "")
+    if broken:
+        return _answer(spec, "REFUTED", claims, reason=broken)
+    by_name = {c["name"]: c["held"] for c in claims}
+    if by_name.get("witness"):
+        return _answer(spec, "PROVED", claims, shown)
+    return _answer(spec, "CONSISTENT", claims, reason="the original's scores already receive a gradient")
+
+
+def _claim(name: str, held: bool | None, detail: str) -> dict[str, Any]:
+    return {"name": name, "held": held, "detail": detail}
+
+
+def _answer(
+    spec: dict[str, Any],
+    verdict: str,
+    claims: list[dict[str, Any]],
+    shown: tuple[str, str] = ("", ""),
+    reason: str = "",
+) -> dict[str, Any]:
+    exact: bool | None = not spec["change"] and spec["relation"] not in ("clamped", "soft")
+    return {
+        "verdict": verdict,
+        "claims": claims,
+        "witness": shown[0],
+        "witness_summary": shown[1],
+        "reason": reason,
+        "assumptions": list(spec["assumptions"]),
+        "exact": exact if verdict in ("PROVED", "CONSISTENT") else None,
+        "change": spec["change"],
+    }

@@ -1,0 +1,140 @@
+"""Claims of routing gates: the same forward or the hard limit, and a gradient that points the hard form's way."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+
+from . import witness
+from .compare import value_difference
+from .program import Outcome, cotangent, leaves_for
+from .program import run as execute
+from .values import Pattern, Setting
+
+_DRAWS = 12
+_STEPS = (0.25, 1.0)
+
+
+def judge(
+    spec: dict[str, Any], sides: Any, settings: list[Setting], deadline: float
+) -> tuple[list[dict[str, Any]], tuple[str, str]]:
+    """The claims of a straight-through or soft gate, and its witness."""
+    claims = [_forward(sides, settings) if spec["relation"] == "straight-through" else _limit(spec, sides, settings)]
+    if claims[0]["held"] is False:
+        return claims, ("", "")
+    before, after = _pair(sides, settings[0], 0)
+    dead = [n for n, g in before.grads.items() if _absent(g)]
+    alive = [n for n in before.grads if not _absent(after.grads.get(n))]
+    revived = [n for n in dead if n in alive]
+    if not alive:
+        claims.append(_claim("gradient", False, "no float input receives a gradient from the patched gate"))
+        return claims, ("", "")
+    bad = after.bad_gradient()
+    if bad is not None:
+        claims.append(_claim("gradient", False, f"the gradient of {bad} is not finite"))
+        return claims, ("", "")
+    if spec["relation"] == "straight-through":
+        claims.append(_direction(sides, settings[0], deadline))
+    if revived:
+        claims.append(_claim("witness", True, f"no gradient reached {', '.join(revived)} before; it does now"))
+        return claims, witness.show_gate(sides, settings[0], revived[0])
+    claims.append(_claim("witness", None, "the original's scores already receive a gradient"))
+    return claims, ("", "")
+
+
+def _pair(sides: Any, setting: Setting, seed: int, fixed: dict[str, Any] | None = None) -> tuple[Outcome, Outcome]:
+    leaves = leaves_for(setting, Pattern("ordinary draws", "draw", 1.0), seed)
+    before = execute(sides.before, setting, leaves, torch.float64, sides.results, "results")
+    after = execute(sides.after, setting, leaves, torch.float64, sides.results, "results", fixed=fixed)
+    return before, after
+
+
+def _absent(grad: torch.Tensor | None) -> bool:
+    return grad is None or not bool((grad != 0).any())
+
+
+def _forward(sides: Any, settings: list[Setting]) -> dict[str, Any]:
+    """Exactly today's forward: the gate's own value cancels up to rounding."""
+    count = 0
+    for setting in settings:
+        for seed in range(_DRAWS):
+            before, after = _pair(sides, setting, seed)
+            if not before.ran:
+                continue
+            if not after.ran:
+                return _claim("forward", False, f"the patched code raises {after.error}")
+            found = value_difference(before, after)
+            count += 1
+            if found is not None and found.error > 1e-6:
+                return _claim("forward", False, f"the forward pass changes: {found}")
+    return _claim("forward", True, f"identical on {count} draws")
+
+
+def _limit(spec: dict[str, Any], sides: Any, settings: list[Setting]) -> dict[str, Any]:
+    """The soft form tends to the hard one as the temperature goes to 0."""
+    name = spec["parameters"].get("temperature_name") or spec["parameters"].get("temperature")
+    if not isinstance(name, str):
+        return _claim("limit", None, "the temperature is not named, so its limit cannot be taken")
+    distances = []
+    for temperature in (1.0, 1e-1, 1e-2, 1e-4):
+        total, count = 0.0, 0
+        for setting in settings:
+            for seed in range(_DRAWS):
+                before, after = _pair(sides, setting, seed, {name: temperature})
+                if not before.ran:
+                    continue
+                if not after.ran:
+                    return _claim("limit", False, f"the patched code raises {after.error}")
+                for key, hard in before.values.items():
+                    soft = after.values.get(key)
+                    if soft is None or soft.shape != hard.shape:
+                        return _claim("limit", False, f"{key} has another shape or is missing")
+                    total += float((hard.to(torch.float64) - soft.to(torch.float64)).abs().sum())
+                    count += hard.numel()
+        distances.append(total / max(1, count))
+    detail = "mean distance to the hard form at temperature 1, 0.1, 0.01, 0.0001: " + ", ".join(
+        f"{d:.2g}" for d in distances
+    )
+    # A draw may lie within 1e-4 of the threshold, where the limit is not reached: 1 % on average is far from it.
+    return _claim("limit", distances[-1] < 0.01 and distances[-1] <= distances[0] + 1e-9, detail)
+
+
+def _direction(sides: Any, setting: Setting, deadline: float) -> dict[str, Any]:
+    """Move every float leaf along the patched gradient: on average the hard result must move the way it says."""
+    floats = [n for n, c in setting.items() if c.role == "float"]
+    moved, steps = 0.0, 0
+    size = 0.0
+    for seed in range(_DRAWS * 4):
+        if time.monotonic() > deadline:
+            break
+        leaves = leaves_for(setting, Pattern("ordinary draws", "draw", 1.0), seed)
+        after = execute(sides.after, setting, leaves, torch.float64, sides.results, "results")
+        for name in floats:
+            grad = after.grads.get(name)
+            if grad is None or _absent(grad):
+                continue
+            way = grad / grad.abs().max()
+            for step in _STEPS:
+                up, down = dict(leaves), dict(leaves)
+                up[name], down[name] = leaves[name] + step * way, leaves[name] - step * way
+                gain = _weighted(sides, setting, up) - _weighted(sides, setting, down)
+                moved += gain
+                size += abs(gain)
+                steps += 1
+    if not steps or size == 0.0:
+        return _claim("direction", None, "the hard form did not move")
+    detail = f"over {steps} steps along the gradient the hard result moved {moved / size:+.2f} (of at most 1)"
+    return _claim("direction", moved / size > -0.1, detail)
+
+
+def _weighted(sides: Any, setting: Setting, leaves: dict[str, Any]) -> float:
+    """The hard result under the cotangent that the gradient was taken with."""
+    outcome = execute(sides.before, setting, leaves, torch.float64, sides.results, "results", gradients=False)
+    values = [v.to(torch.float64) for v in outcome.values.values()]
+    return sum(float((v * cotangent(i, v)).sum()) for i, v in enumerate(values))
+
+
+def _claim(name: str, held: bool | None, detail: str) -> dict[str, Any]:
+    return {"name": name, "held": held, "detail": detail}

@@ -1,0 +1,259 @@
+"""Executes the statements before and after a patch on given leaves, and says what came out."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from .values import Choice, Pattern, Setting, build
+
+_UNSUPPORTED = ("not implemented for", "not supported on", "expected scalar type", "must have the same dtype",
+                "expected m1 and m2 to have the same dtype", "not support", "unsupported")  # fmt: skip
+_SOFTMAX = ("softmax", "_softmax", "log_softmax")
+
+
+class Softmax:
+    """One softmax as it was called: its input, its weights, and along which dimension."""
+
+    def __init__(self, scores: torch.Tensor, weights: torch.Tensor, dim: int) -> None:
+        self.scores = scores
+        self.weights = weights
+        self.dim = dim
+
+
+class Watch(TorchFunctionMode):  # type: ignore[misc]
+    """Counts tensor operations, keeps every softmax, and remembers the call that failed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+        self.softmaxes: list[Softmax] = []
+        self.failed: tuple[str, tuple[Any, ...]] | None = None
+        self.largest = 0.0
+        self.measure = False
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        try:
+            out = func(*args, **kwargs)
+        except Exception:
+            if self.failed is None:
+                self.failed = (getattr(func, "__name__", ""), tuple(args) + tuple(kwargs.values()))
+            raise
+        self.count += 1
+        name = getattr(func, "__name__", "")
+        if name in _SOFTMAX and isinstance(out, torch.Tensor) and args:
+            dim = kwargs.get("dim", args[1] if len(args) > 1 else -1)
+            if isinstance(dim, int):
+                weights = out.exp() if name == "log_softmax" else out
+                self.softmaxes.append(Softmax(args[0], weights, dim))
+        if self.measure and isinstance(out, torch.Tensor) and out.is_floating_point() and out.numel():
+            largest = float(out.detach().abs().max())
+            if largest > self.largest and largest != float("inf"):
+                self.largest = largest
+            elif largest != largest or largest == float("inf"):
+                self.largest = float("inf")
+        return out
+
+
+class Outcome:
+    """What one execution gave.
+
+    values: named outputs, detached. grads: by leaf; None where no gradient arrived. error: in words, "" when it
+    ran. kind of error: "overflow", "unsupported" (this PyTorch lacks the operation in this dtype), "other".
+    entering: whether all that entered the patched statements was finite.
+    """
+
+    def __init__(self) -> None:
+        self.values: dict[str, torch.Tensor] = {}
+        self.grads: dict[str, torch.Tensor | None] = {}
+        self.error = ""
+        self.error_kind = ""
+        self.entering = True
+        self.watch = Watch()
+        self.scores: list[torch.Tensor] = []
+
+    @property
+    def ran(self) -> bool:
+        return not self.error
+
+    def bad_value(self) -> str | None:
+        return next((n for n, v in self.values.items() if _not_finite(v)), None)
+
+    def bad_gradient(self) -> str | None:
+        return next((n for n, g in self.grads.items() if g is not None and _not_finite(g)), None)
+
+    @property
+    def healthy(self) -> bool:
+        return self.ran and self.bad_value() is None and self.bad_gradient() is None
+
+
+class Program:
+    """One side of the comparison: shared definitions, the statements in question, and their consumers."""
+
+    def __init__(self, prelude: str, prefix: str, body: str, suffix: str) -> None:
+        self.prelude, self.prefix, self.body, self.suffix = prelude, prefix, body, suffix
+        self._prelude = compile(prelude or "pass", "<imports>", "exec")
+        self._prefix = compile(prefix or "pass", "<definitions>", "exec")
+        self._body = compile(body or "pass", "<statements>", "exec")
+        self._suffix = compile(suffix or "pass", "<consumers>", "exec")
+
+    @property
+    def text(self) -> str:
+        return "\n".join(part for part in (self.prefix, self.body, self.suffix) if part.strip())
+
+    def execute(self, env: dict[str, Any], outcome: Outcome, fixed: dict[str, Any] | None = None) -> None:
+        exec(self._prelude, env)
+        if fixed:
+            env.update(fixed)
+        exec(self._prefix, env)
+        outcome.entering = not any(
+            _is_broken(v) for v in env.values() if isinstance(v, torch.Tensor) and v.is_floating_point()
+        )
+        exec(self._body, env)
+        exec(self._suffix, env)
+
+
+def leaves_for(setting: Setting, pattern: Pattern, seed: int = 0, only: str | None = None) -> dict[str, Any]:
+    """Every leaf's value; with `only`, that leaf follows the pattern and the other float leaves are ordinary."""
+    plain = Pattern("ordinary draws", "draw", 1.0, pattern.mask)
+    return {n: build(n, c, pattern if only in (None, n) else plain, seed) for n, c in setting.items()}
+
+
+def as_dtype(value: Any, choice: Choice, dtype: torch.dtype) -> Any:
+    if choice.role in ("float", "binary"):
+        return value.to(dtype)
+    if choice.role == "dtype":
+        return dtype
+    if choice.role == "device":
+        return torch.device("cpu")
+    return value
+
+
+def run(
+    program: Program,
+    setting: Setting,
+    leaves: dict[str, Any],
+    dtype: torch.dtype,
+    results: list[str],
+    mode: str = "results",
+    gradients: bool = True,
+    fixed: dict[str, Any] | None = None,
+    measure: bool = False,
+) -> Outcome:
+    """Run one side on `leaves` cast to `dtype`.
+
+    mode: "results" compares the named results, "softmax" the weights of every softmax that is reached,
+    "append" and "append-added" those of a softmax put on the first result (alone, or added to scores).
+    """
+    outcome = Outcome()
+    env: dict[str, Any] = {}
+    inputs: dict[str, torch.Tensor] = {}
+    for name, value in leaves.items():
+        cast = as_dtype(value, setting[name], dtype)
+        if setting[name].role == "float" and isinstance(cast, torch.Tensor):
+            base = cast.clone().requires_grad_(gradients)
+            inputs[name] = base
+            cast = base.clone()  # so that in-place operations are allowed
+        elif isinstance(cast, torch.Tensor):
+            cast = cast.clone()
+        env[name] = cast
+    previous = torch.get_default_dtype()
+    outcome.watch.measure = measure
+    try:
+        torch.set_default_dtype(dtype)
+        torch.default_generator.manual_seed(0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with torch.set_grad_enabled(gradients), outcome.watch:
+                program.execute(env, outcome, fixed)
+                outputs = _outputs(env, outcome, results, mode, leaves)
+            outcome.values = {n: v.detach() for n, v in outputs.items()}
+            if gradients:
+                _differentiate(outcome, outputs, inputs)
+    except Exception as error:
+        outcome.error = f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no message'])[0][:160]}"
+        outcome.error_kind = _kind_of(error)
+    finally:
+        torch.set_default_dtype(previous)
+    return outcome
+
+
+def _kind_of(error: Exception) -> str:
+    text = str(error)
+    if "without overflow" in text or isinstance(error, OverflowError):
+        return "overflow"
+    if any(word in text for word in _UNSUPPORTED):
+        return "unsupported"
+    return "other"
+
+
+def _outputs(
+    env: dict[str, Any], outcome: Outcome, results: list[str], mode: str, leaves: dict[str, Any]
+) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = {}
+    if mode == "softmax" and outcome.watch.softmaxes:
+        for index, softmax in enumerate(outcome.watch.softmaxes):
+            found["weights" if not index else f"weights {index + 1}"] = softmax.weights
+        return found
+    for name in results:
+        if name in env:
+            _flatten(name, env[name], found)
+        elif not name.isidentifier():
+            _flatten(name, eval(name, env), found)
+    if mode in ("softmax", "append", "append-added"):
+        floats = [v for v in found.values() if v.is_floating_point() and v.dim()]
+        if floats:
+            scores = floats[-1]
+            if mode == "append-added":
+                scores = scores + env["added_scores"].expand(scores.shape)
+            return {"weights": torch.softmax(scores, dim=-1)}
+    return found
+
+
+def _flatten(name: str, value: Any, found: dict[str, torch.Tensor]) -> None:
+    if isinstance(value, torch.Tensor):
+        found[name] = value
+    elif isinstance(value, (bool, int, float)):
+        found[name] = torch.tensor(float(value), dtype=torch.float64)
+    elif isinstance(value, (tuple, list)) and len(value) <= 64:
+        for index, item in enumerate(value):
+            _flatten(f"{name}[{index}]", item, found)
+    elif isinstance(value, dict) and len(value) <= 64:
+        for key, item in value.items():
+            _flatten(f"{name}[{key!r}]", item, found)
+
+
+def cotangent(index: int, value: torch.Tensor) -> torch.Tensor:
+    """Fixed, of mixed signs and away from zero; the same numbers in every dtype."""
+    generator = torch.Generator().manual_seed(101 + index)
+    draw = torch.rand(tuple(value.shape), generator=generator, dtype=torch.float64) + 0.5
+    sign = torch.where(torch.rand(tuple(value.shape), generator=generator, dtype=torch.float64) < 0.5, -1.0, 1.0)
+    return (draw * sign).to(value.dtype)
+
+
+def _differentiate(outcome: Outcome, outputs: dict[str, torch.Tensor], inputs: dict[str, torch.Tensor]) -> None:
+    ends = [v for v in outputs.values() if v.requires_grad and v.is_floating_point()]
+    outcome.grads = dict.fromkeys(inputs)
+    if not ends or not inputs:
+        return
+    total = sum(((v * cotangent(i, v)).sum() for i, v in enumerate(ends)), torch.zeros(()))
+    grads = torch.autograd.grad(total, list(inputs.values()), allow_unused=True)
+    outcome.grads = dict(zip(inputs, grads))  # noqa: B905
+
+
+def _not_finite(value: torch.Tensor) -> bool:
+    if not (value.is_floating_point() or value.is_complex()):
+        return False
+    return not bool(torch.isfinite(value.detach()).all())
+
+
+def _is_broken(value: torch.Tensor) -> bool:
+    """NaN or +inf; -inf is how masks are written."""
+    value = value.detach()
+    return bool((torch.isnan(value) | (value == float("inf"))).any())

@@ -1,0 +1,398 @@
+"""What an opaque leaf is: tensor, mask, index, dimension, number, and over which domain.
+
+In order: how it is used, what constants say, the mathematics around it, and its name last (then the domain is an
+assumption that is stated with the evidence).
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+def words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Methods and attributes that only rearrange a tensor, or say something about it.
+SHAPE_METHODS = words("""
+    unsqueeze squeeze view reshape permute transpose contiguous expand expand_as repeat flatten unflatten
+    swapaxes swapdims movedim narrow t mT view_as reshape_as broadcast_to repeat_interleave tile unbind detach
+    clone
+""")
+CAST_METHODS = words("to float double half bfloat16 bool int long type type_as byte")
+TENSOR_ATTRIBUTES = words("shape dtype device T mT H ndim data requires_grad grad is_cuda real imag")
+
+_MASK_OPERATIONS = words("masked_fill masked_fill_ masked_select masked_scatter masked_scatter_")
+_INDEX_OPERATIONS = {
+    "gather": 1, "index_select": 1, "scatter": 1, "scatter_": 1, "scatter_add": 1, "scatter_add_": 1, "index_add": 1,
+    "index_add_": 1, "index_fill": 1, "index_copy": 1, "scatter_reduce": 1, "take_along_dim": 0, "take": 0,
+}  # fmt: skip
+_TARGET_FUNCTIONS = words("cross_entropy nll_loss")
+_SIZES = words("""
+    view reshape expand repeat zeros ones full empty arange range new_zeros new_ones new_full tile
+    repeat_interleave split chunk topk eye linspace narrow
+""")  # fmt: skip
+
+_BOOL_NAMES = re.compile(r"(^|_)(mask|masks|pad|padding|is|valid|keep|drop)(_|$)|mask$")
+_INT_NAMES = re.compile(
+    r"(^|_)(n|num|len|length|size|dim|dims|heads?|batch|bsz|bs|steps?|channels?|width|height|seq|k|count|world)(_|$)"
+    r"|^(b|h|w|t|c|l|s)$|(size|len|length)$"
+)
+_SCALAR_NAMES = re.compile(
+    r"(^|_)(eps|epsilon|scale|scaling|temperature|temp|tau|alpha|beta|gamma|lambd?a?|lr|weight|coeff?|factor|rate|"
+    r"threshold|thresh|tol|norm_factor|constant|const)(_|$)|eps$"
+)
+_FLAG_NAMES = re.compile(r"(^|_)(use|is|has|do|return|with|training|causal|enable|enabled|normalize|normalized)(_|$)")
+_PROBABILITY_NAMES = re.compile(r"(^|_)(p|prob|probs|probability|probabilities|proba|pi)(_|$)|probs?$")
+_POSITIVE_NAMES = re.compile(r"(^|_)(var|variance|std|sigma|stddev|scale_diag|rate|concentration|count|counts)(_|$)")
+_DTYPE_NAMES = re.compile(r"(^|_)dtype$")
+_DEVICE_NAMES = re.compile(r"(^|_)device$")
+
+
+@dataclass(slots=True)
+class Leaf:
+    """An opaque part of a slice. text: its source, the same before and after. roles: candidates, likeliest first."""
+
+    name: str
+    text: str
+    roles: list[str] = field(default_factory=list)
+    domain: str = ""
+    rank: int | None = None
+    value: str | float | int | bool | None = None
+    assumption: str = ""
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "name": self.name,
+            "text": self.text,
+            "roles": self.roles,
+            "domain": self.domain,
+            "rank": self.rank,
+            "value": self.value,
+        }
+
+
+class Usage:
+    """Reads how leaves are used in statements whose leaves are plain names."""
+
+    def __init__(self, leaves: Mapping[str, Leaf], statements: Sequence[ast.stmt]) -> None:
+        self.leaves = leaves
+        self.definitions: dict[str, list[ast.expr]] = {}
+        self.found: dict[str, list[str]] = {n: [] for n in leaves}
+        self.domains: dict[str, str] = {}
+        for statement in statements:
+            self._define(statement)
+        for statement in statements:
+            for node in ast.walk(statement):
+                self._read(node)
+
+    def _define(self, statement: ast.stmt) -> None:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Assign):
+                for target in node.targets:
+                    if isinstance(target, ast.Name):
+                        self.definitions.setdefault(target.id, []).append(node.value)
+            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
+                self.definitions.setdefault(node.target.id, []).append(node.value)
+
+    # -- what a use asks for -----------------------------------------------------------------------------------
+
+    def require(self, node: ast.AST | None, role: str, depth: int = 0) -> None:
+        """`node` is used as `role`: pass that on to the leaves it comes from."""
+        if node is None or depth > 8:
+            return
+        if isinstance(node, ast.Name):
+            if node.id in self.found:
+                if role not in self.found[node.id]:
+                    self.found[node.id].append(role)
+                return
+            for value in self.definitions.get(node.id, []):
+                self.require(value, role, depth + 1)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            name = node.func.attr
+            if name in SHAPE_METHODS or (role in ("float", "index") and name in CAST_METHODS):
+                self.require(node.func.value, role, depth + 1)
+            elif name in CAST_METHODS and role == "bool":
+                self.require(node.func.value, "binary", depth + 1)
+        elif isinstance(node, ast.Subscript):
+            self.require(node.value, role, depth + 1)
+        elif isinstance(node, ast.UnaryOp):
+            self.require(node.operand, role, depth + 1)
+        elif isinstance(node, ast.BinOp) and role in ("bool", "binary"):
+            bits = isinstance(node.op, (ast.BitOr, ast.BitAnd, ast.BitXor))
+            self.require(node.left, role if bits else "binary", depth + 1)
+            self.require(node.right, role if bits else "binary", depth + 1)
+        elif isinstance(node, ast.BinOp) and role == "int":
+            self.require(node.left, role, depth + 1)
+            self.require(node.right, role, depth + 1)
+        elif isinstance(node, ast.Compare) and role == "bool" and len(node.ops) == 1:
+            if _number(node.comparators[0]) is not None:
+                self.require(node.left, "binary", depth + 1)
+        elif isinstance(node, ast.IfExp):
+            self.require(node.body, role, depth + 1)
+            self.require(node.orelse, role, depth + 1)
+
+    def _read(self, node: ast.AST) -> None:
+        if isinstance(node, ast.Call):
+            self._read_call(node)
+        elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Invert):
+            self.require(node.operand, "bool")
+        elif isinstance(node, ast.BinOp):
+            self._read_operation(node)
+        elif isinstance(node, (ast.If, ast.IfExp, ast.While)):
+            self._read_test(node.test)
+        elif isinstance(node, ast.BoolOp):
+            for value in node.values:
+                self._read_test(value)
+        elif isinstance(node, ast.Subscript):
+            self._read_index(node)
+        elif isinstance(node, ast.Assign):
+            self._read_unpacking(node)
+
+    def _read_test(self, test: ast.expr) -> None:
+        if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+            test = test.operand
+        if isinstance(test, ast.Name):
+            self.require(test, "flag")
+
+    def _read_call(self, node: ast.Call) -> None:
+        func = node.func
+        name = func.attr if isinstance(func, ast.Attribute) else func.id if isinstance(func, ast.Name) else ""
+        method = isinstance(func, ast.Attribute) and not _is_library(func.value)
+        args = node.args if method else node.args[1:]
+        keywords = {k.arg: k.value for k in node.keywords if k.arg}
+        first = func.value if isinstance(func, ast.Attribute) and method else (node.args[0] if node.args else None)
+        if name in _MASK_OPERATIONS:
+            self.require(args[0] if args else keywords.get("mask"), "bool")
+            self.require(first, "float")
+        elif name == "where" and len(node.args) >= 2:
+            condition = node.args[0]
+            self.require(condition, "bool")
+        elif name in _INDEX_OPERATIONS:
+            at = _INDEX_OPERATIONS[name]
+            self.require(args[at] if len(args) > at else keywords.get("index"), "index")
+        elif name in _TARGET_FUNCTIONS:
+            self.require(node.args[1] if len(node.args) > 1 else keywords.get("target"), "index")
+        elif (name == "one_hot" and node.args) or (name == "embedding" and node.args):
+            self.require(node.args[0], "index")
+        elif name in ("logical_not", "logical_and", "logical_or") and first is not None:
+            self.require(first, "bool")
+        if name in _SIZES:
+            for value in args if method else node.args:
+                for part in value.elts if isinstance(value, (ast.Tuple, ast.List)) else [value]:
+                    if isinstance(part, (ast.Name, ast.BinOp)):
+                        self.require(part, "int")
+        for key, value in keywords.items():
+            if key in ("dim", "axis"):
+                self.require(value, "dim")
+            elif key in ("keepdim", "keepdims", "largest", "sorted", "descending"):
+                self.require(value, "flag")
+            elif key in ("dtype", "device"):
+                self.require(value, key)
+            elif key in ("min", "max", "eps", "alpha", "beta", "value") and name.startswith(("clamp", "clip", "norm")):
+                self.require(value, "scalar")
+        if name in ("softmax", "log_softmax", "sum", "mean", "cumsum", "logsumexp", "amax", "amin") and args:
+            self.require(args[0], "dim")
+        self._read_domain(name, first, node)
+
+    def _read_domain(self, name: str, first: ast.AST | None, node: ast.Call) -> None:
+        value = node.args[0] if node.args and _is_library(getattr(node.func, "value", None)) else first
+        if name in ("log", "log2", "log10", "sqrt", "rsqrt") and _module_of(node) in ("math", "np", "numpy"):
+            self.require(value, "scalar")
+        elif name in ("log", "log2", "log10", "log1p"):
+            if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Sub) and _number(value.left) == 1:
+                self._domain(value.right, "probability")
+            else:
+                self._domain(value, "positive")
+        elif name in ("sqrt", "rsqrt", "lgamma", "digamma"):
+            self._domain(value, "positive")
+        elif name in ("binary_cross_entropy", "atanh_of_probability", "logit", "bernoulli"):
+            self._domain(value, "probability")
+        elif name in ("acos", "asin", "atanh", "arccos", "arcsin", "arctanh"):
+            self._domain(value, "correlation")
+        elif name in ("det", "logdet", "slogdet", "cholesky", "inverse", "inv"):
+            self._domain(value, "spd")
+
+    def _domain(self, node: ast.AST | None, domain: str, depth: int = 0) -> None:
+        if isinstance(node, ast.Name):
+            if node.id in self.found:
+                # A probability is positive: the narrower reading wins.
+                if self.domains.get(node.id) != "probability":
+                    self.domains[node.id] = domain
+                return
+            values = self.definitions.get(node.id, [])
+            if len(values) == 1 and depth < 4 and isinstance(values[0], (ast.Name, ast.Subscript)):
+                self._domain(values[0], domain, depth + 1)
+        elif isinstance(node, ast.Subscript):
+            self._domain(node.value, domain, depth + 1)
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add) and depth < 4:
+            small = _number(node.right)
+            if small is not None and 0 < small < 1e-2:
+                self._domain(node.left, domain, depth + 1)
+
+    def _read_operation(self, node: ast.BinOp) -> None:
+        if isinstance(node.op, (ast.BitOr, ast.BitAnd)):
+            self.require(node.left, "bool")
+            self.require(node.right, "bool")
+        if isinstance(node.op, ast.Mult):
+            for one, other in ((node.left, node.right), (node.right, node.left)):
+                constant = _number(other)
+                large = _is_minimum(other) or (constant is not None and constant <= -100)
+                if large:
+                    part = one
+                    if isinstance(one, ast.BinOp) and isinstance(one.op, ast.Sub):
+                        part = one.right if _number(one.left) is not None else one.left
+                    self.require(part, "binary")
+        if isinstance(node.op, ast.Add):
+            self._read_mixture(node)
+
+    def _read_mixture(self, node: ast.BinOp) -> None:
+        """`x * a + (1 - x) * b`: x is 0 or 1, or a share."""
+        for part in (node.left, node.right):
+            if not (isinstance(part, ast.BinOp) and isinstance(part.op, ast.Mult)):
+                continue
+            for factor in (part.left, part.right):
+                if isinstance(factor, ast.BinOp) and isinstance(factor.op, ast.Sub) and _number(factor.left) == 1:
+                    name = factor.right
+                    other = node.right if part is node.left else node.left
+                    if isinstance(name, ast.Name) and name.id in loaded(other):
+                        self.require(name, "binary")
+
+    def _read_index(self, node: ast.Subscript) -> None:
+        index = node.slice
+        parts = index.elts if isinstance(index, ast.Tuple) else [index]
+        if isinstance(node.ctx, ast.Store) and len(parts) == 1:
+            self.require(parts[0], "bool")
+        for part in parts:
+            if isinstance(part, ast.Slice):
+                for bound in (part.lower, part.upper):
+                    self.require(bound, "int")
+            elif isinstance(part, (ast.Compare, ast.UnaryOp)):
+                self.require(part, "bool")
+            elif isinstance(part, ast.Name) and isinstance(node.ctx, ast.Load):
+                self.require(part, "index")
+        if len([p for p in parts if not (isinstance(p, ast.Constant) and p.value is None)]) > 1 and any(
+            isinstance(p, (ast.Slice, ast.Constant)) for p in parts
+        ):
+            rank = sum(1 for p in parts if not (isinstance(p, ast.Constant) and p.value in (None, ...)))
+            self._rank(node.value, rank)
+
+    def _read_unpacking(self, node: ast.Assign) -> None:
+        value = node.value
+        if isinstance(value, ast.Call):
+            value = value.func
+        if len(node.targets) == 1 and isinstance(node.targets[0], ast.Tuple) and isinstance(value, ast.Attribute):
+            starred = any(isinstance(e, ast.Starred) for e in node.targets[0].elts)
+            if value.attr in ("shape", "size") and not starred:
+                self._rank(value.value, len(node.targets[0].elts))
+
+    def _rank(self, node: ast.AST, rank: int) -> None:
+        if isinstance(node, ast.Name) and node.id in self.found and self.leaves[node.id].rank is None:
+            self.leaves[node.id].rank = rank
+
+
+def loaded(node: ast.AST) -> set[str]:
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+
+
+def assign_roles(leaves: Mapping[str, Leaf], sides: Iterable[Sequence[ast.stmt]]) -> None:
+    """Give every leaf its candidates and domain."""
+    usages = [Usage(leaves, list(statements)) for statements in sides]
+    for name, leaf in leaves.items():
+        if leaf.roles:
+            continue
+        used = list(dict.fromkeys(r for u in usages for r in u.found[name]))
+        domain = next((u.domains[name] for u in usages if name in u.domains), "")
+        leaf.domain = leaf.domain or domain
+        leaf.roles = _ranked(leaf, used)
+
+
+def _ranked(leaf: Leaf, used: list[str]) -> list[str]:
+    """By use first; by name last."""
+    order = ["dtype", "device", "dim", "bool", "binary", "index", "int", "scalar", "flag"]
+    roles = [r for r in order if r in used]
+    if "flag" in roles and ("float" in used or "bool" in roles or "binary" in roles):
+        roles.remove("flag")
+    if "float" in used and "bool" in roles and leaf.text:
+        roles.remove("bool")
+        roles.insert(0, "float")
+    named = _by_name(leaf)
+    if not roles:
+        roles = named
+        if leaf.domain == "" and roles[0] == "float":
+            _assume_domain(leaf)
+    if "binary" in roles and "bool" not in roles and "bool" in named:
+        roles.append("bool")
+    for extra in ("float", "scalar", "int", "bool"):
+        if extra not in roles:
+            roles.append(extra)
+    return roles
+
+
+def _by_name(leaf: Leaf) -> list[str]:
+    last = re.split(r"[.\[(]", leaf.text.rstrip(")]"))[0 if "(" in leaf.text else -1].strip("'\" ")
+    last = (leaf.text.rpartition(".")[2] if "(" not in leaf.text else last).lower()
+    if _DTYPE_NAMES.search(last):
+        return ["dtype"]
+    if _DEVICE_NAMES.search(last):
+        return ["device"]
+    if _BOOL_NAMES.search(last):
+        return ["bool", "binary"]
+    if _FLAG_NAMES.search(last):
+        return ["flag"]
+    if _SCALAR_NAMES.search(last):
+        return ["scalar", "float"]
+    if _INT_NAMES.search(last):
+        return ["int"]
+    return ["float"]
+
+
+def _assume_domain(leaf: Leaf) -> None:
+    last = leaf.text.rpartition(".")[2].lower()
+    if _PROBABILITY_NAMES.search(last) and "log" not in last:
+        leaf.domain = "probability"
+    elif _POSITIVE_NAMES.search(last) and "log" not in last:
+        leaf.domain = "positive"
+    else:
+        return
+    leaf.assumption = f"{leaf.text} is taken as {leaf.domain.replace('positive', 'positive values')}, from its name"
+
+
+def _number(node: ast.AST | None) -> float | None:
+    if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
+        return float(node.value)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        inner = _number(node.operand)
+        return None if inner is None else -inner
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "float" and node.args:
+        value = node.args[0]
+        if isinstance(value, ast.Constant) and str(value.value).lower().lstrip("+-") in ("inf", "infinity"):
+            return float(str(value.value))
+    return None
+
+
+def _is_minimum(node: ast.AST) -> bool:
+    """`torch.finfo(...).min`, or `-torch.finfo(...).max`."""
+    if isinstance(node, ast.UnaryOp):
+        node = node.operand
+    return (
+        isinstance(node, ast.Attribute)
+        and node.attr in ("min", "max")
+        and isinstance(node.value, ast.Call)
+        and "finfo" in ast.dump(node.value.func)
+    )
+
+
+def _is_library(node: ast.AST | None) -> bool:
+    root = node
+    while isinstance(root, ast.Attribute):
+        root = root.value
+    return isinstance(root, ast.Name) and root.id in ("torch", "F", "nn", "math", "np", "numpy", "functional", "th")
+
+
+def _module_of(node: ast.Call) -> str:
+    func = node.func
+    return func.value.id if isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) else ""

@@ -1,0 +1,404 @@
+"""Which statements a trial runs: those a fix touches, the definitions they need, and who consumes them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from autofix.model import Edit, Fix
+from autofix.syntax import Module
+
+_BLOCKS = ("body", "orelse", "finalbody")
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+Container = tuple[ast.AST, str]  # a node and the field that holds the block
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Statements of both sides. `prefix` and `suffix` are shared; `before` and `after` are the patched ones."""
+
+    prefix: tuple[ast.stmt, ...]
+    before: tuple[ast.stmt, ...]
+    after: tuple[ast.stmt, ...]
+    suffix: tuple[ast.stmt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a fix acts: the statements it changes on each side, and what stands around them in the original."""
+
+    preceding: tuple[ast.stmt, ...]  # nearest first
+    before: tuple[ast.stmt, ...]
+    after: tuple[ast.stmt, ...]
+    changed_before: frozenset[ast.stmt]
+    changed_after: frozenset[ast.stmt]
+    following: tuple[ast.stmt, ...]  # in order
+
+
+def loads(nodes: Iterable[ast.AST]) -> set[str]:
+    return {n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+
+
+def stores(nodes: Iterable[ast.AST]) -> set[str]:
+    """Names that statements bind or change in place (`x[m] = v`, `x.fill_(0)`, `x += 1`)."""
+    names: set[str] = set()
+    for node in nodes:
+        for n in ast.walk(node):
+            if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load):
+                names.add(n.id)
+    return names | changed_in_place(nodes)
+
+
+def changed_in_place(nodes: Iterable[ast.AST]) -> set[str]:
+    names: set[str] = set()
+    for node in nodes:
+        for n in ast.walk(node):
+            if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Store):
+                root: ast.AST = n.value
+            elif isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and _in_place(n.func.attr):
+                root = n.func.value
+            else:
+                continue
+            while isinstance(root, (ast.Subscript, ast.Attribute)):
+                root = root.value
+            if isinstance(root, ast.Name):
+                names.add(root.id)
+    return names
+
+
+def free_names(statements: Sequence[ast.stmt]) -> set[str]:
+    """Names read before the statements bind them."""
+    bound: set[str] = set()
+    free: set[str] = set()
+    for statement in statements:
+        value_first = loads([statement])
+        if isinstance(statement, ast.AugAssign):
+            value_first |= stores([statement.target])
+        inner = {
+            n.id
+            for c in ast.walk(statement)
+            if isinstance(c, ast.comprehension)
+            for n in ast.walk(c.target)
+            if isinstance(n, ast.Name)
+        }
+        free |= value_first - bound - inner
+        bound |= stores([statement])
+    return free
+
+
+def locate(module: Module, after: Module, fix: Fix) -> Place | str:
+    """Find the statements that a fix touches in both files, or say why that cannot be done."""
+    edits = [e for e in fix.edits if not _at_top(module, e)]
+    if not edits:
+        edits = [e for e in fix.edits if not _is_import(e.text)]
+    if not edits:
+        return "the fix changes no statement"
+    edits.sort(key=lambda e: (e.span.start, e.span.end))
+    sizes = _sizes(module, fix.edits)
+    new_ranges = [_new_range(after, sizes, e) for e in edits]
+    old_ranges = [(e.span.start, e.span.end) for e in edits]
+    if fix.claim.region is not None:
+        old_ranges.append((fix.claim.region.start, fix.claim.region.end))
+    container: Container | None = _container(after, new_ranges)
+    found = _counterpart(module, after, container, sizes) if container is not None else None
+    while found is not None and container is not None and not _holds(module, found, old_ranges):
+        container = _outer(after, container)
+        found = _counterpart(module, after, container, sizes) if container is not None else None
+    if found is None or container is None:
+        return "the patched statements cannot be matched with the original ones"
+    old, new = _block(found), _block(container)
+    changed_old = [s for s in old if _touched(module, s, old_ranges)]
+    changed_new = [s for s in new if _touched(after, s, new_ranges)]
+    known = {_start(module, s): s for s in old}
+    mapped = {s: known.get(_origin(sizes, _start(after, s))) for s in new if s not in changed_new}
+    first = min(
+        [old.index(s) for s in changed_old]
+        + [new.index(s) for s in changed_new]
+        + [i for i, s in enumerate(new) if mapped.get(s) is None][:1]
+        or [0]
+    )
+    last = min(
+        [len(old) - 1 - old.index(s) for s in changed_old]
+        + [len(new) - 1 - new.index(s) for s in changed_new]
+        + [i for i, s in enumerate(reversed(new)) if mapped.get(s) is None][:1]
+        or [0]
+    )
+    outer_before, outer_after = _around(module, found)
+    return Place(
+        preceding=(*reversed(old[:first]), *outer_before),
+        before=tuple(old[first : len(old) - last]),
+        after=tuple(new[first : len(new) - last]),
+        changed_before=frozenset(changed_old),
+        changed_after=frozenset(changed_new) | frozenset(s for s, m in mapped.items() if m is None or m in changed_old),
+        following=(*old[len(old) - last :], *outer_after),
+    )
+
+
+def cut(place: Place, back: int, wanted: Sequence[ast.stmt] = (), extra: Iterable[str] = ()) -> Slice:
+    """The slice at a place: up to `back` definitions before it and the consumers `wanted` after it.
+
+    extra: names whose definition is needed although no statement of the slice reads them.
+    """
+    before = _keep_needed(place.before, place.changed_before)
+    after = _keep_needed(place.after, place.changed_after)
+    needed = free_names([*before, *wanted]) | free_names([*after, *wanted]) | set(extra)
+    prefix: list[ast.stmt] = []
+    count = 0
+    for statement in place.preceding:
+        names = stores([statement]) & needed
+        if not names:
+            continue
+        if isinstance(statement, (ast.Import, ast.ImportFrom)):
+            continue
+        unpacks_shape = _is_shape_unpacking(statement)
+        if not _simple(statement) or (count >= back and not unpacks_shape) or not _worth_running(statement):
+            needed -= names
+            continue
+        count += not unpacks_shape
+        prefix.insert(0, statement)
+        if not isinstance(statement, ast.AugAssign) and not (names & changed_in_place([statement])):
+            needed -= names
+        needed |= free_names([statement])
+    return Slice(tuple(prefix), tuple(before), tuple(after), tuple(wanted))
+
+
+def consumers(place: Place, names: set[str], limit: int) -> list[ast.stmt]:
+    """Following simple statements that read one of `names` or of what those define; stops at the first branch or
+    loop that rebinds one."""
+    out: list[ast.stmt] = []
+    tracked = set(names)
+    for statement in place.following:
+        if len(out) >= limit:
+            break
+        if not loads([statement]) & tracked:
+            if stores([statement]) & tracked and not changed_in_place([statement]) & tracked:
+                tracked -= stores([statement])
+            continue
+        if not _simple(statement) and not isinstance(statement, ast.Return):
+            if stores([statement]) & tracked:
+                break
+            continue
+        out.append(statement)
+        tracked |= stores([statement])
+    return out
+
+
+def readers(place: Place, name: str, limit: int) -> list[ast.stmt]:
+    """Following simple statements that read `name` itself, until it is bound anew."""
+    out: list[ast.stmt] = []
+    for statement in place.following:
+        if name in loads([statement]) and (_simple(statement) or isinstance(statement, ast.Return)):
+            out.append(statement)
+        if name in stores([statement]) or len(out) >= limit:
+            break
+    return out
+
+
+# -- matching the two files ------------------------------------------------------------------------------------
+
+
+def _in_place(attribute: str) -> bool:
+    return attribute.endswith("_") and not attribute.endswith("__") and attribute != "requires_grad_"
+
+
+def _sizes(module: Module, edits: Iterable[Edit]) -> list[tuple[int, int, int]]:
+    """(start, end, growth) of every edit, in bytes of the original, in order."""
+    from autofix.edits import to_changes
+
+    changes = to_changes(module.source_file, list(edits))
+    return [(span.start, span.end, len(new) - (span.end - span.start)) for span, new in changes]
+
+
+def _new_range(after: Module, sizes: Sequence[tuple[int, int, int]], edit: Edit) -> tuple[int, int]:
+    """The bytes that an edit wrote, in the patched file, without surrounding white space."""
+    shift = sum(g for s, e, g in sizes if (s, e) < (edit.span.start, edit.span.end) and e <= edit.span.start)
+    own = sum(g for s, e, g in sizes if (s, e) == (edit.span.start, edit.span.end))
+    start = edit.span.start + shift
+    end = edit.span.end + shift + own
+    text = after.data[start:end]
+    stripped = text.strip()
+    if not stripped:
+        return start, start
+    start += len(text) - len(text.lstrip())
+    return start, start + len(stripped)
+
+
+def _origin(sizes: Sequence[tuple[int, int, int]], position: int) -> int:
+    """The original's byte for a byte of the patched file that no edit wrote."""
+    shift = 0
+    for start, end, growth in sizes:
+        if end + shift + growth <= position:
+            shift += growth
+        else:
+            break
+        del start
+    return position - shift
+
+
+def _start(module: Module, node: ast.AST) -> int:
+    return module.span(node).start
+
+
+def _bounds(module: Module, statement: ast.stmt) -> tuple[int, int]:
+    span = module.span(statement)
+    decorators = getattr(statement, "decorator_list", [])
+    return min([span.start, *(module.span(d).start for d in decorators)]), span.end
+
+
+def _touched(module: Module, statement: ast.stmt, ranges: Iterable[tuple[int, int]]) -> bool:
+    start, end = _bounds(module, statement)
+    return any((s < end and e > start) if s < e else start < s < end for s, e in ranges)
+
+
+def _blocks(statement: ast.AST) -> list[Container]:
+    out: list[Container] = [
+        (statement, name)
+        for name in _BLOCKS
+        if isinstance(getattr(statement, name, None), list) and _has_body(statement)
+    ]
+    for part in [*getattr(statement, "handlers", []), *getattr(statement, "cases", [])]:
+        out.append((part, "body"))
+    return out
+
+
+def _has_body(node: ast.AST) -> bool:
+    return not isinstance(node, ast.Lambda)
+
+
+def _block(container: Container) -> list[ast.stmt]:
+    block: list[ast.stmt] = getattr(*container)
+    return block
+
+
+def _container(after: Module, ranges: Sequence[tuple[int, int]]) -> Container:
+    """The innermost block of the patched file that holds everything written."""
+    current: Container = (after.tree, "body")
+    while True:
+        inner = None
+        for statement in _block(current):
+            if not _touched(after, statement, ranges):
+                continue
+            for candidate in _blocks(statement):
+                if _block(candidate) and _holds(after, candidate, ranges):
+                    inner = candidate
+        if inner is None:
+            return current
+        current = inner
+
+
+def _holds(module: Module, container: Container, ranges: Iterable[tuple[int, int]]) -> bool:
+    block = _block(container)
+    if not block:
+        return False
+    if isinstance(container[0], ast.Module):
+        return True
+    # An insertion may stand on the lines around the block's statements.
+    start = module.byte(module.line_start(module.chars(block[0])[0]))
+    _, end = _bounds(module, block[-1])
+    return all((start <= s and e <= end) if s < e else start <= s <= end + 2 for s, e in ranges)
+
+
+def _outer(module: Module, container: Container) -> Container | None:
+    node = container[0]
+    if isinstance(node, ast.Module):
+        return None
+    statement = node if isinstance(node, ast.stmt) else module.parent(node)
+    parent = module.parent(statement) if statement is not None else None
+    if parent is None:
+        return None
+    for candidate in _blocks(parent) if not isinstance(parent, ast.Module) else [(parent, "body")]:
+        if any(s is statement for s in _block(candidate)):
+            return candidate
+    return None
+
+
+def _counterpart(
+    module: Module, after: Module, container: Container, sizes: Sequence[tuple[int, int, int]]
+) -> Container | None:
+    node, field = container
+    if isinstance(node, ast.Module):
+        return module.tree, field
+    if not hasattr(node, "lineno"):  # match_case has no position of its own
+        return None
+    start = _origin(sizes, _start(after, node))
+    for other in ast.walk(module.tree):
+        if type(other) is type(node) and _start(module, other) == start:
+            return other, field
+    return None
+
+
+def _around(module: Module, container: Container) -> tuple[list[ast.stmt], list[ast.stmt]]:
+    """Statements of the enclosing blocks up to the function: those before (nearest first), those after."""
+    before: list[ast.stmt] = []
+    following: list[ast.stmt] = []
+    node: ast.AST = container[0]
+    while not isinstance(node, (ast.Module, *_DEFINITIONS)):
+        statement = node if isinstance(node, ast.stmt) else module.parent(node)
+        if not isinstance(statement, ast.stmt):
+            break
+        block = module.block(statement)
+        index = next((i for i, s in enumerate(block) if s is statement), None)
+        if index is None:
+            break
+        before.extend(reversed(block[:index]))
+        following.extend(block[index + 1 :])
+        parent = module.parent(statement)
+        if parent is None:
+            break
+        node = parent
+    return before, following
+
+
+def _at_top(module: Module, edit: Edit) -> bool:
+    """Whether an edit lies outside every function and class: an import, a constant or a helper that it adds."""
+    for statement in module.tree.body:
+        if isinstance(statement, _DEFINITIONS):
+            start, end = _bounds(module, statement)
+            if start < edit.span.start < end or (start <= edit.span.start and edit.span.end <= end != edit.span.start):
+                return edit.span.start == edit.span.end == start
+    return True
+
+
+def _is_import(text: str) -> bool:
+    try:
+        body = ast.parse(text.strip()).body
+    except (SyntaxError, ValueError):
+        return False
+    return bool(body) and all(isinstance(s, (ast.Import, ast.ImportFrom)) for s in body)
+
+
+# -- choosing statements ---------------------------------------------------------------------------------------
+
+
+def _simple(statement: ast.stmt) -> bool:
+    if isinstance(statement, (ast.Assign, ast.AugAssign)):
+        return True
+    if isinstance(statement, ast.AnnAssign):
+        return statement.value is not None
+    return isinstance(statement, ast.Expr) and bool(changed_in_place([statement]))
+
+
+def _is_shape_unpacking(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Assign) and any(
+        isinstance(n, ast.Attribute) and n.attr in ("shape", "size") for n in ast.walk(statement.value)
+    )
+
+
+def _worth_running(statement: ast.stmt) -> bool:
+    """Whether a definition says more than an opaque value would."""
+    value = getattr(statement, "value", None)
+    if value is None or isinstance(statement, (ast.AugAssign, ast.Expr)):
+        return True
+    return not isinstance(value, (ast.Attribute, ast.Await, ast.Yield, ast.List, ast.Dict, ast.Lambda))
+
+
+def _keep_needed(block: Sequence[ast.stmt], changed: frozenset[ast.stmt]) -> list[ast.stmt]:
+    """The changed statements and, of those between them, the ones whose results the changed ones read."""
+    out: list[ast.stmt] = []
+    needed: set[str] = set()
+    for statement in reversed(block):
+        if statement in changed or (stores([statement]) & needed and _simple(statement)):
+            out.insert(0, statement)
+            needed |= loads([statement])
+    return out
