@@ -1,0 +1,76 @@
+"""A literal such as -1e9 or -10000 masks scores that a softmax normalises.
+
+The defect
+----------
+Masked positions are filled with a constant, or have one added, that was chosen for one dtype and one size of scores.
+
+Why it hurts
+------------
+A constant is wrong in one of two ways. Below -65504 it does not fit into float16: `masked_fill` with -1e9 raises
+RuntimeError ("value cannot be converted without overflow"), and `(1.0 - mask) * -1e9` becomes -inf, which makes a fully
+masked row NaN, forward and in every gradient. Above that, -10000 or -1e5 is a finite penalty: in float32 and bfloat16 a
+score that is larger by as much outweighs the mask, and masked positions leak into the output.
+
+`torch.finfo(dtype).min` exists in every dtype and no score outweighs it.
+
+Before
+------
+
+    scores = scores + (1.0 - mask) * -10000.0
+    weights = torch.softmax(scores, dim=-1)
+
+After
+-----
+
+    scores = scores.masked_fill(mask == 0, torch.finfo(scores.dtype).min)
+    weights = torch.softmax(scores, dim=-1)
+
+When the fix is safe
+--------------------
+Rows with an unmasked position keep their weights, up to what leaked before; a fully masked row gets equal weights. A
+product that is added to scores in the same expression becomes a fill by a boolean mask, which cannot overflow and
+which takes for granted that the mask holds zeros and ones. A mask that is built for addition elsewhere takes the
+minimum of the dtype it is cast to. In float16 the sum of that minimum and a score of -16 or below is -inf, so sums in
+view are clamped; where the addition lies in another function, look there.
+
+Left alone
+----------
+Constants chosen by a branch on the dtype; constants of -1e8 and below in a tensor that was just cast to float32;
+clamps and initial values; beam search, samplers, top-k selection and label handling; constants whose way to a softmax
+is not certain.
+
+Sources
+-------
+PyTorch documentation: `torch.finfo`, `torch.Tensor.masked_fill_`.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from autofix.model import Finding, Severity
+from autofix.rule import Context, Rule
+from autofix.transforms.masks._masks import findings
+
+
+def check(node: ast.AST, context: Context) -> Iterator[Finding]:
+    yield from findings(node, context, infinite=False)
+
+
+RULE = Rule(
+    name="mask-constant-overflow",
+    summary="a fixed constant masks scores before a softmax: it overflows in float16 or leaks in float32",
+    severity=Severity.WARNING,
+    triggers=(
+        (b"-1e", b"- 1e", b"-1.0e", b"-1.e", b"- 1.0e", b"-10000", b"- 10000", b"-655", b"- 655", b"-9999", b"-9e",
+         b"-9.", b"-3.4", b"-3e38", b"-2**", b"-2 **", b"-(2", b"* 1e", b"*1e", b"* 10000", b"*10000", b"-5e", b"-6e4"),
+        (b"oftmax", b"mask", b"attention", b"attn"),
+    ),
+    anchor=re.compile(
+        r"-\s*(?:[1-9]\.?\d*e\+?\d|[1-9]\d{3,}|\(?2\s*\*\*)|\*\s*(?:1e\+?\d|1\.0?e\+?\d|[1-9]\d{4,})|masked_fill_?\(|where\(.*self\.|NEG_?INF|neg_inf|MASK_VALUE|mask_value"
+    ),
+    nodes=(ast.Call, ast.Assign, ast.BinOp),
+    check=check,
+)  # fmt: skip
