@@ -278,15 +278,16 @@ def _one_pass(w: _Work, evidence: Mapping[Finding, Evidence | None], request: Re
     accepted = [f for f, status in decided.items() if status is Status.PATCHED]
     step = patch.compose(w.current, accepted) if accepted else None
     applied = set(step.applied) if step else set()
+    rejected = dict(step.rejected) if step else {}
     w.items = [i for i in w.items if i.status is not Status.DEFERRED]  # this pass has found them again
     seen = {_identity(i.finding) for i in w.items}
     for finding, status in decided.items():
         if status is Status.PATCHED and finding not in applied:
-            status = Status.DEFERRED
+            status = Status.REJECTED if finding in rejected else Status.DEFERRED
         if _identity(finding) in seen and status not in (Status.PATCHED, Status.DEFERRED):
             continue  # reported in an earlier pass; only its position has moved
-        w.items.append(Item(finding, status, evidence.get(finding), number))
-    if step is None or not applied:
+        w.items.append(Item(finding, status, evidence.get(finding), number, rejected.get(finding, "")))
+    if step is None or not applied:  # nothing changed: another pass would see the same
         w.finished = True
         return
     w.patch = patch.merge(w.patch, step) if w.patch else step

@@ -18,6 +18,7 @@ class Status(enum.Enum):
     REFUTED = "refuted"  # running the fix contradicted it: not delivered
     UNVERIFIED = "unverified"  # the fix could not be executed: needs --allow-unverified
     UNWRITTEN = "unwritten"  # its file was not written: uncommitted changes, or it changed meanwhile
+    REJECTED = "rejected"  # the file would not compile after its fix
     DEFERRED = "deferred"  # its fix touches another one; run again
     LISTED = "listed"  # `check`: nothing was decided
 
@@ -30,6 +31,7 @@ class Item:
     status: Status
     evidence: Evidence | None = None
     pass_number: int = 1
+    note: str = ""  # why it was rejected
 
 
 @dataclass(frozen=True, slots=True)

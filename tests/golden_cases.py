@@ -94,4 +94,4 @@ def outcome(case: Case, report: engine.Report) -> tuple[bytes, bytes]:
     if not report.patches:
         return case.source.data, b""
     (result,) = report.patches
-    return result.after, diff.render([result])
+    return result.after, diff.render([result], folder=Path("/"))  # as from the top of a tree, wherever this one lies

@@ -8,7 +8,7 @@ from autofix.report import FileReport, Report
 
 
 def preamble(file: FileReport) -> list[str]:
-    """What stands above a file's hunks; `git apply` and `patch` ignore it."""
+    """What stands above a file's hunks, without the `# ` that makes `git apply` and `patch` ignore it."""
     lines = [f"autofix: {file.path}"]
     for item in file.items:
         finding = item.finding
@@ -16,12 +16,13 @@ def preamble(file: FileReport) -> list[str]:
             f"  {finding.start.line}:{finding.start.column} {finding.severity.value} [{finding.rule}] {finding.message}"
         )
         lines.extend(f"      {line}" for line in words.item_lines(item))
-    return [f"# {line}" for line in lines]
+    return words.indented(lines)
 
 
 def render(report: Report) -> bytes:
     """The whole preview: for each file its findings, then its hunks; what has no patch is listed all the same."""
     bare = [line for file in report.files if file.patch is None for line in preamble(file)]
-    head = "".join(f"{line}\n" for line in [*(f"# {line}" for line in words.command_lines(report)), *bare])
+    lines = [f"# {line}" for line in words.indented([*words.command_lines(report), *bare])]
     with_patch = [(file.patch, preamble(file)) for file in report.files if file.patch is not None]
-    return head.encode() + diff.render([p for p, _ in with_patch], [lines for _, lines in with_patch])
+    head = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
+    return head + diff.render([p for p, _ in with_patch], [lines for _, lines in with_patch])
