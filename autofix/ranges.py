@@ -1,0 +1,327 @@
+"""Range analysis: the interval that an expression's values lie in, proved from what the file says.
+
+Anything unknown is (-inf, inf); nothing is assumed but that dimensions are not empty and, unless switched off, that
+names of sizes (`head_dim`) and of small constants (`eps`) mean what they say. The analysis follows single
+definitions, unpacked chunks, methods and functions of the same file, and relations such as `x - x.max()`.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+
+from autofix import intervals as iv
+from autofix.calls import Call, call_of, returned
+from autofix.flow import Definition
+from autofix.intervals import UNKNOWN, Interval
+from autofix.operations import clamp, operate, operation
+from autofix.ops import constant
+from autofix.relations import (
+    attribute_definition,
+    in_place_changes,
+    is_store,
+    never_above,
+    same,
+    signed_factors,
+    signed_terms,
+    words,
+)
+from autofix.syntax import Module
+from autofix.transfer import MODULES, UNARY
+
+__all__ = ["Interval", "Ranges", "interval"]
+
+_MAX_DEPTH = 60
+_EPSILON = re.compile(r"(^|_)(eps|epsilon|tiny|tol)\d*$", re.I)
+_SIZE = re.compile(
+    r"^_?(d|dim|d_k|d_v|d_model|d_head|d_ff|n_embd|head_dim|dim_head|head_size|hidden_dim|hidden_size|embed_dim|"
+    r"embedding_dim|embed_size|emb_dim|key_dim|depth|(num_|n_)(heads?|layers?|classes|channels|features|kv_heads)|"
+    r"attention_head_size|attention_hidden_size|in_features|out_features|batch_size|seq_len(gth)?)$"
+)
+_TWO_RESULTS = ("max", "min", "topk", "sort", "cummax", "cummin", "median", "kthvalue")
+_PARTS = ("chunk", "split", "unbind", "tensor_split")
+
+
+def interval(module: Module, node: ast.expr) -> Interval:
+    """The values that `node` can take."""
+    return Ranges(module).of(node)
+
+
+class Ranges:
+    """The analysis of one file. `leaves` gives the intervals of names that nothing in the file defines."""
+
+    def __init__(self, module: Module, leaves: Mapping[str, Interval] | None = None, *, names: bool = True) -> None:
+        self.module = module
+        self._leaves = leaves or {}
+        self._names = names
+        self._known: dict[ast.AST, Interval] = {}
+        self._depth = 0
+
+    def of(self, node: ast.expr) -> Interval:
+        if node in self._known:
+            return self._known[node]
+        if self._depth > _MAX_DEPTH:
+            return UNKNOWN
+        self._known[node] = UNKNOWN  # the answer inside a circle
+        self._depth += 1
+        try:
+            self._known[node] = self._evaluate(node)
+        finally:
+            self._depth -= 1
+        return self._known[node]
+
+    def _evaluate(self, node: ast.expr) -> Interval:
+        if isinstance(node, ast.Constant):
+            return iv.constant(node.value) if isinstance(node.value, (int, float)) else UNKNOWN
+        if isinstance(node, ast.Name):
+            return self._name(node)
+        if isinstance(node, ast.Attribute):
+            return self._attribute(node)
+        if isinstance(node, ast.BinOp):
+            return self._binary(node)
+        if isinstance(node, ast.UnaryOp):
+            return self._unary(node)
+        if isinstance(node, ast.Compare):
+            return iv.BOOLEAN
+        if isinstance(node, ast.IfExp):
+            return iv.join(self.of(node.body), self.of(node.orelse))
+        if isinstance(node, ast.BoolOp):
+            return iv.join(*(self.of(v) for v in node.values))
+        if isinstance(node, ast.NamedExpr):
+            return self.of(node.value)
+        if isinstance(node, ast.Subscript):
+            return self._subscript(node)
+        if isinstance(node, (ast.List, ast.Tuple)) and node.elts:
+            return iv.join(*(self.of(e) for e in node.elts))
+        if isinstance(node, ast.Call):
+            return self._call(node)
+        return UNKNOWN
+
+    # -- names -----------------------------------------------------------------------------------------
+
+    def _name(self, node: ast.Name) -> Interval:
+        number = constant(self.module, node)
+        if number is not None:
+            return iv.constant(number)
+        definition = self.module.flow(node).definition(node)
+        if definition is not None and definition.kind != "parameter":
+            return self._changed(node, definition, self.definition(definition))
+        if node.id in self._leaves:
+            return self._leaves[node.id]
+        return self._by_name(node.id)
+
+    def _by_name(self, name: str) -> Interval:
+        if self._names and _EPSILON.search(name):
+            return iv.POSITIVE
+        if self._names and _SIZE.search(name.lower()):
+            return iv.SIZE
+        return UNKNOWN
+
+    def definition(self, found: Definition) -> Interval:
+        """The interval of what one definition binds to its name."""
+        if found.value is not None:
+            return self.of(found.value)
+        statement = found.statement
+        if isinstance(statement, ast.AugAssign) and isinstance(statement.target, ast.Name):
+            before = self.module.flow(statement).definition_before(found.name, statement)
+            if before is None:
+                return UNKNOWN
+            old = self.definition(before) if before.kind != "parameter" else self._leaves.get(found.name, UNKNOWN)
+            return operate(statement.op, old, self.of(statement.value))
+        if found.kind == "unpack" and isinstance(statement, ast.Assign):
+            for target in statement.targets:
+                if isinstance(target, (ast.Tuple, ast.List)):
+                    return self._unpacked(target, found.name, statement.value)
+        if found.kind == "loop" and isinstance(statement, ast.For) and isinstance(statement.target, ast.Name):
+            called = statement.iter
+            if isinstance(called, ast.Call) and isinstance(called.func, ast.Name) and called.func.id == "range":
+                starts = self.of(called.args[0]) if len(called.args) > 1 else iv.COUNT
+                return iv.COUNT if starts.low >= 0 and len(called.args) < 3 else UNKNOWN
+        return UNKNOWN
+
+    def _unpacked(self, target: ast.Tuple | ast.List, name: str, value: ast.expr) -> Interval:
+        if any(isinstance(e, ast.Starred) for e in target.elts):
+            return UNKNOWN
+        for index, element in enumerate(target.elts):
+            if isinstance(element, ast.Name) and element.id == name:
+                return self.element(value, index)
+        return UNKNOWN
+
+    def element(self, value: ast.expr, index: int) -> Interval:
+        """The interval of one element of what is a tuple, or is split into parts."""
+        value = self.module.flow(value).value(value)
+        if isinstance(value, (ast.Tuple, ast.List)):
+            whole = index < len(value.elts) and not any(isinstance(e, ast.Starred) for e in value.elts)
+            return self.of(value.elts[index]) if whole else UNKNOWN
+        if isinstance(value, ast.Attribute) and value.attr == "shape":
+            return iv.SIZE
+        if not isinstance(value, ast.Call):
+            return UNKNOWN
+        call = call_of(self.module, value)
+        if call is not None and call.name in _PARTS:
+            return self.of(call.input)
+        if call is not None and call.name in _TWO_RESULTS:
+            return self.of(call.input) if index == 0 else iv.COUNT
+        if call is not None and call.name == "size":
+            return iv.SIZE
+        results = returned(self.module, value)
+        return iv.join(*(self.element(r, index) for r in results)) if results else UNKNOWN
+
+    def _changed(self, node: ast.Name, definition: Definition, before: Interval) -> Interval:
+        """The interval of a name after in-place operations between its definition and this read."""
+        found = before
+        for change in in_place_changes(self.module, node, definition):
+            if not isinstance(change, ast.Call) or not isinstance(change.func, ast.Attribute):
+                return UNKNOWN
+            call = call_of(self.module, change)
+            if call is None or not call.name.startswith("clamp"):
+                return UNKNOWN
+            found = clamp(found, call, self.of)
+        return found
+
+    def _attribute(self, node: ast.Attribute) -> Interval:
+        number = constant(self.module, node)
+        if number is not None:
+            return iv.constant(number)
+        if node.attr in ("eps", "tiny", "smallest_normal", "resolution") and isinstance(node.value, ast.Call):
+            return iv.POSITIVE
+        if node.attr in ("values", "T", "mT", "data", "real"):
+            return self.of(node.value)
+        if node.attr == "indices":
+            return iv.COUNT
+        if node.attr in ("ndim", "itemsize"):
+            return iv.SIZE
+        found = self._assigned(node)
+        return found if found.known else self._by_name(node.attr)
+
+    def _assigned(self, node: ast.Attribute) -> Interval:
+        """What this function, or else the class once and for all, assigns to `self.x`."""
+        assigned = attribute_definition(self.module, node)
+        if assigned is not None:
+            value = assigned.value
+            return self.of(value) if assigned.index is None else self.element(value, assigned.index)
+        text = words(self.module, node)
+        cls = self.module.class_of(node)
+        if cls is None or any(is_store(self.module, n, text) for n in ast.walk(self.module.flow(node).scope)):
+            return UNKNOWN
+        once = self.module.self_attribute(cls, node.attr) if words(self.module, node.value) == "self" else None
+        # A tensor may be changed in place by any method: numbers only.
+        return self.of(once) if once is not None and self._is_number(once) else UNKNOWN
+
+    def _is_number(self, node: ast.expr) -> bool:
+        calls = [n for n in ast.walk(node) if isinstance(n, ast.Call)]
+        homes = [(self.module.qualified(c.func) or getattr(c.func, "id", "")) for c in calls]
+        return all(h.startswith("math.") or h in ("float", "int", "len", "max", "min", "abs") for h in homes)
+
+    # -- operators -------------------------------------------------------------------------------------
+
+    def _unary(self, node: ast.UnaryOp) -> Interval:
+        if isinstance(node.op, ast.USub):
+            return self._sum(node)
+        inner = self.of(node.operand)
+        if isinstance(node.op, ast.UAdd):
+            return inner
+        return iv.BOOLEAN if isinstance(node.op, ast.Not) or inner == iv.BOOLEAN else UNKNOWN
+
+    def _binary(self, node: ast.BinOp) -> Interval:
+        if isinstance(node.op, (ast.Add, ast.Sub)):
+            return self._sum(node)
+        if isinstance(node.op, ast.Mult):
+            return self._product(node)
+        return operate(node.op, self.of(node.left), self.of(node.right))
+
+    def _product(self, node: ast.expr) -> Interval:
+        """A product; a factor that occurs twice makes a square."""
+        sign, rest = signed_factors(node)
+        found = iv.constant(float(sign))
+        while rest:
+            factor = rest.pop(0)
+            twin = next((f for f in rest if same(self.module, factor, f)), None)
+            value = self.of(factor)
+            if twin is not None:
+                rest.remove(twin)
+                value = UNARY["square"](value)
+            found = value if found == iv.constant(1.0) else iv.multiply(found, value)
+        return found
+
+    def _sum(self, node: ast.expr) -> Interval:
+        """A sum of signed terms; a term and its own maximum are taken together."""
+        terms = signed_terms(self.module, node)
+        plus = [t for sign, t in terms if sign > 0]
+        minus = [t for sign, t in terms if sign < 0]
+        total_ = iv.constant(0.0)
+        first = True
+        for term in list(plus):
+            for other in list(minus):
+                pair = self._difference(term, other)
+                if pair is not None:
+                    plus.remove(term)
+                    minus.remove(other)
+                    total_, first = (pair if first else iv.add(total_, pair)), False
+                    break
+        for sign, group in ((1, plus), (-1, minus)):
+            for term in group:
+                value = self.of(term) if sign > 0 else iv.negate(self.of(term))
+                total_, first = (value if first else iv.add(total_, value)), False
+        return total_
+
+    def _difference(self, plus: ast.expr, minus: ast.expr) -> Interval | None:
+        if same(self.module, plus, minus):
+            return iv.constant(0.0)
+        if never_above(self.module, plus, minus):
+            return iv.NON_POSITIVE
+        return iv.NON_NEGATIVE if never_above(self.module, minus, plus) else None
+
+    def _subscript(self, node: ast.Subscript) -> Interval:
+        index = node.slice
+        if isinstance(index, ast.Constant) and isinstance(index.value, str):
+            return UNKNOWN
+        if isinstance(node.value, ast.Attribute) and node.value.attr == "shape":
+            return iv.SIZE
+        if isinstance(node.value, ast.Call) and isinstance(index, ast.Constant) and isinstance(index.value, int):
+            call = call_of(self.module, node.value)
+            if call is not None and call.name in (*_TWO_RESULTS, "size"):
+                return self.element(node.value, index.value)
+            if call is None:
+                return self.element(node.value, index.value)
+        return self.of(node.value)
+
+    # -- calls -----------------------------------------------------------------------------------------
+
+    def _call(self, node: ast.Call) -> Interval:
+        number = constant(self.module, node)
+        if number is not None:
+            return iv.constant(number)
+        call = call_of(self.module, node)
+        if call is None:
+            results = returned(self.module, node)
+            return iv.join(*(self.of(r) for r in results)) if results else UNKNOWN
+        if call.form == "module":
+            return self._module(call)
+        return operation(self.module, call, self.of)
+
+    def _module(self, call: Call) -> Interval:
+        """A torch.nn module applied to its input; of a Sequential the last part decides."""
+        maker: ast.expr = call.maker or call.node
+        for _ in range(4):
+            name = (self.module.qualified(maker.func) or "").rpartition(".")[2] if isinstance(maker, ast.Call) else ""
+            if name == "Sequential" and isinstance(maker, ast.Call) and maker.args:
+                maker = self.module.flow(maker).value(maker.args[-1])
+                call = Call(call.name, call.node, ast.Constant(None), call.args, call.form, maker)
+                continue
+            break
+        function = MODULES.get(name, "")
+        if function == "view":
+            return self.of(call.input)
+        return UNARY[function](self.of(call.input)) if function in UNARY else self._bounds_of(maker, function)
+
+    def _bounds_of(self, maker: ast.expr, function: str) -> Interval:
+        if function != "hardtanh" or not isinstance(maker, ast.Call):
+            return UNKNOWN
+        given = {k.arg: k.value for k in maker.keywords}
+        ends = [*maker.args[:2], given.get("min_val"), given.get("max_val")]
+        low, high = ([e for e in ends if e is not None] + [None, None])[:2]
+        if low is None or high is None:
+            return iv.SIGNED_UNIT
+        return iv.join(self.of(low), self.of(high))
