@@ -165,7 +165,7 @@ class Tree:
             for child in children:
                 # Load/Store/operators are shared singletons: they have no one parent.
                 if hasattr(child, "lineno") or isinstance(
-                    child, (ast.arguments, ast.comprehension, ast.withitem, ast.Module)
+                    child, (ast.arguments, ast.comprehension, ast.withitem, ast.match_case, ast.Module)
                 ):
                     parents[child] = node
             nodes.extend(children)

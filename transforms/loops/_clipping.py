@@ -134,6 +134,15 @@ def _around(module: Module, node: ast.AST, found: Pair) -> str:
     return module.source(inner[-1]) if inner else ""
 
 
+def commented_out(module: Module, found: Pair) -> bool:
+    """Whether a comment between backward pass and step holds a call that clips: somebody switched it off."""
+    start, end = module.chars(found.backward.call)[1], module.chars(found.call)[0]
+    return any(
+        start <= a and b <= end and re.search(r"clip_grad\w*\(|clip_gradients\(", module.text[a:b])
+        for a, b in module.comments
+    )
+
+
 def setting_elsewhere(module: Module) -> str | None:
     """A setting for gradient clipping that this file declares: a command-line option, a field, a constant."""
     for node in ast.walk(module.tree):

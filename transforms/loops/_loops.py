@@ -92,6 +92,8 @@ def is_scaler(module: Module, node: ast.expr) -> bool:
 
 def is_optimizer(module: Module, node: ast.expr) -> bool:
     name = last_name(node)
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
+        name = f"{name}_{node.slice.value}"  # `state["optimizer"]`
     if _NOT_AN_OPTIMIZER.search(name):
         return False
     values = constructors(module, node)
@@ -218,9 +220,13 @@ def _pair_at(module: Module, step: Step, call: ast.Call) -> Pair | None:
             if found is not None and not _complete_loop(module, earlier):
                 return Pair(step, found, call, earlier, statement)
         parent = module.parent(statement)
+        if isinstance(parent, ast.Try) and not any(s is statement for s in parent.body):
+            tried = [b for s in parent.body if (b := _last_backward(module, s)) is not None]
+            if tried and any(s is statement for s in (*parent.orelse, *parent.finalbody)):
+                return Pair(step, tried[-1], call, parent, parent)
         while parent is not None and parent is not function and not isinstance(parent, ast.stmt):
             parent = module.parent(parent)
-        if parent is function or not isinstance(parent, (ast.With, ast.AsyncWith, ast.If, ast.Try, *LOOPS)):
+        if parent is function or not isinstance(parent, (ast.With, ast.AsyncWith, ast.If, ast.Try, ast.Match, *LOOPS)):
             return None
         statement = parent
 

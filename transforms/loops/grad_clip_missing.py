@@ -51,7 +51,9 @@ Loops in which anything clips already, by whatever helper or hook, or handles `.
 for clipping, since 0 or None mean that somebody decided against it; optimizers that bound their own steps, LBFGS and
 every `step(closure)`; optimisation of an image or a latent; optimizers inside the backward pass; DeepSpeed, Lightning's
 automatic optimisation and the Trainer of transformers, which clip by configuration; differentially private training;
-optimizers' own code; tests; and a single step that nothing repeats.
+optimizers' own code; tests and benchmarks; and a single step that nothing repeats. A finding without a fix remains
+where a clip is commented out, where a setting of the file is not applied, and where the right call cannot be written
+here: sharded, tensor-parallel or sparse parameters, and optimizers that synchronise or scale inside themselves.
 
 Sources
 -------
@@ -73,6 +75,7 @@ from autofix.syntax import Module
 from autofix.transforms.loops._bindings import last_name, own_nodes, parameter, same, stores_in
 from autofix.transforms.loops._clipping import (
     alternates,
+    commented_out,
     handled,
     inside_optimizer,
     is_test,
@@ -118,6 +121,10 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     setting = setting_elsewhere(module)
     if setting:
         why = f"the file has a setting {setting!r} that this step does not apply; use it here"
+        yield context.finding(found.step.call, message, why=why, severity=Severity.INFO)
+        return
+    if commented_out(module, found):
+        why = "a clip stands here commented out: restore it if leaving it out was not meant"
         yield context.finding(found.step.call, message, why=why, severity=Severity.INFO)
         return
     quiet = found.backward.kind == "lightning" or alternates(module, found)
@@ -180,6 +187,8 @@ def _lines(found: Pair, context: Context, bound: str) -> tuple[tuple[str, ...], 
     """The statements to write above the step, and the import that they need."""
     module, step, kind = context.module, found.step, _kind(found.backward, context.module)
     optimizer = module.source(step.optimizer)
+    if "\n" in optimizer or "\r" in optimizer:
+        raise Unrewritable("the optimizer is spelled over several lines; give it a name")
     if _runs_its_own(found, module):
         raise Unrewritable("on another path the optimizer itself runs the backward pass and scales the gradients")
     if has_sparse_gradients(module, step.optimizer):
@@ -238,8 +247,8 @@ def _layout(call: ast.Call, module: Module) -> Layout:
     """How deep the step is indented, and what the file adds per level."""
     statement = module.statement(call)
     own = module.indentation(statement) or ""
-    above = next((a for a in module.ancestors(statement) if isinstance(a, ast.stmt)), None)
-    outer = (module.indentation(above) or "") if above is not None else ""
+    above = module.parent(statement)
+    outer = (module.indentation(above) or "") if isinstance(above, ast.stmt) else own
     unit = own[len(outer) :] if own.startswith(outer) else ""
     return Layout(len(own.expandtabs(4)), unit or "    ")
 

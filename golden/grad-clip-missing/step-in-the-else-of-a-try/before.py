@@ -1,0 +1,13 @@
+import torch
+
+
+def train(model, loader, loss_fn):
+    optimizer = torch.optim.Adam(model.parameters())
+    for x, y in loader:
+        optimizer.zero_grad()
+        try:
+            loss_fn(model(x), y).backward()
+        except torch.cuda.OutOfMemoryError:
+            torch.cuda.empty_cache()
+        else:
+            optimizer.step()
