@@ -7,16 +7,14 @@ import pytest
 from autofix.detect import scan
 from autofix.model import Finding, Relation, Severity, Source
 from autofix.patch import apply_edits
-from autofix.registry import rule_named
 from autofix.rule import Options
+from autofix.transforms.loops.grad_clip_missing import RULE
 
 _HEADER = "import torch\n\n\n"
 
 
 def findings(text: str, path: str = "train.py", max_norm: float = 1.0) -> tuple[Finding, ...]:
-    rule = rule_named("grad-clip-missing")
-    assert rule is not None
-    return scan(Source(path, text.encode()), [rule], Options(max_norm=max_norm)).findings
+    return scan(Source(path, text.encode()), [RULE], Options(max_norm=max_norm)).findings
 
 
 def patched(text: str, max_norm: float = 1.0) -> str:
