@@ -7,18 +7,21 @@ import ast
 from autofix.ops import constant
 from autofix.syntax import Module
 
-_SHAPES = frozenset(
-    "view reshape transpose permute contiguous unsqueeze squeeze expand expand_as view_as repeat flatten clone detach "
-    "cuda cpu masked_fill masked_fill_ clamp clamp_ clamp_min clamp_max triu tril triu_ tril_ fill_ movedim swapaxes "
-    "index_select narrow unflatten requires_grad_ div mul div_ mul_ zero_ where".split()
-)
+_SHAPES = frozenset((
+    "view", "reshape", "transpose", "permute", "contiguous", "unsqueeze", "squeeze", "expand", "expand_as", "view_as",
+    "repeat", "flatten", "clone", "detach", "cuda", "cpu", "masked_fill", "masked_fill_", "clamp", "clamp_",
+    "clamp_min", "clamp_max", "triu", "tril", "triu_", "tril_", "fill_", "movedim", "swapaxes", "index_select",
+    "narrow", "unflatten", "requires_grad_", "div", "mul", "div_", "mul_", "zero_", "where",
+))  # fmt: skip
 _NAMED = {"float": "torch.float32", "half": "torch.float16", "double": "torch.float64", "bfloat16": "torch.bfloat16"}
 _CREATE = {"torch.zeros", "torch.ones", "torch.empty", "torch.full", "torch.rand", "torch.randn", "torch.eye"}
 _LIKE = {"torch.zeros_like", "torch.ones_like", "torch.empty_like", "torch.full_like", "torch.rand_like"}
 _NEW = {"new_zeros", "new_ones", "new_empty", "new_full", "new"}
 _SAME_FUNCTIONS = {"torch.triu", "torch.tril", "torch.masked_fill", "torch.transpose", "torch.squeeze",
                    "torch.unsqueeze", "torch.reshape", "torch.permute", "torch.clone", "torch.clamp"}  # fmt: skip
-_FLOATS = frozenset("float float16 float32 float64 half bfloat16 double".split())
+_FLOATS = frozenset((
+    "float", "float16", "float32", "float64", "half", "bfloat16", "double",
+))  # fmt: skip
 DEFAULT = "torch.get_default_dtype()"
 
 

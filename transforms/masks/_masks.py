@@ -12,8 +12,9 @@ from autofix.syntax import Module
 from autofix.transforms.masks._dtypes import DEFAULT, dtype_of, float_dtype_of, is_plain
 from autofix.transforms.masks._purpose import dtype_guarded, in_sampler, keeps_one, reaches_attention, uses_torch
 from autofix.transforms.masks._reach import End, Fate, follow
-from autofix.transforms.masks._rewriting import Writer, clamped_sums, hoisted, masked_sum, sum_around
+from autofix.transforms.masks._rewriting import Writer, hoisted
 from autofix.transforms.masks._sites import Site, inverted_operand, site_at
+from autofix.transforms.masks._sums import clamped_sums, masked_sum, sum_around
 
 _HALF_LIMIT = -65504.0
 _PROVEN_WIDE = ("torch.float32", "torch.float64", "torch.float")
@@ -148,9 +149,8 @@ def _built(writer: Writer, site: Site, fate: Fate) -> tuple[Edit, ...]:
         if own == DEFAULT and site.number > _HALF_LIMIT:
             raise Unrewritable("the dtype of the scores that this mask is added to is not in view")
         return writer.minimum(site.value, own)
-    if site.kind == "full" and own == DEFAULT and isinstance(call, ast.Call) and not isinstance(call.func, ast.Name):
-        if module.qualified(call.func) == "torch.full":
-            return writer.minimum_with_dtype(site.value, call, later)
+    if isinstance(call, ast.Call) and module.qualified(call.func) == "torch.full":
+        return writer.minimum_with_dtype(site.value, call, later)
     return writer.minimum(site.value, later)
 
 

@@ -47,9 +47,10 @@ def in_sampler(module: Module, node: ast.AST) -> bool:
         elif isinstance(scope, ast.ClassDef):
             if _SAMPLING_CLASS.search(" ".join([scope.name, *(ast.unparse(b) for b in scope.bases)])):
                 return True
-        elif isinstance(scope, (ast.With, ast.AsyncWith)):
-            if any("no_grad" in ast.unparse(i.context_expr) for i in scope.items):
-                return True
+        elif isinstance(scope, (ast.With, ast.AsyncWith)) and any(
+            "no_grad" in ast.unparse(i.context_expr) for i in scope.items
+        ):
+            return True
     return False
 
 
@@ -198,7 +199,15 @@ def _combines(module: Module, node: ast.AST) -> bool:
         if isinstance(node.op, (ast.Add, ast.Mult)):
             return constant(module, node.left) is None and constant(module, node.right) is None
         return isinstance(node.op, (ast.BitOr, ast.BitAnd))
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("logical_or", "logical_and", "logical_xor")
+    return _leaf(node) in ("logical_or", "logical_and", "logical_xor")
+
+
+def _leaf(node: ast.AST) -> str:
+    """The last name of what a call calls."""
+    if not isinstance(node, ast.Call):
+        return ""
+    func = node.func
+    return func.attr if isinstance(func, ast.Attribute) else func.id if isinstance(func, ast.Name) else ""
 
 
 def _resolved(module: Module, node: ast.expr, depth: int = 0) -> list[ast.AST]:
@@ -213,9 +222,9 @@ def _resolved(module: Module, node: ast.expr, depth: int = 0) -> list[ast.AST]:
             if value is not part:
                 out.extend(_resolved(module, value, depth + 1))
             else:
-                definition = module.flow(part).definition(part)
-                if definition is not None and definition.kind == "unpack" and isinstance(definition.statement, ast.Assign):
-                    out.extend(_resolved(module, definition.statement.value, depth + 1))
+                found = module.flow(part).definition(part)
+                if found is not None and found.kind == "unpack" and isinstance(found.statement, ast.Assign):
+                    out.extend(_resolved(module, found.statement.value, depth + 1))
         elif isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id == "self":
             held = attribute_value(module, part)
             if held is not None:
@@ -247,10 +256,7 @@ def _inverts(module: Module, node: ast.AST) -> bool:
         return isinstance(node.op, (ast.Invert, ast.Not))
     if isinstance(node, ast.BinOp):
         return isinstance(node.op, ast.Sub) and constant(module, node.left) == 1
-    if isinstance(node, ast.Call):
-        named = isinstance(node.func, ast.Attribute) and node.func.attr == "logical_not"
-        return named
-    return False
+    return _leaf(node) == "logical_not"
 
 
 def _keeps_diagonal(module: Module, call: ast.Call) -> bool:

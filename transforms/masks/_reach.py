@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from autofix.ops import constant, tensor_op
 from autofix.syntax import Module
+from autofix.transforms.masks._calls import built_class, callers, defined_function, leaf_name, parameter_of
 from autofix.transforms.masks._reaching import readers_after, readers_of_parameter
 
 
@@ -51,44 +52,55 @@ class Fate:
 
 
 _SHAPING = {"triu", "triu_", "tril", "tril_", "masked_fill", "masked_fill_", "scatter", "scatter_"}
-_SAME = frozenset(
-    "view reshape transpose permute contiguous unsqueeze squeeze expand expand_as view_as repeat flatten unflatten clone "
-    "detach cuda cpu masked_fill masked_fill_ masked_scatter where to type type_as float half double bfloat16 clamp "
-    "clamp_ clamp_min clamp_max clamp_min_ clamp_max_ clip maximum minimum div div_ mul mul_ true_divide triu tril triu_ "
-    "tril_ narrow roll movedim swapaxes mT select index_select gather scatter scatter_ fill_ copy_ chunk split unbind "
-    "repeat_interleave broadcast_to tile take_along_dim refine_names rename align_to pin_memory requires_grad_ "
-    "unsqueeze_ squeeze_ t fill_diagonal_ index_fill index_fill_ softplus tanh dropout rearrange unfold pad cat stack "
-    "concat concatenate squeeze_ float_power as_tensor".split()
-)
+_SAME = frozenset((
+    "view", "reshape", "transpose", "permute", "contiguous", "unsqueeze", "squeeze", "expand", "expand_as", "view_as",
+    "repeat", "flatten", "unflatten", "clone", "detach", "cuda", "cpu", "masked_fill", "masked_fill_",
+    "masked_scatter", "where", "to", "type", "type_as", "float", "half", "double", "bfloat16", "clamp", "clamp_",
+    "clamp_min", "clamp_max", "clamp_min_", "clamp_max_", "clip", "maximum", "minimum", "div", "div_", "mul", "mul_",
+    "true_divide", "triu", "tril", "triu_", "tril_", "narrow", "roll", "movedim", "swapaxes", "mT", "select",
+    "index_select", "gather", "scatter", "scatter_", "fill_", "copy_", "chunk", "split", "unbind",
+    "repeat_interleave", "broadcast_to", "tile", "take_along_dim", "refine_names", "rename", "align_to", "pin_memory",
+    "requires_grad_", "unsqueeze_", "squeeze_", "t", "fill_diagonal_", "index_fill", "index_fill_",
+    "dropout", "rearrange", "unfold", "pad", "cat", "stack", "concat", "concatenate", "squeeze_",
+    "float_power", "as_tensor",
+))  # fmt: skip
 _CASTS = {"to", "type", "type_as", "float", "half", "double", "bfloat16"}
-_SELECT = frozenset(
-    "max amax topk argmax sort argsort min amin argmin kthvalue msort median mode aminmax multinomial unique".split()
-)
-_SUM = frozenset(
-    "sum mean cumsum prod cumprod logcumsumexp matmul bmm mm mv dot einsum norm std var trapz nansum mse_loss".split()
-)
-_TESTS = frozenset("isinf isneginf isposinf isfinite isnan nan_to_num nan_to_num_ eq ne gt lt ge le".split())
+_SELECT = frozenset((
+    "max", "amax", "topk", "argmax", "sort", "argsort", "min", "amin", "argmin", "kthvalue", "msort", "median",
+    "mode", "aminmax", "multinomial", "unique",
+))  # fmt: skip
+_SUM = frozenset((
+    "sum", "mean", "cumsum", "prod", "cumprod", "logcumsumexp", "matmul", "bmm", "mm", "mv", "dot", "einsum", "norm",
+    "std", "var", "trapz", "nansum", "mse_loss",
+))  # fmt: skip
+_TESTS = frozenset((
+    "isinf", "isneginf", "isposinf", "isfinite", "isnan", "nan_to_num", "nan_to_num_", "eq", "ne", "gt", "lt", "ge",
+    "le",
+))  # fmt: skip
+_BINARY = ("add", "add_", "copy_", "sub", "sub_", "maximum", "minimum")
 _LIMIT = 600
 _DEPTH = 3
 
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """A value on its way. weights: it already is what a softmax gave. calls: the in-file calls entered."""
+    """A value on its way. weights: it already is what a softmax gave. summed: it was added to something, whose dtype
+    counts from there. calls: the in-file calls entered. up: how many callers were followed."""
 
     node: ast.expr
-    weights: bool
-    calls: tuple[ast.Call, ...]
-    up: int
+    weights: bool = False
+    summed: bool = False
+    calls: tuple[ast.Call, ...] = ()
+    up: int = 0
 
 
 def follow(module: Module, start: ast.expr | ast.stmt, in_place: bool = False) -> Fate:
     """The fate of an expression's value and, `in_place`, of the tensor that it or a statement changes."""
     walk = _Walk(module)
     if in_place:
-        walk.mutated(start, False, (), 0)
+        walk.mutated(start, _Item(start))  # type: ignore[arg-type]
     if isinstance(start, ast.expr):
-        walk.push(start, False, (), 0)
+        walk.push(_Item(start))
     walk.run()
     return walk.fate
 
@@ -100,10 +112,11 @@ class _Walk:
         self.pending: list[_Item] = []
         self.seen: set[tuple[ast.AST, bool]] = set()
 
-    def push(self, node: ast.expr, weights: bool, calls: tuple[ast.Call, ...], up: int) -> None:
-        if (node, weights) not in self.seen and len(self.seen) < _LIMIT:
-            self.seen.add((node, weights))
-            self.pending.append(_Item(node, weights, calls, up))
+    def push(self, item: _Item) -> None:
+        key = (item.node, item.weights)
+        if key not in self.seen and len(self.seen) < _LIMIT:
+            self.seen.add(key)
+            self.pending.append(item)
 
     def run(self) -> None:
         while self.pending:
@@ -113,13 +126,20 @@ class _Walk:
         if not item.weights or kind in (End.SAMPLED, End.REPAIRED):
             self.fate.ends.add(kind)
 
-    def onward(self, item: _Item, node: ast.expr, weights: bool | None = None) -> None:
-        self.push(node, item.weights if weights is None else weights, item.calls, item.up)
+    def onward(self, item: _Item, node: ast.expr) -> None:
+        self.push(replace(item, node=node))
 
-    def mutated(self, statement: ast.AST, weights: bool, calls: tuple[ast.Call, ...], up: int) -> None:
+    def added(self, item: _Item, addition: ast.expr | ast.stmt) -> _Item:
+        """The item after an addition."""
+        if item.weights:
+            return item
+        self.fate.sums.append(addition)
+        return replace(item, summed=True)
+
+    def mutated(self, statement: ast.AST, item: _Item) -> None:
         """The tensor that `statement` changes in place is read afterwards."""
         for load in readers_after(self.module, statement):
-            self.push(load, weights, calls, up)
+            self.onward(item, load)
 
     # -- one step --------------------------------------------------------------------------------------
 
@@ -159,9 +179,7 @@ class _Walk:
 
     def arithmetic(self, item: _Item, parent: ast.BinOp) -> None:
         if isinstance(parent.op, (ast.Add, ast.Sub)):
-            if not item.weights:
-                self.fate.sums.append(parent)
-            self.onward(item, parent)
+            self.onward(self.added(item, parent), parent)
         elif isinstance(parent.op, (ast.Mult, ast.Div)):
             if not item.weights:
                 self.fate.scalings.append(parent)
@@ -207,7 +225,7 @@ class _Walk:
                 self.fate.names.append(target.attr)
                 self.end(item, End.STORED)
             elif isinstance(target, ast.Subscript):
-                self.mutated(parent, item.weights, item.calls, item.up)
+                self.mutated(parent, item)
                 self.end(item, End.STORED)
             elif isinstance(target, ast.Tuple):  # chunk, split, unbind: every part has it
                 for part in target.elts:
@@ -218,14 +236,14 @@ class _Walk:
         if not item.weights:
             self.fate.names.append(name)
         for load in readers_after(self.module, statement, name):
-            self.push(load, item.weights, item.calls, item.up)
+            self.onward(item, load)
 
     def augmented(self, item: _Item, parent: ast.AugAssign) -> None:
-        if isinstance(parent.op, (ast.Add, ast.Sub)) and not item.weights:
-            self.fate.sums.append(parent)
+        if isinstance(parent.op, (ast.Add, ast.Sub)):
+            item = self.added(item, parent)
         elif isinstance(parent.op, (ast.Mult, ast.Div)) and not item.weights:
             self.fate.scalings.append(parent)
-        self.mutated(parent, item.weights, item.calls, item.up)
+        self.mutated(parent, item)
 
     def attribute(self, item: _Item, parent: ast.Attribute) -> None:
         call = self.module.parent(parent)
@@ -243,9 +261,7 @@ class _Walk:
         elif name == "log_softmax":
             self.end(item, End.LOG_SOFTMAX)
         elif name in ("add", "add_", "sub", "sub_", "baddbmm", "addmm", "baddbmm_"):
-            if not item.weights:
-                self.fate.sums.append(call)
-            self.onward(item, call)
+            self.onward(self.added(item, call), call)
         elif name in ("max", "min") and call.args and not _is_dimension(call.args[0]):
             self.onward(item, call)
         elif name in _SELECT:
@@ -263,18 +279,25 @@ class _Walk:
             if item.weights:
                 self.onward(item, call)
         elif name in _SAME:
-            if name in _CASTS and not item.weights:
-                self.fate.casts.extend([a for a in call.args] or [call])
-                self.fate.casts.extend(k.value for k in call.keywords if k.arg == "dtype")
-            if name in _SHAPING and not item.weights:
-                self.fate.through.append(call)
+            if not item.weights:
+                self.passes(item, call, name)
             self.onward(item, call)
         if name.endswith("_") and not name.endswith("__"):
-            self.mutated(call, item.weights, item.calls, item.up)
+            self.mutated(call, item)
+
+    def passes(self, item: _Item, call: ast.Call, name: str) -> None:
+        """Note what an operation that lets the value through tells about it."""
+        if name in _CASTS and not item.summed:
+            self.fate.casts.extend(list(call.args) or [call])
+            self.fate.casts.extend(k.value for k in call.keywords if k.arg == "dtype")
+        if name in _SHAPING:
+            self.fate.through.append(call)
+        if name in ("mul", "mul_", "div", "div_", "true_divide"):
+            self.fate.scalings.append(call)
 
     def softmax(self, item: _Item, call: ast.Call) -> None:
         self.end(item, End.SOFTMAX)
-        self.onward(item, call, weights=True)
+        self.push(replace(item, node=call, weights=True))
 
     def argument(self, item: _Item, call: ast.Call, keyword: str | None, index: int | None) -> None:
         module = self.module
@@ -288,19 +311,19 @@ class _Walk:
                 self.onward(item, call)
             return
         dotted = module.qualified(call.func) or ""
-        leaf = _leaf(call.func)
+        leaf = leaf_name(call.func)
         if self.library(item, call, dotted, leaf, keyword, index):
             return
         if self.enter(item, call, keyword, index):
             return
         if leaf in ("append", "extend", "update", "register_buffer", "dict", "setattr"):
             self.end(item, End.STORED)
-        elif leaf in ("add", "add_", "copy_", "sub", "sub_", "maximum", "minimum") and isinstance(call.func, ast.Attribute):
-            if leaf.startswith(("add", "sub")) and not item.weights:
-                self.fate.sums.append(call)
+        elif leaf in _BINARY and isinstance(call.func, ast.Attribute):
+            if leaf.startswith(("add", "sub")):
+                item = self.added(item, call)
             self.onward(item, call)
             if leaf.endswith("_"):
-                self.mutated(call, item.weights, item.calls, item.up)
+                self.mutated(call, item)
         else:
             if keyword and not item.weights:
                 self.fate.passed_as.append(keyword)
@@ -310,7 +333,7 @@ class _Walk:
         self, item: _Item, call: ast.Call, dotted: str, leaf: str, keyword: str | None, index: int | None
     ) -> bool:
         """Calls of known functions and modules."""
-        built = _built_class(self.module, call)
+        built = built_class(self.module, call)
         if leaf == "scaled_dot_product_attention":
             self.end(item, End.FUSED)
         elif leaf == "multi_head_attention_forward" or built == "torch.nn.MultiheadAttention":
@@ -339,17 +362,17 @@ class _Walk:
         function = defined_function(self.module, call)
         if function is None or len(item.calls) >= _DEPTH or call in item.calls:
             return False
-        parameter = _parameter(self.module, function, call, keyword, index)
+        parameter = parameter_of(self.module, function, call, keyword, index)
         if parameter is None:
             return False
         for load in readers_of_parameter(self.module, function, parameter):
-            self.push(load, item.weights, (*item.calls, call), item.up)
+            self.push(replace(item, node=load, calls=(*item.calls, call)))
         return True
 
     def returned(self, item: _Item, index: int | None) -> None:
         """Go on where the function was called."""
         if item.calls:
-            self.result(_Item(item.node, item.weights, item.calls[:-1], item.up), item.calls[-1], index)
+            self.result(replace(item, calls=item.calls[:-1]), item.calls[-1], index)
             return
         self.end(item, End.RETURNED)
         if item.up >= 2:
@@ -357,7 +380,7 @@ class _Walk:
         scope = self.module.function_scope(item.node)
         if isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef)):
             for call in callers(self.module, scope):
-                self.result(_Item(item.node, item.weights, (), item.up + 1), call, index)
+                self.result(replace(item, up=item.up + 1), call, index)
 
     def result(self, item: _Item, call: ast.Call, index: int | None) -> None:
         if index is None:
@@ -368,71 +391,6 @@ class _Walk:
             targets = parent.targets[0].elts
             if index < len(targets) and isinstance(targets[index], ast.Name):
                 self.bound(item, targets[index].id, parent)  # type: ignore[attr-defined]
-
-
-# -- the file's own functions --------------------------------------------------------------------------------------
-
-
-def defined_function(module: Module, call: ast.Call) -> ast.FunctionDef | None:
-    """The function of this file that `call` certainly calls: `name(...)`, `self.name(...)`, `Class.name(...)`."""
-    func = call.func
-    if isinstance(func, ast.Name):
-        if module.names.lookup(func.id, func) is not None:
-            return None
-        found = [f for f in _visible_functions(module, call) if f.name == func.id]
-        return found[0] if len(found) == 1 else None
-    if isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and func.value.id in ("self", "cls"):
-        cls = module.class_of(call)
-        return module.method(cls, func.attr) if cls else None
-    return None
-
-
-def callers(module: Module, function: ast.AST) -> list[ast.Call]:
-    """Calls of a function of this file, at most eight."""
-    name = getattr(function, "name", "")
-    if f"{name}(" not in module.text or name in ("forward", "__call__", "__init__"):
-        return []
-    out = []
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.Call) and _leaf(node.func) == name and defined_function(module, node) is function:
-            out.append(node)
-    return out[:8]
-
-
-def _visible_functions(module: Module, node: ast.AST) -> list[ast.FunctionDef]:
-    """Functions of the file's top level, and those defined directly in the functions around `node`."""
-    scopes = [a for a in module.ancestors(node) if isinstance(a, (ast.FunctionDef, ast.AsyncFunctionDef))]
-    blocks = [module.tree.body, *(s.body for s in scopes)]
-    return [s for block in blocks for s in block if isinstance(s, ast.FunctionDef)]
-
-
-def _parameter(
-    module: Module, function: ast.FunctionDef, call: ast.Call, keyword: str | None, index: int | None
-) -> str | None:
-    args = function.args
-    if keyword is not None:
-        return keyword if keyword in {a.arg for a in [*args.args, *args.kwonlyargs]} else None
-    if index is None or any(isinstance(a, ast.Starred) for a in call.args[: index + 1]):
-        return None
-    static = any(isinstance(d, ast.Name) and d.id == "staticmethod" for d in function.decorator_list)
-    bound = module.class_of(function) is not None and isinstance(call.func, ast.Attribute) and not static
-    position = index + bound
-    names = [a.arg for a in [*args.posonlyargs, *args.args]]
-    return names[position] if position < len(names) else None
-
-
-def _built_class(module: Module, call: ast.Call) -> str:
-    """Dotted name of the class of `self.x` when the class of this call builds it once."""
-    func = call.func
-    if not (isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and func.value.id == "self"):
-        return ""
-    cls = module.class_of(call)
-    value = module.self_attribute(cls, func.attr) if cls else None
-    return (module.qualified(value.func) or "") if isinstance(value, ast.Call) else ""
-
-
-def _leaf(node: ast.expr) -> str:
-    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
 def _is_dimension(node: ast.expr) -> bool:

@@ -1,4 +1,4 @@
-"""The edits of the family: a value replaced, a receiver named, a sum turned into a fill or clamped."""
+"""The edits of the family: a value replaced, a receiver named."""
 
 from __future__ import annotations
 
@@ -10,18 +10,15 @@ from autofix.model import Edit
 from autofix.ops import constant
 from autofix.rewrite import Unrewritable
 from autofix.syntax import Module
-from autofix.transforms.masks._dtypes import cast_dtype, dtype_of, is_plain, names_dtype
+from autofix.transforms.masks._dtypes import cast_dtype, names_dtype
 from autofix.transforms.masks._reach import Fate
 from autofix.transforms.masks._sites import (
-    MASK_NAME,
     Site,
     inverted_operand,
-    is_boolean,
-    without_casts,
 )
 
-_FRESH = ("scores", "logits", "attn_scores", "masked_scores", "unmasked_scores")
-_FRESH_MASKS = ("inverted_mask", "mask_to_drop", "positions_to_drop")
+FRESH = ("scores", "logits", "attn_scores", "masked_scores", "unmasked_scores")
+FRESH_MASKS = ("inverted_mask", "mask_to_drop", "positions_to_drop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +98,11 @@ class Writer:
 
     def cast_factor(self, site: Site, factor: ast.expr, dtype: str) -> tuple[Edit, ...]:
         """Cast before multiplying: the factor's own dtype might not hold the minimum of the other."""
-        cast = rewrite.expression(self.module, "({k}).to({d})", k=_floating(self.module, factor), d=self.spelled(dtype))
+        spelled = self.spelled(dtype)
+        bracket = closing_bracket(self.module, factor)
+        if bracket is not None and inverted_operand(self.module, factor) is not None:
+            return (self.module.insertion(bracket, f".to({spelled})"), *self.factor_minimum(site, dtype))
+        cast = rewrite.expression(self.module, "({k}).to({d})", k=_floating(self.module, factor), d=spelled)
         return self._product(site, cast, dtype)
 
     def named_factor(self, site: Site, factor: ast.expr) -> tuple[Edit, ...]:
@@ -109,7 +110,7 @@ class Writer:
         if inverted_operand(self.module, factor) is None:
             raise Unrewritable("the dtype of the scores that this mask is added to is not in view")
         statement = splittable(self.module, site.node)
-        name = self.fresh(_FRESH_MASKS)
+        name = self.fresh(FRESH_MASKS)
         line = f"{name} = {_floating(self.module, factor)}"
         return (
             rewrite.insert_before(self.module, statement, line),
@@ -119,6 +120,8 @@ class Writer:
     def _product(self, site: Site, factor: str, dtype: str) -> tuple[Edit, ...]:
         template = "{k} * {v}" if isinstance(site.node, ast.BinOp) and site.node.right is site.value else "{v} * {k}"
         value = self.minimum_text(dtype, self._end(site))
+        if not isinstance(site.node, ast.BinOp):
+            raise Unrewritable("the mask is no product")
         return (*self.import_edits(), *rewrite.replace(self.module, site.node, template, k=factor, v=value))
 
     def _end(self, site: Site) -> str:
@@ -170,8 +173,8 @@ def hoisted(writer: Writer, site: Site, tensor: ast.expr) -> tuple[Edit, ...]:
     """`s = expression.masked_fill(m, v)` in two statements, so that `s.dtype` names a value that exists."""
     module = writer.module
     statement = splittable(module, site.node)
-    name = _own_target(module, statement, site.node, tensor) or writer.fresh(_FRESH)
-    line = _one_line(module, tensor)
+    name = own_target(module, statement, site.node, tensor) or writer.fresh(FRESH)
+    line = one_line(module, tensor)
     return (
         rewrite.insert_before(module, statement, f"{name} = {line}"),
         *rewrite.replace(module, tensor, name),
@@ -179,7 +182,7 @@ def hoisted(writer: Writer, site: Site, tensor: ast.expr) -> tuple[Edit, ...]:
     )
 
 
-def _own_target(module: Module, statement: ast.stmt, whole: ast.AST, moved: ast.expr) -> str | None:
+def own_target(module: Module, statement: ast.stmt, whole: ast.AST, moved: ast.expr) -> str | None:
     """The name that the statement assigns `whole` to, when nothing but `moved` in it reads that name."""
     if not isinstance(statement, ast.Assign) or len(statement.targets) != 1 or statement.value is not whole:
         return None
@@ -191,7 +194,7 @@ def _own_target(module: Module, statement: ast.stmt, whole: ast.AST, moved: ast.
     return None if any(isinstance(n, ast.Name) and n.id == target.id for n in others) else target.id
 
 
-def _one_line(module: Module, node: ast.expr) -> str:
+def one_line(module: Module, node: ast.expr) -> str:
     text = rewrite.expression(module, "{e}", e=node)
     if "\n" not in text:
         return text
@@ -202,134 +205,13 @@ def _one_line(module: Module, node: ast.expr) -> str:
     return text
 
 
-# -- sums ----------------------------------------------------------------------------------------------------------
-
-
-def sum_around(module: Module, site: Site) -> ast.BinOp | ast.AugAssign | None:
-    """The addition of scores that a product stands in directly."""
-    parent = module.parent(site.node)
-    if isinstance(parent, ast.AugAssign) and isinstance(parent.op, (ast.Add, ast.Sub)):
-        return parent if parent.value is site.node else None
-    if not isinstance(parent, ast.BinOp) or not isinstance(parent.op, (ast.Add, ast.Sub)):
+def closing_bracket(module: Module, node: ast.expr) -> int | None:
+    """The place just behind the bracket that closes around an expression of its own."""
+    start, end = module.chars(node)
+    before, after = module.text[:start].rstrip(), module.text[end:]
+    if not before.endswith("(") or not after.lstrip().startswith(")"):
         return None
-    if isinstance(parent.op, ast.Sub) and parent.right is not site.node:
+    opener = before[:-1].rstrip()[-1:]
+    if opener.isalnum() or opener in ("_", ")", "]"):
         return None
-    other = parent.left if parent.right is site.node else parent.right
-    return None if constant(module, other) is not None else parent
-
-
-def masked_sum(writer: Writer, site: Site, addition: ast.BinOp | ast.AugAssign) -> tuple[Edit, ...]:
-    """`scores + (1 - m) * v` as `scores.masked_fill(m == 0, minimum)`."""
-    module = writer.module
-    condition = _condition(module, site)
-    if isinstance(addition, ast.AugAssign):
-        if not is_plain(addition.target):
-            raise Unrewritable("the scores that the mask is added to have no name here")
-        scores = module.source(addition.target)
-        text = rewrite.expression(
-            module, "{s}.masked_fill_({c}, {v})", s=scores, c=condition, v=writer.minimum_text(f"{scores}.dtype")
-        )
-        return (*writer.import_edits(), Edit(module.span(addition), text))
-    other = addition.left if addition.right is site.node else addition.right
-    scores_node = _unblended(module, site, other)
-    dtype = dtype_of(module, scores_node)
-    if dtype is not None:
-        value = writer.minimum_text(dtype)
-        edits = rewrite.replace(module, addition, "{s}.masked_fill({c}, {v})", s=scores_node, c=condition, v=value)
-        return (*writer.import_edits(), *edits)
-    statement = splittable(module, site.node)
-    name = _own_target(module, statement, addition, scores_node) or writer.fresh(_FRESH)
-    value = writer.minimum_text(f"{name}.dtype")
-    return (
-        *writer.import_edits(),
-        rewrite.insert_before(module, statement, f"{name} = {_one_line(module, scores_node)}"),
-        *rewrite.replace(module, addition, "{s}.masked_fill({c}, {v})", s=name, c=condition, v=value),
-    )
-
-
-def _condition(module: Module, site: Site) -> str:
-    """The boolean under which the product is not zero."""
-    factor = site.mask
-    if factor is None:
-        raise Unrewritable("the mask is not in view")
-    operand = inverted_operand(module, factor)
-    if operand is None and isinstance(factor, ast.BinOp) and isinstance(factor.op, ast.Sub):
-        operand = factor.left  # `(m - 1) * v`
-    if operand is not None:
-        bare = without_casts(operand)
-        template = "~{m}" if is_boolean(bare) else "{m} == 0"
-        return rewrite.expression(module, template, m=bare)
-    bare = without_casts(factor)
-    return rewrite.expression(module, "{m}" if is_boolean(bare) else "{m}.bool()", m=bare)
-
-
-def _unblended(module: Module, site: Site, other: ast.expr) -> ast.expr:
-    """`s` of `s * m + (1 - m) * v`: the product with the mask has done its work already."""
-    operand = inverted_operand(module, site.mask) if site.mask is not None else None
-    if operand is None:
-        return other
-    keep = ast.dump(without_casts(operand))
-    pairs: list[tuple[ast.expr, ast.expr]] = []
-    if isinstance(other, ast.BinOp) and isinstance(other.op, ast.Mult):
-        pairs = [(other.left, other.right), (other.right, other.left)]
-    elif isinstance(other, ast.Call) and module.qualified(other.func) == "torch.mul" and len(other.args) == 2:
-        pairs = [(other.args[0], other.args[1]), (other.args[1], other.args[0])]
-    return next((s for s, m in pairs if ast.dump(without_casts(m)) == keep), other)
-
-
-def clamped_sums(writer: Writer, site: Site, fate: Fate) -> tuple[Edit, ...]:
-    """A clamp on the last sum in this function that the value goes through: two minima add up to -inf."""
-    module = writer.module
-    scope = module.function_scope(site.node)
-    filled_sum = sum_around(module, site) if site.kind == "product" else None
-    sums = [
-        s
-        for s in fate.sums
-        if module.function_scope(s) is scope and not isinstance(s, ast.Call) and s is not filled_sum
-    ]
-    if filled_sum is not None or not site.builds_mask:
-        sums = [s for s in sums if _adds_mask(module, s)]
-    if not sums:
-        return ()
-    last = max(sums, key=lambda s: (s.lineno, module.chars(s)[1] - module.chars(s)[0]))
-    if _is_clamped(module, last):
-        return ()
-    if isinstance(last, ast.AugAssign):
-        if not isinstance(last.target, ast.Name):
-            raise Unrewritable("the sum with the mask has to be clamped, and it has no name here")
-        return (_clamp_after(writer, last, last.target.id),)
-    statement = module.statement(last)
-    if isinstance(last, ast.BinOp):
-        dtype = dtype_of(module, last.left) or dtype_of(module, last.right)
-        for side in (last.left, last.right):
-            if is_plain(side) and not MASK_NAME.search(module.source(side)):
-                dtype = f"{module.source(side)}.dtype"
-        if dtype is not None:
-            value = writer.minimum_text(dtype)
-            return rewrite.replace(module, last, "{s}.clamp_min({v})", s=last, v=value)
-    if isinstance(statement, ast.Assign) and statement.value is last and isinstance(statement.targets[0], ast.Name):
-        return (_clamp_after(writer, statement, statement.targets[0].id),)
-    raise Unrewritable("the sum with the mask has to be clamped, and its dtype has no name here")
-
-
-def _clamp_after(writer: Writer, statement: ast.stmt, name: str) -> Edit:
-    value = writer.minimum_text(f"{name}.dtype")
-    return rewrite.insert_after(writer.module, statement, f"{name} = {name}.clamp_min({value})")
-
-
-def _adds_mask(module: Module, addition: ast.AST) -> bool:
-    sides: list[ast.expr] = []
-    if isinstance(addition, ast.BinOp):
-        sides = [addition.left, addition.right]
-    elif isinstance(addition, ast.AugAssign):
-        sides = [addition.value]
-    return any(MASK_NAME.search(module.source(without_casts(s))) for s in sides)
-
-
-def _is_clamped(module: Module, addition: ast.expr | ast.stmt) -> bool:
-    """Whether the statement of a sum, or the next one, clamps it already."""
-    statement = module.statement(addition)
-    block = module.block(statement)
-    index = next((i for i, s in enumerate(block) if s is statement), 0)
-    text = " ".join(module.source(s) for s in block[index : index + 2])
-    return "clamp" in text or "torch.max(" in text or "maximum(" in text
+    return end + len(after) - len(after.lstrip()) + 1

@@ -137,16 +137,15 @@ def _product(module: Module, node: ast.BinOp) -> Site | None:
     """`(1 - m) * v`, `m * v`, `v * m`; the sign of a subtraction around it counts."""
     for value, factor in ((node.right, node.left), (node.left, node.right)):
         number = constant(module, value)
-        if number is None or isinstance(number, bool) or abs(number) < -_SMALLEST or constant(module, factor) is not None:
+        if number is None or isinstance(number, bool) or abs(number) < -_SMALLEST:
             continue
-        sign = 1.0
+        if constant(module, factor) is not None:
+            continue
         parent = module.parent(node)
-        if isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Sub) and parent.right is node:
-            sign = -1.0
-        elif isinstance(parent, ast.AugAssign) and isinstance(parent.op, ast.Sub):
-            sign = -1.0
-        elif isinstance(parent, ast.UnaryOp) and isinstance(parent.op, ast.USub):
+        if isinstance(parent, ast.UnaryOp) and isinstance(parent.op, ast.USub):
             return None
+        subtracted = isinstance(parent, (ast.BinOp, ast.AugAssign)) and isinstance(parent.op, ast.Sub)
+        sign = -1.0 if subtracted and getattr(parent, "left", None) is not node else 1.0
         if isinstance(factor, ast.BinOp) and isinstance(factor.op, ast.Sub) and constant(module, factor.right) == 1:
             sign = -sign
         if not is_mask(module, factor):

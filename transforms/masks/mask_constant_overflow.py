@@ -59,18 +59,20 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     yield from findings(node, context, infinite=False)
 
 
+_SPELLINGS = (
+    b"-1e", b"- 1e", b"-1.0e", b"-1.e", b"- 1.0e", b"-10000", b"- 10000", b"-655", b"- 655", b"-9999", b"-9e", b"-9.",
+    b"-3.4", b"-3e38", b"-2**", b"-2 **", b"-(2", b"* 1e", b"*1e", b"* 10000", b"*10000", b"-5e", b"-6e4",
+)  # fmt: skip
+
 RULE = Rule(
     name="mask-constant-overflow",
     summary="a fixed constant masks scores before a softmax: it overflows in float16 or leaks in float32",
     severity=Severity.WARNING,
-    triggers=(
-        (b"-1e", b"- 1e", b"-1.0e", b"-1.e", b"- 1.0e", b"-10000", b"- 10000", b"-655", b"- 655", b"-9999", b"-9e",
-         b"-9.", b"-3.4", b"-3e38", b"-2**", b"-2 **", b"-(2", b"* 1e", b"*1e", b"* 10000", b"*10000", b"-5e", b"-6e4"),
-        (b"oftmax", b"mask", b"attention", b"attn"),
-    ),
+    triggers=(_SPELLINGS, (b"oftmax", b"mask", b"attention", b"attn")),
     anchor=re.compile(
-        r"-\s*(?:[1-9]\.?\d*e\+?\d|[1-9]\d{3,}|\(?2\s*\*\*)|\*\s*(?:1e\+?\d|1\.0?e\+?\d|[1-9]\d{4,})|masked_fill_?\(|where\(.*self\.|NEG_?INF|neg_inf|MASK_VALUE|mask_value"
+        r"-\s*(?:[1-9]\.?\d*e\+?\d|[1-9]\d{3,}|\(?2\s*\*\*)|\*\s*(?:1e\+?\d|1\.0?e\+?\d|[1-9]\d{4,})"
+        r"|masked_fill_?\(|where\(.*self\.|NEG_?INF|neg_inf|MASK_VALUE|mask_value|penalty"
     ),
     nodes=(ast.Call, ast.Assign, ast.BinOp),
     check=check,
-)  # fmt: skip
+)

@@ -62,16 +62,23 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     yield from findings(node, context, infinite=True)
 
 
+_SPELLINGS = (
+    b"-inf", b"-Inf", b'"inf"', b"'inf'", b"math.inf", b"np.inf", b"torch.inf", b"numpy.inf", b"NINF", b"import inf",
+)  # fmt: skip
+
 RULE = Rule(
     name="mask-neg-inf",
     summary="-inf masks scores before a softmax: a fully masked row becomes NaN",
     severity=Severity.ERROR,
     triggers=(
-        (b"-inf", b"-Inf", b'"inf"', b"'inf'", b"math.inf", b"np.inf", b"torch.inf", b"numpy.inf", b"NINF", b"import inf"),
+        _SPELLINGS,
         (b"masked_fill", b"where(", b"full(", b"full_like(", b"fill_(", b"] = ", b"]=", b"* "),
         (b"oftmax", b"mask", b"attention", b"attn"),
     ),
-    anchor=re.compile(r"-\s*inf\b|-[iI]nf|[\"']inf|\b(?:math|np|numpy|torch)\.inf\b|NINF|masked_fill_?\(|where\(.*self\.|NEG_?INF|neg_inf|MASK_VALUE|mask_value"),
+    anchor=re.compile(
+        r"-\s*inf\b|-[iI]nf|[\"']inf|\b(?:math|np|numpy|torch)\.inf\b|NINF|masked_fill_?\(|where\(.*self\."
+        r"|NEG_?INF|neg_inf|MASK_VALUE|mask_value"
+    ),
     nodes=(ast.Call, ast.Assign, ast.BinOp),
     check=check,
 )
