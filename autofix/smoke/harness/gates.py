@@ -25,6 +25,10 @@ def judge(
     if claims[0]["held"] is False:
         return claims, ("", "")
     before, after = _pair(sides, settings[0], 0)
+    if not before.ran or not after.ran:
+        reason = "the original" if not before.ran else "the patched code"
+        claims.append(_claim("gradient", None, f"{reason} does not run on the ordinary draw"))
+        return claims, ("", "")
     dead = [n for n, g in before.grads.items() if _absent(g)]
     alive = [n for n in before.grads if not _absent(after.grads.get(n))]
     revived = [n for n in dead if n in alive]
@@ -47,7 +51,11 @@ def judge(
 def _pair(sides: Any, setting: Setting, seed: int, fixed: dict[str, Any] | None = None) -> tuple[Outcome, Outcome]:
     leaves = leaves_for(setting, Pattern("ordinary draws", "draw", 1.0), seed)
     before = execute(sides.before, setting, leaves, torch.float64, sides.results, "results")
-    after = execute(sides.after, setting, leaves, torch.float64, sides.results, "results", fixed=fixed)
+    dtype = torch.float64
+    if not before.ran:  # `.float()` in the code does not mix with doubles in a scatter or a product
+        dtype = torch.float32
+        before = execute(sides.before, setting, leaves, dtype, sides.results, "results")
+    after = execute(sides.after, setting, leaves, dtype, sides.results, "results", fixed=fixed)
     return before, after
 
 
@@ -69,6 +77,8 @@ def _forward(sides: Any, settings: list[Setting]) -> dict[str, Any]:
             count += 1
             if found is not None and found.error > 1e-6:
                 return _claim("forward", False, f"the forward pass changes: {found}")
+    if not count:
+        return _claim("forward", None, "the original runs on no ordinary draw")
     return _claim("forward", True, f"identical on {count} draws")
 
 
@@ -104,13 +114,14 @@ def _limit(spec: dict[str, Any], sides: Any, settings: list[Setting]) -> dict[st
 def _direction(sides: Any, setting: Setting, deadline: float) -> dict[str, Any]:
     """Move every float leaf along the patched gradient: on average the hard result must move the way it says."""
     floats = [n for n, c in setting.items() if c.role == "float"]
+    dtype = _width(sides, setting)
     moved, steps = 0.0, 0
     size = 0.0
     for seed in range(_DRAWS * 4):
         if time.monotonic() > deadline:
             break
         leaves = leaves_for(setting, Pattern("ordinary draws", "draw", 1.0), seed)
-        after = execute(sides.after, setting, leaves, torch.float64, sides.results, "results")
+        after = execute(sides.after, setting, leaves, dtype, sides.results, "results")
         for name in floats:
             grad = after.grads.get(name)
             if grad is None or _absent(grad):
@@ -119,7 +130,7 @@ def _direction(sides: Any, setting: Setting, deadline: float) -> dict[str, Any]:
             for step in _STEPS:
                 up, down = dict(leaves), dict(leaves)
                 up[name], down[name] = leaves[name] + step * way, leaves[name] - step * way
-                gain = _weighted(sides, setting, up) - _weighted(sides, setting, down)
+                gain = _weighted(sides, setting, up, dtype) - _weighted(sides, setting, down, dtype)
                 moved += gain
                 size += abs(gain)
                 steps += 1
@@ -129,9 +140,16 @@ def _direction(sides: Any, setting: Setting, deadline: float) -> dict[str, Any]:
     return _claim("direction", moved / size > -0.1, detail)
 
 
-def _weighted(sides: Any, setting: Setting, leaves: dict[str, Any]) -> float:
+def _width(sides: Any, setting: Setting) -> torch.dtype:
+    """Doubles, unless the code insists on floats."""
+    leaves = leaves_for(setting, Pattern("ordinary draws", "draw", 1.0), 0)
+    ran = execute(sides.before, setting, leaves, torch.float64, sides.results, "results", gradients=False).ran
+    return torch.float64 if ran else torch.float32
+
+
+def _weighted(sides: Any, setting: Setting, leaves: dict[str, Any], dtype: torch.dtype) -> float:
     """The hard result under the cotangent that the gradient was taken with."""
-    outcome = execute(sides.before, setting, leaves, torch.float64, sides.results, "results", gradients=False)
+    outcome = execute(sides.before, setting, leaves, dtype, sides.results, "results", gradients=False)
     values = [v.to(torch.float64) for v in outcome.values.values()]
     return sum(float((v * cotangent(i, v)).sum()) for i, v in enumerate(values))
 
