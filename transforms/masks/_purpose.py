@@ -103,6 +103,8 @@ def _names(module: Module, site: Site, fate: Fate) -> list[str]:
     function = module.function_scope(site.node)
     if isinstance(function, ast.FunctionDef):
         names.append(function.name)
+    if site.kind == "product" and site.mask is not None:
+        names.append(module.source(site.mask))
     tensor = site.tensor
     while isinstance(tensor, (ast.Subscript, ast.Attribute, ast.Call)):
         if isinstance(tensor, ast.Attribute):

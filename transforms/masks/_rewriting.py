@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import keyword
+import re
 from dataclasses import dataclass
 
 from autofix import rewrite
@@ -60,11 +62,11 @@ class Writer:
         text = self.minimum_text(dtype)
         arguments = [*call.args, *(k.value for k in call.keywords)]
         last = max(arguments, key=lambda a: self.module.chars(a)[1])
-        keyword = f", dtype={self.spelled(dtype)}"
+        argument = f", dtype={self.spelled(dtype)}"
         if last is value:
-            return (*self.import_edits(), Edit(self.module.span(value), text + keyword))
+            return (*self.import_edits(), Edit(self.module.span(value), text + argument))
         _, end = self.module.chars(last)
-        return (*self.minimum(value, dtype), self.module.insertion(end, keyword))
+        return (*self.minimum(value, dtype), self.module.insertion(end, argument))
 
     def visible_cast(self, fate: Fate) -> str | None:
         """The dtype that the value is cast to later in this function, when it can be named where the value is."""
@@ -177,9 +179,21 @@ def hoisted(writer: Writer, site: Site, tensor: ast.expr) -> tuple[Edit, ...]:
     line = one_line(module, tensor)
     return (
         rewrite.insert_before(module, statement, f"{name} = {line}"),
-        *rewrite.replace(module, tensor, name),
+        *_named(module, tensor, name),
         *writer.minimum(site.value, f"{name}.dtype"),
     )
+
+
+def _named(module: Module, node: ast.expr, name: str) -> tuple[Edit, ...]:
+    """A name in place of an expression and of the brackets that stood around it alone."""
+    start, end = module.chars(node)
+    bracket = closing_bracket(module, node)
+    if bracket is None:
+        return rewrite.replace(module, node, name)
+    opening = module.text.rindex("(", 0, start)
+    if module.text[opening + 1 : start].strip() or module.text[end : bracket - 1].strip():
+        return rewrite.replace(module, node, name)
+    return (Edit(module.char_span(opening, bracket), name),)
 
 
 def own_target(module: Module, statement: ast.stmt, whole: ast.AST, moved: ast.expr) -> str | None:
@@ -211,7 +225,7 @@ def closing_bracket(module: Module, node: ast.expr) -> int | None:
     before, after = module.text[:start].rstrip(), module.text[end:]
     if not before.endswith("(") or not after.lstrip().startswith(")"):
         return None
-    opener = before[:-1].rstrip()[-1:]
-    if opener.isalnum() or opener in ("_", ")", "]"):
+    word = re.search(r"[\w)\]]+$", before[:-1].rstrip())
+    if word is not None and not keyword.iskeyword(word.group()):
         return None
     return end + len(after) - len(after.lstrip()) + 1

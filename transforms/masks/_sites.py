@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from autofix.ops import constant, tensor_op
 from autofix.syntax import Module
@@ -33,11 +33,12 @@ class Site:
     mask: ast.expr | None = None
     in_place: bool = False
     keeps: bool = False  # `mask` says where the tensor stays, as in `where(mask, x, v)`
+    fresh: bool = False  # the tensor being filled was zeros before
 
     @property
     def builds_mask(self) -> bool:
         """Whether the result is a mask to be added to scores, not scores."""
-        return self.tensor is None or self.kind == "full"
+        return self.tensor is None or self.kind == "full" or self.fresh
 
 
 def site_at(module: Module, node: ast.AST) -> Site | None:
@@ -49,7 +50,19 @@ def site_at(module: Module, node: ast.AST) -> Site | None:
         site = _index(module, node)
     elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
         site = _product(module, node)
-    return site if site is not None and site.number <= _SMALLEST else None
+    if site is None or site.number > _SMALLEST:
+        return None
+    fresh = site.tensor is not None and site.kind in ("fill", "index") and _was_zeros(module, site.tensor)
+    return replace(site, fresh=True) if fresh else site
+
+
+def _was_zeros(module: Module, tensor: ast.expr) -> bool:
+    value = module.flow(tensor).value(tensor)
+    if not isinstance(value, ast.Call):
+        return False
+    if isinstance(value.func, ast.Attribute) and value.func.attr == "new_zeros":
+        return True
+    return module.qualified(value.func) in ("torch.zeros", "torch.zeros_like")
 
 
 def _fill(module: Module, node: ast.Call) -> Site | None:

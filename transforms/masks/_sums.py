@@ -107,7 +107,7 @@ def clamped_sums(writer: Writer, site: Site, fate: Fate) -> tuple[Edit, ...]:
     if not sums:
         return ()
     last = max(sums, key=lambda s: (s.lineno, module.chars(s)[1] - module.chars(s)[0]))
-    if _is_clamped(module, last):
+    if is_clamped(module, last):
         return ()
     if isinstance(last, ast.AugAssign):
         if not isinstance(last.target, ast.Name):
@@ -200,7 +200,7 @@ def _adds_mask(module: Module, addition: ast.AST) -> bool:
     return any(MASK_NAME.search(module.source(without_casts(s))) for s in sides)
 
 
-def _is_clamped(module: Module, addition: ast.expr | ast.stmt) -> bool:
+def is_clamped(module: Module, addition: ast.expr | ast.stmt) -> bool:
     """Whether the statement of a sum, or the next one, clamps it already."""
     statement = module.statement(addition)
     block = module.block(statement)

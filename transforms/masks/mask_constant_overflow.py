@@ -62,6 +62,7 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
 _SPELLINGS = (
     b"-1e", b"- 1e", b"-1.0e", b"-1.e", b"- 1.0e", b"-10000", b"- 10000", b"-655", b"- 655", b"-9999", b"-9e", b"-9.",
     b"-3.4", b"-3e38", b"-2**", b"-2 **", b"-(2", b"* 1e", b"*1e", b"* 10000", b"*10000", b"-5e", b"-6e4",
+    b"0000.0 *", b"0000 *", b"0000.0*", b"0000*",
 )  # fmt: skip
 
 RULE = Rule(
@@ -71,7 +72,7 @@ RULE = Rule(
     triggers=(_SPELLINGS, (b"oftmax", b"mask", b"attention", b"attn")),
     anchor=re.compile(
         r"-\s*(?:[1-9]\.?\d*e\+?\d|[1-9]\d{3,}|\(?2\s*\*\*)|\*\s*(?:1e\+?\d|1\.0?e\+?\d|[1-9]\d{4,})"
-        r"|masked_fill_?\(|where\(.*self\.|NEG_?INF|neg_inf|MASK_VALUE|mask_value|penalty"
+        r"|\b[1-9]\d{4,}\.?0?\s*\*|masked_fill_?\(|where\(.*self\.|NEG_?INF|neg_inf|MASK_VALUE|mask_value|penalty"
     ),
     nodes=(ast.Call, ast.Assign, ast.BinOp),
     check=check,

@@ -32,7 +32,8 @@ When the fix is safe
 --------------------
 Weights and gradients of every row with an unmasked position stay as they are. The minimum is that of the tensor being
 filled; a mask that is built for later addition takes the dtype it is created with or cast to. Where the filled tensor
-meets a second mask by addition, the sum is clamped to the minimum, since two minima add up to -inf again.
+meets a second mask by addition, the sum is clamped to the minimum, since two minima add up to -inf again; so is a sum
+of two masks that hold the minimum already.
 
 Left alone
 ----------
@@ -56,14 +57,17 @@ from collections.abc import Iterator
 from autofix.model import Finding, Severity
 from autofix.rule import Context, Rule
 from autofix.transforms.masks._masks import findings
+from autofix.transforms.masks._minima import added_minima
 
 
 def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     yield from findings(node, context, infinite=True)
+    yield from added_minima(node, context)
 
 
 _SPELLINGS = (
     b"-inf", b"-Inf", b'"inf"', b"'inf'", b"math.inf", b"np.inf", b"torch.inf", b"numpy.inf", b"NINF", b"import inf",
+    b"finfo(",
 )  # fmt: skip
 
 RULE = Rule(
@@ -77,7 +81,7 @@ RULE = Rule(
     ),
     anchor=re.compile(
         r"-\s*inf\b|-[iI]nf|[\"']inf|\b(?:math|np|numpy|torch)\.inf\b|NINF|masked_fill_?\(|where\(.*self\."
-        r"|NEG_?INF|neg_inf|MASK_VALUE|mask_value"
+        r"|NEG_?INF|neg_inf|MASK_VALUE|mask_value|finfo\(.*\)\.min\b"
     ),
     nodes=(ast.Call, ast.Assign, ast.BinOp),
     check=check,

@@ -1,0 +1,6 @@
+import torch
+
+
+def attend(scores, values, mask):
+    scores = scores.masked_fill(mask == 0, torch.finfo(scores.dtype).min)
+    return torch.softmax(scores, dim=-1) @ values
