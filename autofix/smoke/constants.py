@@ -25,6 +25,10 @@ def resolve(module: Module, node: ast.expr, leaf: Leaf) -> None:
         made = _from_constructor(module, cls, made)
         if cls is not None and _is_buffer(cls, node.attr):
             leaf.roles = ["bool", "float"] if "mask" in node.attr else ["float", "bool"]
+            number = _buffer_constant(module, cls, node.attr)
+            if number is not None:
+                leaf.roles, leaf.value = ["buffer", "float"], number
+                return
     if made is not None:
         value = constant(module, made)
         if isinstance(made, ast.Constant) and isinstance(made.value, (bool, str)):
@@ -73,6 +77,19 @@ def _is_buffer(cls: ast.ClassDef, name: str) -> bool:
         and n.args[0].value == name
         for n in ast.walk(cls)
     )
+
+
+def _buffer_constant(module: Module, cls: ast.ClassDef, name: str) -> float | None:
+    """-1e4 for `self.register_buffer("bias", torch.tensor(-1e4))`."""
+    for node in ast.walk(cls):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and len(node.args) > 1):
+            continue
+        key, value = node.args[:2]
+        if node.func.attr != "register_buffer" or not (isinstance(key, ast.Constant) and key.value == name):
+            continue
+        if isinstance(value, ast.Call) and module.qualified(value.func) == "torch.tensor" and value.args:
+            return constant(module, value.args[0])
+    return None
 
 
 def is_self(node: ast.expr) -> bool:

@@ -127,6 +127,7 @@ def _variant(
         "before": _text(before),
         "after": _text(patched),
         "suffix": _text(suffix),
+        "reach": _first_change(_text(before), _text(patched)),
         "results": results,
         "mode": "softmax" if fix.claim.relation is Relation.MASK else "results",
         "without_softmax": "append-added" if _is_additive(place.before) else "append",
@@ -144,6 +145,15 @@ def _numpy(statements: Sequence[ast.stmt]) -> list[str]:
 
 def _text(statements: Sequence[ast.stmt]) -> str:
     return "\n".join(ast.unparse(ast.fix_missing_locations(s)) for s in statements)
+
+
+def _first_change(before: str, after: str) -> int:
+    """The 1-based line of the first changed statement when it stands under a branch or loop, else 0."""
+    new = after.splitlines()
+    for number, line in enumerate(before.splitlines()):
+        if number >= len(new) or line != new[number]:
+            return number + 1 if line.startswith(" ") else 0
+    return 0
 
 
 def _results(
@@ -170,9 +180,9 @@ def _results(
 
 def _to_softmax(place: Place) -> list[ast.stmt]:
     """The consumers up to the first softmax; none when it is not in view."""
-    if any("softmax" in ast.unparse(s) for s in place.before):
+    if any("softmax" in ast.unparse(s) for s in place.changed_before):
         return []
-    found = consumers(place, stores(place.changed_before), _CONSUMERS)
+    found = consumers(place, stores(place.changed_before) | stores(place.changed_after), _CONSUMERS)
     for index, statement in enumerate(found):
         if "softmax" in ast.unparse(statement).lower():
             return found[: index + 1]

@@ -143,6 +143,8 @@ class Opener:
             return ast.Starred(self._target(node.value), ast.Store())
         if isinstance(node, ast.Subscript):
             return ast.Subscript(self.expression(node.value), self.expression(node.slice), ast.Store())
+        if isinstance(node, ast.Attribute) and node.attr in ("requires_grad", "grad"):
+            return ast.Name("_", ast.Store())
         if isinstance(node, ast.Attribute):
             leaf = self._leaf(node)
             self.bound.add(leaf.id)

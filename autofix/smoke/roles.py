@@ -61,6 +61,7 @@ class Leaf:
     roles: list[str] = field(default_factory=list)
     domain: str = ""
     rank: int | None = None
+    shape: list[int] | None = None
     value: str | float | int | bool | None = None
     assumption: str = ""
 
@@ -71,6 +72,7 @@ class Leaf:
             "roles": self.roles,
             "domain": self.domain,
             "rank": self.rank,
+            "shape": self.shape,
             "value": self.value,
         }
 
@@ -83,6 +85,8 @@ class Usage:
         self.definitions: dict[str, list[ast.expr]] = {}
         self.found: dict[str, list[str]] = {n: [] for n in leaves}
         self.domains: dict[str, str] = {}
+        self.sizes: dict[str, int] = {}
+        self.optional: set[str] = set()
         for statement in statements:
             self._define(statement)
         for statement in statements:
@@ -122,9 +126,11 @@ class Usage:
         elif isinstance(node, ast.UnaryOp):
             self.require(node.operand, role, depth + 1)
         elif isinstance(node, ast.BinOp) and role in ("bool", "binary"):
-            bits = isinstance(node.op, (ast.BitOr, ast.BitAnd, ast.BitXor))
-            self.require(node.left, role if bits else "binary", depth + 1)
-            self.require(node.right, role if bits else "binary", depth + 1)
+            for part in (node.left, node.right):
+                if isinstance(node.op, (ast.BitOr, ast.BitAnd, ast.BitXor, ast.Mult)):
+                    self.require(part, role, depth + 1)
+                if isinstance(node.op, (ast.Add, ast.Sub, ast.Mult)):
+                    self.require(part, "binary", depth + 1)
         elif isinstance(node, ast.BinOp) and role == "int":
             self.require(node.left, role, depth + 1)
             self.require(node.right, role, depth + 1)
@@ -144,6 +150,9 @@ class Usage:
             self._read_operation(node)
         elif isinstance(node, (ast.If, ast.IfExp, ast.While)):
             self._read_test(node.test)
+        elif isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.Is, ast.IsNot)):
+            if isinstance(node.left, ast.Name) and node.left.id in self.found:
+                self.optional.add(node.left.id)
         elif isinstance(node, ast.BoolOp):
             for value in node.values:
                 self._read_test(value)
@@ -196,7 +205,30 @@ class Usage:
                 self.require(value, "scalar")
         if name in ("softmax", "log_softmax", "sum", "mean", "cumsum", "logsumexp", "amax", "amin") and args:
             self.require(args[0], "dim")
+        if name == "einsum" and node.args:
+            self._read_einsum(node)
+        if method and name not in SHAPE_METHODS and name not in CAST_METHODS and name not in _MASK_OPERATIONS:
+            self._receiver(first)
         self._read_domain(name, first, node)
+
+    def _receiver(self, node: ast.AST | None) -> None:
+        """`x.clamp(0)`: x is a tensor, whatever else it is."""
+        if isinstance(node, ast.Name) and node.id in self.found and not self.found[node.id]:
+            self.found[node.id].append("float")
+
+    def _read_einsum(self, node: ast.Call) -> None:
+        """The subscripts say how many dimensions each operand has, and which sizes agree."""
+        equation = node.args[0]
+        if not (isinstance(equation, ast.Constant) and isinstance(equation.value, str)) or "." in equation.value:
+            return
+        terms = equation.value.replace(" ", "").partition("->")[0].split(",")
+        for letter in "".join(terms):
+            self.sizes.setdefault(letter, (2, 3, 5, 7, 4, 6)[len(self.sizes) % 6])
+        for term, operand in zip(terms, node.args[1:], strict=False):
+            if isinstance(operand, ast.Name) and operand.id in self.found:
+                leaf = self.leaves[operand.id]
+                leaf.rank = len(term)
+                leaf.shape = [self.sizes[letter] for letter in term]
 
     def _read_domain(self, name: str, first: ast.AST | None, node: ast.Call) -> None:
         value = node.args[0] if node.args and _is_library(getattr(node.func, "value", None)) else first
@@ -266,6 +298,11 @@ class Usage:
         parts = index.elts if isinstance(index, ast.Tuple) else [index]
         if isinstance(node.ctx, ast.Store) and len(parts) == 1:
             self.require(parts[0], "bool")
+        if len(parts) > 1:
+            for part in parts:
+                if isinstance(part, ast.Name):
+                    self.require(part, "index")
+                    self._rank(part, 1)
         for part in parts:
             if isinstance(part, ast.Slice):
                 for bound in (part.lower, part.upper):
@@ -308,6 +345,8 @@ def assign_roles(leaves: Mapping[str, Leaf], sides: Iterable[Sequence[ast.stmt]]
         domain = next((u.domains[name] for u in usages if name in u.domains), "")
         leaf.domain = leaf.domain or domain
         leaf.roles = _ranked(leaf, used)
+        if any(name in u.optional for u in usages):
+            leaf.roles.append("none")
 
 
 def _ranked(leaf: Leaf, used: list[str]) -> list[str]:
@@ -320,6 +359,8 @@ def _ranked(leaf: Leaf, used: list[str]) -> list[str]:
         roles.remove("bool")
         roles.insert(0, "float")
     named = _by_name(leaf)
+    if not roles and "float" in used:
+        roles = ["float"]
     if not roles:
         roles = named
         if leaf.domain == "" and roles[0] == "float":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from autofix.model import Edit, Fix
@@ -34,6 +34,7 @@ class Place:
     changed_before: frozenset[ast.stmt]
     changed_after: frozenset[ast.stmt]
     following: tuple[ast.stmt, ...]  # in order
+    same: Mapping[ast.stmt, ast.stmt]  # unchanged statements of the patched file and their originals
 
 
 def loads(nodes: Iterable[ast.AST]) -> set[str]:
@@ -132,6 +133,7 @@ def locate(module: Module, after: Module, fix: Fix) -> Place | str:
         changed_before=frozenset(changed_old),
         changed_after=frozenset(changed_new) | frozenset(s for s, m in mapped.items() if m is None or m in changed_old),
         following=(*old[len(old) - last :], *outer_after),
+        same={s: m for s, m in mapped.items() if m is not None},
     )
 
 
@@ -140,8 +142,11 @@ def cut(place: Place, back: int, wanted: Sequence[ast.stmt] = (), extra: Iterabl
 
     extra: names whose definition is needed although no statement of the slice reads them.
     """
-    before = _keep_needed(place.before, place.changed_before)
-    after = _keep_needed(place.after, place.changed_after)
+    kept_after = set(_keep_needed(place.after, place.changed_after))
+    shared = {place.same[s] for s in kept_after if s in place.same}
+    before = _keep_needed(place.before, place.changed_before | shared)
+    kept = set(before)
+    after = [s for s in place.after if s in kept_after or place.same.get(s, s) in kept]
     needed = free_names([*before, *wanted]) | free_names([*after, *wanted]) | set(extra)
     prefix: list[ast.stmt] = []
     count = 0

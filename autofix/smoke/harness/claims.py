@@ -20,6 +20,8 @@ from .compare import (
 from .program import Outcome
 from .values import Pattern, Setting
 
+_STEEP = 30.0  # a score of 30 is known to 0.02 in float16 and to 0.1 in bfloat16
+
 
 class Point(NamedTuple):
     """One input: where on the grid it lies, its leaves (float64), and what the sides made of it.
@@ -95,8 +97,9 @@ def leak_of(point: Point, outcome: Outcome) -> float:
     if point.zero is None or not outcome.ran:
         return 0.0
     worst = 0.0
-    for told, ran in zip(_softmaxes(point.zero), _softmaxes(outcome)):  # noqa: B905
-        masked = masked_positions(told)
+    runs = zip(_softmaxes(point.zero), _softmaxes(point.truth), _softmaxes(outcome))  # noqa: B905
+    for told, scores, ran in runs:
+        masked = masked_positions(told, scores.scores)
         if masked.shape == ran.weights.shape:
             truth = torch.zeros(masked.shape, dtype=torch.float64)
             worst = max(worst, mask_difference(truth, masked, ran.weights, ran.dim)["leak"])
@@ -182,7 +185,7 @@ def _equal_weights(tally: Tally, point: Point) -> None:
         return
     strict = point.dtype in FULL
     for before, scores, after in zip(told, truth_runs, runs):  # noqa: B905
-        masked = masked_positions(before)
+        masked = masked_positions(before, scores.scores)
         if masked.shape != scores.scores.shape:
             continue
         if masked.shape != after.weights.shape:
@@ -195,11 +198,13 @@ def _equal_weights(tally: Tally, point: Point) -> None:
             tally.contradict("mask weight", point, f"a masked position keeps weight {found['leak']:.3g}")
             return
         tolerance = 1e-3 if strict else (0.03 if point.dtype is torch.float16 else 0.2)
+        if not strict and float(scores.scores.detach().masked_fill(masked, 0.0).abs().max()) > _STEEP:
+            continue  # the rounding of such scores alone changes every weight
         if found["error"] > tolerance and not _beyond(point):
             tally.contradict("equal", point, f"a weight differs by {found['error']:.3g}")
             return
     if point.truth.healthy and point.after.healthy and leak_of(point, point.truth) <= 1e-6:
-        if _has_closed_row(told):
+        if _has_closed_row(told, truth_runs):
             return
         if not point.before.healthy or not strict:
             return
@@ -209,8 +214,9 @@ def _equal_weights(tally: Tally, point: Point) -> None:
             tally.contradict("equal", point, str(came))
 
 
-def _has_closed_row(told: list[Any]) -> bool:
-    return any(bool(masked_positions(s).all(dim=s.dim).any()) for s in told)
+def _has_closed_row(told: list[Any], ran: list[Any]) -> bool:
+    pairs = zip(told, ran)  # noqa: B905
+    return any(bool(masked_positions(a, b.scores).all(dim=a.dim).any()) for a, b in pairs)
 
 
 def _unmasked_scores(point: Point, scores: torch.Tensor, masked: torch.Tensor) -> torch.Tensor:

@@ -50,7 +50,7 @@ def difference(name: str, expected: torch.Tensor, got: torch.Tensor) -> Differen
     scale = a.abs() + 0.01 * max(1.0, float(a.abs().max()))
     error = ((a - b).abs() / scale).nan_to_num(nan=float("inf"))
     worst = int(error.argmax())
-    return Difference(name, float(error.view(-1)[worst]), float(a.reshape(-1)[worst]), float(b.reshape(-1)[worst]))
+    return Difference(name, float(error.reshape(-1)[worst]), float(a.reshape(-1)[worst]), float(b.reshape(-1)[worst]))
 
 
 def largest(found: list[Difference]) -> Difference | None:
@@ -79,9 +79,14 @@ def gradient_difference(expected: Outcome, got: Outcome) -> Difference | None:
     return largest(found)
 
 
-def masked_positions(softmax: Softmax) -> torch.Tensor:
-    """Where a softmax, run with all scores zero, was told to put no weight."""
-    return softmax.scores.detach() <= MASKED_BELOW
+def masked_positions(told: Softmax, scores: torch.Tensor) -> torch.Tensor:
+    """Where a softmax is told to put no weight: where its scores are -inf, or, for a finite constant, where they
+    are far down though every score is zero (`told`)."""
+    calm = told.scores.detach()
+    finite = (calm <= MASKED_BELOW) & torch.isfinite(calm)
+    if bool(finite.any()):
+        return calm <= MASKED_BELOW
+    return scores.detach() == float("-inf")
 
 
 def mask_truth(scores: torch.Tensor, masked: torch.Tensor, dim: int) -> torch.Tensor:

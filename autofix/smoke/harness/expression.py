@@ -48,7 +48,9 @@ def run(spec: dict[str, Any], deadline: float) -> dict[str, Any]:
         share = started + budget * (0.25 + 0.35 * (index + 1) / len(variants))
         sides, reason = _bound(spec, variant)
         if sides is not None:
-            found, reason = search(sides.before, sides.leaves, sides.results, sides.mode, min(share, deadline))
+            found, reason = search(
+                sides.before, sides.leaves, sides.results, sides.mode, min(share, deadline), variant.get("reach", 0)
+            )
             if found is not None and (found.finite or spec["relation"] == "mask" or index + 1 == len(variants)):
                 return _judge(spec, variant, sides, found, deadline - 0.02 * budget)
         if reason not in reasons:

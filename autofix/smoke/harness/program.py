@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
 
-from .values import Choice, Pattern, Setting, build
+from .values import FLOAT_ROLES, Choice, Pattern, Setting, build
 
 _UNSUPPORTED = ("not implemented for", "not supported on", "expected scalar type", "must have the same dtype",
                 "expected m1 and m2 to have the same dtype", "not support", "unsupported")  # fmt: skip
@@ -107,6 +108,26 @@ class Program:
     def text(self) -> str:
         return "\n".join(part for part in (self.prefix, self.body, self.suffix) if part.strip())
 
+    def reaches(self, env: dict[str, Any], line: int) -> bool:
+        """Whether the body's line is executed: a patch under a branch that is not taken has not been tried."""
+        seen = set()
+
+        def trace(frame: Any, event: str, _: Any) -> Any:
+            if frame.f_code is not self._body:
+                return None
+            seen.add(frame.f_lineno)
+            return trace
+
+        exec(self._prelude, env)
+        exec(self._prefix, env)
+        previous = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            exec(self._body, env)
+        finally:
+            sys.settrace(previous)
+        return line in seen
+
     def execute(self, env: dict[str, Any], outcome: Outcome, fixed: dict[str, Any] | None = None) -> None:
         exec(self._prelude, env)
         if fixed:
@@ -126,7 +147,7 @@ def leaves_for(setting: Setting, pattern: Pattern, seed: int = 0, only: str | No
 
 
 def as_dtype(value: Any, choice: Choice, dtype: torch.dtype) -> Any:
-    if choice.role in ("float", "binary"):
+    if choice.role in FLOAT_ROLES:
         return value.to(dtype)
     if choice.role == "dtype":
         return dtype

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from .program import Outcome, Program, leaves_for, run
+from .program import Outcome, Program, as_dtype, leaves_for, run
 from .values import PATTERNS, Choice, Setting
 
 _SHAPES: list[tuple[int, ...]] = [
@@ -38,21 +38,33 @@ def first_choice(leaf: dict[str, Any], role: str | None = None) -> Choice:
         return Choice(role, shape if shape is not None else (3, 7), domain)
     if role == "fixed":
         return Choice(role, leaf["value"])
+    value = leaf.get("value")
+    number = value if isinstance(value, (int, float)) else 0
     if role == "scalar":
-        return Choice(role, float(leaf.get("value") or 0.5))
+        return Choice(role, float(number or 0.5))
     if role == "int":
-        return Choice(role, int(leaf.get("value") or 2))
+        return Choice(role, int(number or 2))
     if role == "dim":
         return Choice(role, -1)
     if role == "flag":
         return Choice(role, True)
+    if role == "buffer":
+        return Choice(role, leaf["value"])
+    if role == "none":
+        return Choice(role, None)
     if role == "shape":
         return Choice(role, (3, 7))
     return Choice(role, None)
 
 
 def search(
-    program: Program, leaves: list[dict[str, Any]], results: list[str], mode: str, deadline: float, limit: int = 1500
+    program: Program,
+    leaves: list[dict[str, Any]],
+    results: list[str],
+    mode: str,
+    deadline: float,
+    reach: int = 0,
+    limit: int = 1500,
 ) -> tuple[Found | None, str]:
     """Best first over bindings, ranked by how far the statements ran; and why the last of them failed."""
     start = {leaf["name"]: first_choice(leaf) for leaf in leaves}
@@ -66,7 +78,10 @@ def search(
         _, depth, _, setting = heapq.heappop(queue)
         outcome = _try(program, setting, results, mode)
         tries += 1
-        if outcome.ran and outcome.values:
+        usable = outcome.ran and any(v.numel() for v in outcome.values.values())
+        if usable and reach and not _reaches(program, setting, reach):
+            outcome.error, usable = "the branch that the patch changes was not reached", False
+        if usable:
             finite = outcome.bad_value() is None
             found = Found(setting, tries, finite, "")
             if finite:
@@ -101,7 +116,8 @@ def other_shapes(program: Program, setting: Setting, results: list[str], mode: s
     out = []
     for candidate in candidates:
         outcome = _try(program, candidate, results, mode)
-        if outcome.ran and outcome.values and outcome.bad_value() is None:
+        sized = all(v.numel() for v in outcome.values.values())
+        if outcome.ran and outcome.values and sized and outcome.bad_value() is None:
             out.append(candidate)
     return out
 
@@ -123,6 +139,15 @@ def _try(program: Program, setting: Setting, results: list[str], mode: str) -> O
     outcome = run(program, setting, leaves, torch.float32, results, mode, gradients=False)
     outcome.grads = {}
     return outcome
+
+
+def _reaches(program: Program, setting: Setting, line: int) -> bool:
+    leaves = leaves_for(setting, PATTERNS[0])
+    env = {n: as_dtype(v, setting[n], torch.float32) for n, v in leaves.items()}
+    try:
+        return program.reaches(env, line)
+    except Exception:
+        return False
 
 
 def _redraw(program: Program, setting: Setting, results: list[str], mode: str, deadline: float) -> Setting | None:
@@ -179,6 +204,12 @@ def _proposals(setting: Setting, by_name: dict[str, dict[str, Any]], outcome: Ou
         for index, role in enumerate(leaf["roles"]):
             if role != choice.role:
                 yield 2 + index, _with(setting, leaf_name, first_choice(leaf, role))
+    for old, new in (("bool", "binary"), ("binary", "bool")):
+        changed = {
+            n: c._replace(role=new) if c.role == old and new in by_name[n]["roles"] else c for n, c in setting.items()
+        }
+        if changed != setting:
+            yield 2, changed
     ranks = {len(c.size) for c in setting.values() if c.is_tensor}
     for rank in (1, 2, 3, 4):  # everything of one rank
         if ranks != {rank}:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-FLOAT_ROLES = ("float", "binary")
+FLOAT_ROLES = ("float", "binary", "buffer")  # cast to the dtype under trial
 TENSOR_ROLES = ("float", "binary", "bool", "index")
 
 
@@ -62,6 +62,8 @@ PATTERNS: list[Pattern] = [
     Pattern("rows that differ by 300", "rows", 300.0),
     Pattern("all 1e-8", "constant", 1e-8),
     Pattern("draws x 0.01", "draw", 0.01),
+    Pattern("the last of each row 30000, the others -30000", "last", 3e4),
+    Pattern("the first of each row 30000, the others -30000", "first", 3e4),
     Pattern("ordinary draws, other seed", "draw", 1.5, "some", True),
 ]
 
@@ -79,6 +81,8 @@ def build(name: str, choice: Choice, pattern: Pattern, seed: int) -> Any:
         return _mask(choice.size, pattern.mask, generator)
     if choice.role == "binary":
         return _mask(choice.size, pattern.mask, generator).to(torch.float64)
+    if choice.role == "buffer":
+        return torch.tensor(float(choice.size), dtype=torch.float64)
     if choice.role == "index":
         return torch.randint(0, 2, choice.size, generator=generator)
     return choice.size
@@ -104,6 +108,11 @@ def _float(shape: tuple[int, ...], pattern: Pattern, generator: torch.Generator)
         signs = torch.ones(shape[-1], dtype=torch.float64)
         signs[1::2] = -1
         return signs.expand(shape).clone() * value
+    if kind in ("first", "last"):
+        out = torch.full(shape, -value, dtype=torch.float64)
+        if out.numel():
+            out[..., 0 if kind == "first" else -1] = value
+        return out
     if kind == "gap":
         flat = out.view(-1, shape[-1])
         if flat.numel():
@@ -115,7 +124,9 @@ def _float(shape: tuple[int, ...], pattern: Pattern, generator: torch.Generator)
             out.view(-1)[0] = 0.0
         return out
     if kind == "rows":
-        rows = max(1, out.numel() // max(1, shape[-1]))
+        if not out.numel():
+            return out
+        rows = out.numel() // shape[-1]
         steps = torch.arange(rows, dtype=torch.float64) * value - value * (rows // 2)
         return out * 0.5 + steps.repeat_interleave(shape[-1]).view(shape)
     raise ValueError(kind)

@@ -179,6 +179,8 @@ def _literal(value: Any, choice: Choice, dtype: torch.dtype) -> str:
         return str(dtype)
     if choice.role == "device":
         return "torch.device('cpu')"
+    if choice.role == "buffer":
+        return f"torch.tensor({choice.size!r}, dtype={dtype})"
     if not isinstance(value, torch.Tensor):
         return repr(value)
     kind = f", dtype={dtype}" if choice.role in FLOAT_ROLES else f", dtype={value.dtype}"
