@@ -76,6 +76,17 @@ class Op:
     form: str
 
 
+def parameters(name: str) -> tuple[str, ...]:
+    """The parameters of an operation after the tensor itself, in positional order.
+
+    Raises:
+        ValueError: no operation of that name is known here.
+    """
+    if name not in _SIGNATURES:
+        raise ValueError(f"no tensor operation is called {name!r}")
+    return _SIGNATURES[name]
+
+
 def tensor_op(module: Module, node: ast.AST, *names: str) -> Op | None:
     """The tensor operation that `node` calls, when it is one (of `names`, when given).
 

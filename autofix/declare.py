@@ -1,0 +1,187 @@
+"""Rules that are declared: a pattern, what it becomes, and the inputs that tell the two apart.
+
+From one `Identity` come the rule's check, its fix, the claim that the verifier runs, and the code snippets (in every
+spelling) on which the declaration itself is tested.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from autofix.model import Applicability, Claim, Finding, Fix, Relation, Severity
+from autofix.pattern import Match, Pattern
+from autofix.rewrite import Unrewritable
+from autofix.rule import Context, Rule
+from autofix.substitute import Derived, substitute
+from autofix.syntax import Module
+
+Guard = Callable[[Module, Match], bool]
+Words = Callable[[Module, Match], str]
+Derive = Callable[[Module, Match], "Derived | None"]
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """What a metavariable stands for when the declaration is tested.
+
+    code: source text of the value, for one that is no tensor ("1", "1e-8"). ordinary: the bounds within which original
+    and replacement agree. hazard: the bounds of an evenly spaced tensor on which the original fails.
+    """
+
+    code: str = ""
+    ordinary: tuple[float, float] = (-3.0, 3.0)
+    hazard: tuple[float, float] = (-200.0, 200.0)
+
+
+@dataclass(frozen=True)
+class Form:
+    """One kind of the defect.
+
+    patterns: see `autofix.pattern`; the first that matches counts. replacement: see `autofix.substitute`; empty when
+    there is none, and `why` says why. method: the replacement where every matched operation is written as a method.
+    message, change: `{x}` stands for the source of a capture (a message may also be made by a function). change: which
+    finite values change and by how much; empty when none does. when: all must hold, or another form is tried. refuse:
+    a reason, where this code must not be rewritten. derive: expressions made from the match, for the replacement; the
+    form does not apply where one gives None. tidy: nothing diverges today, so it is worth saying only where the
+    rewrite leaves nothing of the old way behind. operands: what the metavariables stand for in tests.
+    """
+
+    patterns: tuple[str, ...]
+    replacement: str
+    message: str | Words
+    method: str = ""
+    why: str = ""
+    change: str = ""
+    hazard: tuple[str, ...] = ("value", "gradient")
+    severity: Severity | None = None
+    when: tuple[Guard, ...] = ()
+    refuse: tuple[Words, ...] = ()
+    tidy: bool = False
+    derive: Mapping[str, Derive] = field(default_factory=dict)
+    operands: Mapping[str, Operand] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if bool(self.replacement) == bool(self.why):
+            raise ValueError(f"{self.patterns[0]}: give either a replacement or the reason that there is none")
+        known = {hole.name for p in self.compiled for hole in p.metavariables.values()} | set(self.derive)
+        message = self.message if isinstance(self.message, str) else ""
+        for text in (self.replacement, self.method, message, self.change, self.why):
+            unknown = set(_PLACEHOLDER.findall(text)) - known
+            if unknown:
+                raise ValueError(f"{self.patterns[0]}: {sorted(unknown)[0]!r} is bound nowhere")
+
+    @cached_property
+    def compiled(self) -> tuple[Pattern, ...]:
+        return tuple(Pattern(text) for text in self.patterns)
+
+    def match(self, module: Module, node: ast.expr) -> Match | None:
+        for pattern in self.compiled:
+            found = pattern.match(module, node)
+            if found is not None and all(guard(module, found) for guard in self.when):
+                return found
+        return None
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A pair of expressions that are equal on paper, of which one is stable.
+
+    name, summary, severity, triggers, anchor: as in `Rule`. title: what the fix does, in one clause; `{new}` stands for
+    what is written. forms: tried in order; the first that matches speaks. local: a name for the operand where it needs
+    one. silent: code that must never be touched, whichever form matches. near_misses: expressions of `x` and `y` that
+    only resemble a form, for the tests.
+    """
+
+    name: str
+    summary: str
+    severity: Severity
+    triggers: tuple[tuple[bytes, ...], ...]
+    anchor: re.Pattern[str]
+    title: str
+    forms: tuple[Form, ...]
+    local: str = "logits"
+    silent: tuple[Guard, ...] = ()
+    near_misses: tuple[str, ...] = ()
+
+    @cached_property
+    def roots(self) -> frozenset[str]:
+        """The outermost operations of the forms."""
+        return frozenset(pattern.root for form in self.forms for pattern in form.compiled)
+
+    @cached_property
+    def rule(self) -> Rule:
+        nodes: tuple[type[ast.AST], ...] = (ast.Call,)
+        if any(isinstance(pattern.tree, ast.BinOp) for form in self.forms for pattern in form.compiled):
+            nodes = (ast.Call, ast.BinOp)
+        return Rule(self.name, self.summary, self.severity, self.triggers, self.anchor, nodes, self.check)
+
+    def check(self, node: ast.AST, context: Context) -> Iterator[Finding]:
+        """At most one finding: the first form that `node` has."""
+        if not isinstance(node, (ast.Call, ast.BinOp)) or not _may_be(node, self.roots):
+            return
+        module = context.module
+        for form in self.forms:
+            match = form.match(module, node)
+            if match is None:
+                continue
+            if any(guard(module, match) for guard in self.silent):
+                return
+            derived = {name: derive(module, match) for name, derive in form.derive.items()}
+            made = {name: value for name, value in derived.items() if value is not None}
+            if len(made) == len(derived):
+                yield from self._findings(node, context, form, match, made)
+                return
+
+    def _findings(
+        self, node: ast.expr, context: Context, form: Form, match: Match, derived: Mapping[str, Derived]
+    ) -> Iterator[Finding]:
+        module = context.module
+        texts = {name: " ".join(module.source(part).split()) for name, part in match.captures.items()}
+        said = form.message if isinstance(form.message, str) else form.message(module, match)
+        message = _filled(said, texts)
+        why = _filled(form.why, texts) or next((r for r in (f(module, match) for f in form.refuse) if r), "")
+        if why:
+            if not form.tidy:
+                yield context.finding(node, message, why=why, severity=form.severity)
+            return
+        by_method = form.method and all(op.form == "method" for op in match.ops)
+        template = form.method if by_method else form.replacement
+        try:
+            made = substitute(module, node, match, template, derived, self.local)
+        except Unrewritable as error:
+            if not form.tidy:
+                yield context.finding(node, message, why=str(error), severity=form.severity)
+            return
+        if form.tidy and not made.complete:
+            return
+        claim = Claim(Relation.EQUAL, hazard=form.hazard, change=_filled(form.change, texts))
+        title = self.title.replace("{new}", _short(made.text))
+        fix = Fix(title, made.edits, Applicability.SAFE, claim)
+        yield context.finding(node, message, fix=fix, severity=form.severity)
+
+
+def _filled(text: str, texts: Mapping[str, str]) -> str:
+    return _PLACEHOLDER.sub(lambda found: texts.get(found[1], ""), text)
+
+
+def _short(text: str, longest: int = 60) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= longest else flat[: longest - 3] + "..."
+
+
+_OPERATORS: dict[type[ast.operator], str] = {
+    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow",
+}  # fmt: skip
+
+
+def _may_be(node: ast.Call | ast.BinOp, roots: frozenset[str]) -> bool:
+    """A cheap test before any pattern is tried."""
+    if isinstance(node, ast.BinOp):
+        return _OPERATORS.get(type(node.op), "") in roots
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    return name in roots or (name == "true_divide" and "div" in roots)

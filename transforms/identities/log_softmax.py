@@ -1,0 +1,116 @@
+"""The logarithm of a softmax, taken in two steps.
+
+The defect
+----------
+`log(softmax(x))` rounds small probabilities to 0 before it takes their logarithm. The exact result is an ordinary
+number (the logit's distance from the row's log-sum-exp); only the way to it goes through 0.
+
+Why it hurts
+------------
+In float32 a logit that lies more than 104 below its row's largest gives probability 0, so the loss is -inf, the
+gradient NaN, and one optimizer step makes every parameter NaN. In float16 a distance of 17 is enough. A small
+constant inside the logarithm (`log(softmax(x) + 1e-8)`) hides this without curing it: the value stays finite, but
+where the probability has rounded to 0 the gradient is exactly **zero**, so the model stops learning precisely where
+it is most wrong.
+
+Before
+------
+
+    probs = F.softmax(logits, dim=-1)
+    loss = -(target * torch.log(probs + 1e-8)).sum(-1)
+
+After
+-----
+
+    loss = -(target * F.log_softmax(logits, dim=-1)).sum(-1)
+
+When the fix is safe
+--------------------
+`log_softmax` is the same function; values and gradients agree wherever today's are accurate. Where an eps or a clamp
+is removed, log-probabilities below about the eps's logarithm are no longer raised to it, and that is stated. A
+softmax that is read elsewhere as well (attention weights, an entropy) stays as it is. Logits that have no name get
+one, so that nothing is computed twice.
+
+Left alone
+----------
+`math.log`, NumPy and loggers; complex tensors; a name that may hold another value by the time its logarithm is taken;
+a softmax under `no_grad` whose logarithm is not. Where the logits are masked, an eps is reported and not removed: `p
+* log(p + eps)` is 0 at a masked position, and `p * log_softmax(x)` would be NaN there.
+
+Sources
+-------
+PyTorch documentation: `torch.nn.functional.log_softmax`. Blanchard, Higham, Higham: Accurately computing the
+log-sum-exp and softmax functions (2021).
+"""
+
+from __future__ import annotations
+
+import re
+
+from autofix.declare import Form, Identity, Operand
+from autofix.model import Severity
+from autofix.transforms.identities._operands import is_complex, masked_reason
+
+_FUNCTION = "torch.log_softmax|torch.nn.functional.log_softmax({x}, dim={dim}, dtype={dtype})"
+_METHOD = "{x}.log_softmax(dim={dim}, dtype={dtype})"
+_LOGITS = Operand(hazard=(-200.0, 200.0))
+_DIM = Operand(code="-1")
+
+IDENTITY = Identity(
+    name="log-softmax",
+    summary="log(softmax(x)) becomes log_softmax(x)",
+    severity=Severity.ERROR,
+    triggers=((b"softmax", b"Softmax"), (b"log(",)),
+    anchor=re.compile(r"\blog\("),
+    title="write {new}, which takes the logarithm without rounding the probability to 0 first",
+    forms=(
+        Form(
+            ("log(softmax($x, $dim, dtype=$dtype?))",),
+            _FUNCTION,
+            "the logarithm is -inf and its gradient NaN once a logit lies 104 below the largest of its row "
+            "(17 in float16)",
+            method=_METHOD,
+            operands={"x": _LOGITS, "dim": _DIM},
+        ),
+        Form(
+            ("log(softmax($x))",),
+            "torch.nn.functional.log_softmax({x})",
+            "the logarithm is -inf and its gradient NaN once a logit lies 104 below the largest of its row "
+            "(17 in float16)",
+            operands={"x": _LOGITS},
+        ),
+        Form(
+            (
+                "log(softmax($x, $dim, dtype=$dtype?) + $eps:small)",
+                "log(clamp(softmax($x, $dim, dtype=$dtype?), $eps:small, max=$top:near_one?))",
+            ),
+            _FUNCTION,
+            "where a probability falls below {eps} the loss flattens out and the gradient vanishes, so the model stops "
+            "learning where it is most wrong",
+            method=_METHOD,
+            change="log-probabilities near and below log({eps}) are no longer raised towards it; elsewhere they change "
+            "by less than {eps} divided by the probability",
+            hazard=("zero-gradient", "value", "gradient"),
+            severity=Severity.WARNING,
+            refuse=(masked_reason,),
+            operands={"x": _LOGITS, "dim": _DIM, "eps": Operand(code="1e-8"), "top": Operand(code="1.0")},
+        ),
+    ),
+    silent=(is_complex,),
+    near_misses=(
+        "torch.log(torch.softmax(x, dim=-1) * y)",
+        "torch.log(torch.softmax(x, dim=-1) + 0.5)",
+        "torch.log(torch.softmax(x, dim=-1).mean(0))",
+        "torch.log(1 - torch.softmax(x, dim=-1))",
+        "torch.log(torch.softmax(x, dim=-1).clamp(min=0.2))",
+        "torch.log(torch.softmax(x, dim=-1), out=y)",
+        "torch.log1p(torch.softmax(x, dim=-1))",
+        "torch.log2(torch.softmax(x, dim=-1))",
+        "torch.log(torch.sigmoid(x))",
+        "torch.log_softmax(x, dim=-1)",
+        "torch.log(torch.softmax(x * 1j, dim=-1))",
+        "math.log(torch.softmax(x, dim=-1)[0, 0])",
+        "np.log(torch.softmax(x, dim=-1))",
+    ),
+)
+RULE = IDENTITY.rule
