@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from autofix.model import Applicability, Claim, Finding, Fix, Relation, Severity
+from autofix.origins import has_complex
 from autofix.pattern import Match, Pattern
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
@@ -35,7 +36,7 @@ class Operand:
 
     code: str = ""
     ordinary: tuple[float, float] = (-3.0, 3.0)
-    hazard: tuple[float, float] = (-200.0, 200.0)
+    hazard: tuple[float, float] = (-1000.0, 1000.0)
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,8 @@ class Identity:
 
     name, summary, severity, triggers, anchor: as in `Rule`. title: what the fix does, in one clause; `{new}` stands for
     what is written. forms: tried in order; the first that matches speaks. local: a name for the operand where it needs
-    one. silent: code that must never be touched, whichever form matches. near_misses: expressions of `x` and `y` that
-    only resemble a form, for the tests.
+    one. silent: code that must never be touched, whichever form matches (complex tensors never are). near_misses:
+    expressions of `x` and `y` that only resemble a form, for the tests.
     """
 
     name: str
@@ -129,7 +130,7 @@ class Identity:
             match = form.match(module, node)
             if match is None:
                 continue
-            if any(guard(module, match) for guard in self.silent):
+            if has_complex(module, match.captures.values()) or any(guard(module, match) for guard in self.silent):
                 return
             derived = {name: derive(module, match) for name, derive in form.derive.items()}
             made = {name: value for name, value in derived.items() if value is not None}

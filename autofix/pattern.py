@@ -192,9 +192,7 @@ class _Matcher:
             if not isinstance(node, ast.Name):
                 break
             found = self.module.flow(node).definition(node)
-            value = found.value if found else None
-            if found is not None and is_maximum and value is None:
-                value = _first_unpacked(found)
+            value = None if found is None else assigned_maximum(self.module, found) if is_maximum else found.value
             if found is None or value is None:
                 return
             so_far = Match(so_far.captures, (*so_far.reads, (node, found)), so_far.ops)
@@ -305,16 +303,17 @@ def _maximum(module: Module, node: ast.expr) -> Op | None:
     return op if op is not None and "dim" in op.args else None
 
 
-def _first_unpacked(definition: Definition) -> ast.expr | None:
-    """The right-hand side of `name, _ = ...`."""
+def assigned_maximum(module: Module, definition: Definition) -> ast.expr | None:
+    """The value of `name = ...`, and the right-hand side of `name, _ = x.max(...)`."""
     statement = definition.statement
-    if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
-        return None
+    if definition.value is not None or not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
+        return definition.value
     target = statement.targets[0]
     if not isinstance(target, (ast.Tuple, ast.List)) or len(target.elts) != 2:
         return None
     first = target.elts[0]
-    return statement.value if isinstance(first, ast.Name) and first.id == definition.name else None
+    is_first = isinstance(first, ast.Name) and first.id == definition.name
+    return statement.value if is_first and tensor_op(module, statement.value, "max") is not None else None
 
 
 def _canonical(op: Op | None, wanted: str) -> Op | None:

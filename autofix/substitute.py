@@ -8,6 +8,7 @@ are removed, where that loses no comment.
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ _REFERENCE = re.compile(r"\b(?:torch|math)(?:\.[A-Za-z_]\w*)+(?:\|(?:torch|math)
 _OPTIONAL = re.compile(r", (\w+)=\{(\w+)\}")
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _MAX_DROPPED = 12
+_CONDITIONAL = (ast.IfExp, ast.BoolOp, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +93,21 @@ def substitute(
     for name, node in wanted.items():
         home = module.statement(node)
         filled[name] = node
-        if home is not statement and not _moves(module, node, statement, home, removed):
-            if not any(home is d.statement for _, d in match.reads):
+        twice = text.count(f"{{{name}}}") > 1 and not is_cheap(node)
+        if home is statement and twice:
+            _require_liftable(module, node, statement)
+        if twice or (home is not statement and not _moves(module, node, statement, home, removed)):
+            if home is not statement and not any(home is d.statement for _, d in match.reads):
                 raise Unrewritable(movable(module, node, statement) or "its parts are spread over several statements")
             staying[name] = home
             filled[name] = _fresh_name(module, target, home, local, match)
-    renamed = {home for home in staying.values() if _assigned_name(home) is not None}
+    renamed = {home for home in staying.values() if home is not statement and _assigned_name(home) is not None}
     removed = _unread(module, target, reads, removable | renamed, moved)
     edits: list[Edit] = []
     for name, home in staying.items():
+        if home is statement:
+            edits.append(_bound_above(module, home, wanted[name], str(filled[name])))
+            continue
         write = _renamed if home in removed else _named
         edits += write(module, home, wanted[name], str(filled[name]))
     edits += [e for s in removed if s not in staying.values() and (e := _removal(module, s)) is not None]
@@ -249,13 +257,25 @@ def _renamed(module: Module, home: ast.stmt, node: ast.expr, fresh: str) -> Iter
 
 def _named(module: Module, home: ast.stmt, node: ast.expr, fresh: str) -> Iterator[Edit]:
     """`name = f(node)` becomes `fresh = node` and `name = f(fresh)`."""
-    text = rewrite.expression(module, "{node}", node=node)
-    yield rewrite.insert_before(module, home, f"{fresh} = ({text})" if "\n" in text else f"{fresh} = {text}")
+    yield _bound_above(module, home, node, fresh)
     start, end = module.chars(node)
     bracketed = module.text[start - 1 : start] == "(" and module.text[end : end + 1] == ")"
     if bracketed and not isinstance(module.parent(node), ast.Call):  # brackets of its own, which a name needs no longer
         start, end = start - 1, end + 1
     yield Edit(module.char_span(start, end), fresh)
+
+
+def _bound_above(module: Module, home: ast.stmt, node: ast.expr, fresh: str) -> Edit:
+    text = rewrite.expression(module, "{node}", node=node)
+    return rewrite.insert_before(module, home, f"{fresh} = ({text})" if "\n" in text else f"{fresh} = {text}")
+
+
+def _require_liftable(module: Module, node: ast.expr, statement: ast.stmt) -> None:
+    """Whether `node` may be computed just before its statement: it always is, once, and nothing else moves past it."""
+    around = itertools.takewhile(lambda a: a is not statement, module.ancestors(node))
+    simple = isinstance(statement, (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Return, ast.Expr))
+    if not simple or any(isinstance(a, _CONDITIONAL) for a in around):
+        raise Unrewritable(f"`{module.source(node)}` would be computed twice")
 
 
 def _fresh_name(module: Module, target: ast.expr, home: ast.stmt, local: str, match: Match) -> str:
@@ -267,6 +287,8 @@ def _fresh_name(module: Module, target: ast.expr, home: ast.stmt, local: str, ma
     inner = match.ops[-1].name
     alone = sum(tensor_op(module, n, inner) is not None for n in ast.walk(scope)) == 1
     mirrored = [f"{name.id}_{local}" for name, found in match.reads if found.statement is home]
+    if home is module.statement(target):  # a second one in this function must not take the same name
+        mirrored = [f"{local}_{module.position(module.chars(target)[0]).line}"]
     names = [local, *mirrored] if alone else mirrored
     for name in names:
         if name not in taken and module.names.lookup(name, target) is None:

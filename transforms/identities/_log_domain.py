@@ -25,16 +25,16 @@ class Factor:
     """One factor of a product.
 
     node: the expression that its logarithm is made from. template: that logarithm, `{}` standing for `node`; empty when
-    the sign of the factor is not known. divides: it stands in a denominator. kind: "exp" for `exp(node)`. scale: an
-    expression that multiplies the logarithm, for a power.
+    the sign of the factor is not known. divides: it stands in a denominator. exponent: `x`, where the factor is
+    `exp(x)`. scale: an expression that multiplies the logarithm, for a power. negative: so does -1.
     """
 
     node: ast.expr
     template: str
     divides: bool
-    kind: str = ""
+    exponent: ast.expr | None = None
     scale: ast.expr | None = None
-    negative_scale: bool = False
+    negative: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Product:
 
     @property
     def exponents(self) -> list[ast.expr]:
-        return [f.node for f in self.factors if f.kind == "exp" and not f.divides]
+        return [f.exponent for f in self.factors if f.exponent is not None and not f.divides]
 
     @property
     def opaque(self) -> list[ast.expr]:
@@ -98,14 +98,14 @@ def log_terms(module: Module, match: Match) -> Derived | None:
         return None
     text, captures = "", {}
     # A sum that begins with a positive term reads best.
-    for index, factor in enumerate(sorted(found.factors, key=lambda f: (f.divides, f.negative_scale))):
+    for index, factor in enumerate(sorted(found.factors, key=lambda f: (f.divides, f.negative))):
         name = f"p{index}"
         captures[name] = factor.node
         term = factor.template.replace("{}", f"{{{name}}}")
         if factor.scale is not None:
             captures[f"{name}k"] = factor.scale
             term = f"{{{name}k}} * {term}"
-        minus = factor.divides != factor.negative_scale
+        minus = factor.divides != factor.negative
         text += f" {'-' if minus else '+'} {term}" if text else f"-{term}" if minus else term
     return Derived(text, captures, found.reads)
 
@@ -129,7 +129,7 @@ def _factors(module: Module, node: ast.expr, divides: bool, reads: list[Read], d
         if found is not None and found.value is not None:
             inner: list[Read] = [*reads, (node, found)]
             factors = [*_factors(module, found.value, divides, inner, depth + 1)]
-            if all(f.template for f in factors) or any(f.kind == "exp" for f in factors):
+            if all(f.template for f in factors) or any(f.exponent is not None for f in factors):
                 reads[:] = inner
                 yield from factors
                 return
@@ -154,7 +154,9 @@ def _known(module: Module, node: ast.expr, divides: bool) -> Factor | None:
     if op is not None and op.extra:
         return None
     if op is not None and op.name == "exp":
-        return Factor(op.input, "{}", divides, "exp")
+        if isinstance(op.input, ast.UnaryOp) and isinstance(op.input.op, ast.USub):
+            return Factor(op.input.operand, "{}", divides, op.input, negative=True)
+        return Factor(op.input, "{}", divides, op.input)
     if op is not None and op.name == "softmax" and set(op.args) == {"dim"}:
         dim = constant(module, op.args["dim"])
         return Factor(op.input, f"{{}}.log_softmax(dim={dim})", divides) if type(dim) is int else None
@@ -178,11 +180,11 @@ def _known(module: Module, node: ast.expr, divides: bool) -> Factor | None:
 
 def _power(module: Module, base: ast.expr, exponent: ast.expr, divides: bool) -> Factor | None:
     inner = _known(module, base, divides)
-    if inner is None or inner.scale is not None or inner.kind:
+    if inner is None or inner.scale is not None or inner.exponent is not None:
         return None
     if isinstance(exponent, ast.UnaryOp) and isinstance(exponent.op, ast.USub):
-        return Factor(inner.node, inner.template, divides, "", exponent.operand, True)
-    return Factor(inner.node, inner.template, divides, "", exponent)
+        return Factor(inner.node, inner.template, divides, None, exponent.operand, True)
+    return Factor(inner.node, inner.template, divides, None, exponent)
 
 
 def _assigned_attribute(module: Module, node: ast.Attribute) -> ast.expr | None:

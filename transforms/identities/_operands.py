@@ -7,50 +7,16 @@ import re
 from collections.abc import Iterator
 
 from autofix.ops import constant, tensor_op
-from autofix.pattern import Match, without_detach
+from autofix.origins import origins
+from autofix.pattern import Match, assigned_maximum, without_detach
 from autofix.ranges import interval
-from autofix.sameness import is_cheap
+from autofix.sameness import same_expression
 from autofix.syntax import Module
 
-_MOST_NODES = 400
 _EXP_RANGE = 80.0
 _GRIDS = {"arange", "linspace", "logspace", "meshgrid", "create_meshgrid", "hann_window", "kaiser_window"}
-_MASKING_METHODS = {"masked_fill", "masked_fill_", "where", "masked_scatter", "masked_scatter_"}
-
-
-def origins(module: Module, node: ast.expr) -> Iterator[ast.AST]:
-    """`node` and everything that it is made of. Names are followed to the assignment they have their value from, or to
-    all of the function's where that is not certain."""
-    pending: list[ast.AST] = [node]
-    seen: set[ast.AST] = set()
-    while pending and len(seen) < _MOST_NODES:
-        part = pending.pop()
-        if part in seen:
-            continue
-        seen.add(part)
-        yield part
-        pending.extend(ast.iter_child_nodes(part))
-        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load):
-            flow = module.flow(part)
-            found = flow.definition(part)
-            for statement in [found.statement] if found is not None else flow.stores(part.id):
-                value = getattr(statement, "value", None)
-                if isinstance(value, ast.expr):
-                    pending.append(value)
-
-
-def is_complex(module: Module, match: Match) -> bool:
-    """Whether a captured value is made of complex numbers."""
-    for node in match.captures.values():
-        for part in origins(module, node):
-            if isinstance(part, ast.Constant) and isinstance(part.value, complex):
-                return True
-            name = part.attr if isinstance(part, ast.Attribute) else part.id if isinstance(part, ast.Name) else ""
-            if name in ("view_as_complex", "polar", "fft", "rfft", "stft", "cfloat", "cdouble", "imag"):
-                return True
-            if name.startswith("complex"):
-                return True
-    return False
+_FILLING_METHODS = {"masked_fill_", "masked_scatter_", "index_fill_", "fill_"}
+_MASKING_METHODS = {"masked_fill", "where", "masked_scatter"} | _FILLING_METHODS
 
 
 def is_fixed_grid(module: Module, match: Match) -> bool:
@@ -80,12 +46,6 @@ def is_shifted_or_bounded(module: Module, match: Match) -> bool:
     return "x" in match.captures and (is_shifted(module, match) or is_bounded(module, match))
 
 
-def mean_is_countable(module: Module, match: Match) -> bool:
-    """Whether `x` can be written a second time, to ask for its size."""
-    x = match.captures["x"]
-    return is_cheap(x) and not isinstance(x, ast.Constant)
-
-
 def masked_reason(module: Module, match: Match) -> str:
     """Why the eps of this code may be needed: `x` shows signs of a mask, so it may hold -inf."""
     x = match.captures["x"]
@@ -105,7 +65,7 @@ def _is_filled(module: Module, name: ast.Name) -> bool:
         owner: ast.expr | None = None
         if isinstance(part, ast.Subscript) and not isinstance(part.ctx, ast.Load):
             owner = part.value
-        elif isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in _MASKING_METHODS:
+        elif isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in _FILLING_METHODS:
             owner = part.func.value
         if isinstance(owner, ast.Name) and owner.id == name.id:
             return True
@@ -118,17 +78,52 @@ def is_shifted(module: Module, match: Match) -> bool:
 
 
 def is_shifted_by_row(module: Module, match: Match) -> bool:
-    """Whether the captured `m`, which is subtracted, is the maximum along the dimension that is summed."""
-    return maximum_of(module, match.captures["m"], match.captures["dim"]) == "row"
+    """Whether the captured `m`, which is subtracted, is certainly the maximum along the dimension that is summed."""
+    return _certain_maximum(module, match) == "row"
 
 
 def is_shifted_by_all(module: Module, match: Match) -> bool:
-    """Whether the captured `m`, which is subtracted, is the maximum of the whole tensor."""
-    return maximum_of(module, match.captures["m"], match.captures["dim"]) == "all"
+    """Whether the captured `m`, which is subtracted, is certainly the maximum of a whole tensor."""
+    return _certain_maximum(module, match) == "all"
+
+
+def _certain_maximum(module: Module, match: Match) -> str:
+    """Which maximum `m` is: "row" along `dim`, keeping the dimension; "all" for one number. Either drops out of a
+    softmax along `dim`."""
+    node, dim = match.captures["m"], match.captures["dim"]
+    keeps = same_expression(module, dim, ast.Constant(0))
+    for _ in range(8):
+        node = without_detach(module, node)
+        found = module.flow(node).definition(node) if isinstance(node, ast.Name) else None
+        value = assigned_maximum(module, found) if found is not None else None
+        if value is not None:
+            node = value
+            continue
+        op = tensor_op(module, node, "max", "amax", "unsqueeze")
+        if op is not None and op.name == "unsqueeze":
+            keeps = keeps or same_expression(module, op.args["dim"], dim) if "dim" in op.args else keeps
+            node = op.input
+        elif op is not None and "dim" not in op.args:
+            return "all" if not op.args else ""
+        elif op is not None:
+            keeps = keeps or constant(module, op.args.get("keepdim")) is True
+            return "row" if keeps and same_expression(module, op.args["dim"], dim) else ""
+        elif isinstance(node, ast.Attribute) and node.attr == "values":
+            node = node.value
+        elif isinstance(node, ast.Subscript):
+            widened = isinstance(node.slice, ast.Tuple) and any(
+                isinstance(e, ast.Constant) and e.value is None for e in node.slice.elts
+            )
+            if not widened and constant(module, node.slice) != 0:
+                return ""
+            keeps, node = keeps or widened, node.value
+        else:
+            return ""
+    return ""
 
 
 def shift_of(module: Module, x: ast.expr, dim: ast.expr | None) -> str:
-    """ "row" when the exponent `x` has its maximum along `dim` subtracted, "all" when it is the maximum of everything,
+    """What is subtracted from the exponent `x`: "row" for its maximum along `dim`, "all" for the maximum of everything,
     else nothing."""
     for negative in _subtracted(module, x):
         kind = maximum_of(module, negative, dim)
@@ -160,7 +155,7 @@ def _subtracted(module: Module, node: ast.expr) -> Iterator[ast.expr]:
 
 
 def maximum_of(module: Module, node: ast.expr, dim: ast.expr | None) -> str:
-    """ "row" when `node` is a maximum (or minimum) along `dim`, "all" when it is that of everything, else nothing.
+    """What `node` is: "row" for a maximum (or minimum) along `dim`, "all" for that of everything, else nothing.
 
     A name or a function that says `max` and is not seen through counts as a maximum along `dim`.
     """

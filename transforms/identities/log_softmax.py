@@ -49,11 +49,11 @@ import re
 
 from autofix.declare import Form, Identity, Operand
 from autofix.model import Severity
-from autofix.transforms.identities._operands import is_complex, masked_reason
+from autofix.transforms.identities._operands import masked_reason
 
 _FUNCTION = "torch.log_softmax|torch.nn.functional.log_softmax({x}, dim={dim}, dtype={dtype})"
 _METHOD = "{x}.log_softmax(dim={dim}, dtype={dtype})"
-_LOGITS = Operand(hazard=(-200.0, 200.0))
+_LOGITS = Operand()
 _DIM = Operand(code="-1")
 
 IDENTITY = Identity(
@@ -96,7 +96,6 @@ IDENTITY = Identity(
             operands={"x": _LOGITS, "dim": _DIM, "eps": Operand(code="1e-8"), "top": Operand(code="1.0")},
         ),
     ),
-    silent=(is_complex,),
     near_misses=(
         "torch.log(torch.softmax(x, dim=-1) * y)",
         "torch.log(torch.softmax(x, dim=-1) + 0.5)",

@@ -57,10 +57,8 @@ from autofix.transforms.identities._log_domain import (
     log_terms,
 )
 from autofix.transforms.identities._operands import (
-    is_complex,
     is_shifted_or_bounded,
     masked_reason,
-    mean_is_countable,
 )
 
 _FUNCTION = "torch.logsumexp({x}, dim={dim}, keepdim={keep})"
@@ -75,7 +73,7 @@ _EPS_CHANGE = (
     "divided by the sum"
 )
 _X, _DIM, _EPS = Operand(), Operand(code="-1"), Operand(code="1e-8")
-_UNNAMED = "the number of terms is needed as well, and `{x}` would have to be computed twice"
+_SEVERAL = "the number of terms is needed as well, and which dimensions are averaged does not show here"
 _WEIGHTS = (
     "the weights in this sum are not certainly positive, and a weight of 0 has no logarithm; subtract the row's "
     "maximum from the exponent, or fold a mask into it with masked_fill"
@@ -135,17 +133,15 @@ IDENTITY = Identity(
             ("log(mean(exp($x), $dim:integer, keepdim=$keep?))",),
             "torch.logsumexp({x}, dim={dim}, keepdim={keep}) - math.log({x}.size({dim}))",
             consequence,
-            when=(mean_is_countable,),
             operands={"x": _X, "dim": _DIM, "keep": Operand(code="True")},
         ),
         Form(
             ("log(mean(exp($x)))",),
             "torch.logsumexp({x}.flatten(), dim=0) - math.log({x}.numel())",
             consequence,
-            when=(mean_is_countable,),
             operands={"x": _X},
         ),
-        Form(("log(mean(exp($x), $dim, keepdim=$keep?))", "log(mean(exp($x)))"), "", consequence, why=_UNNAMED),
+        Form(("log(mean(exp($x), $dim, keepdim=$keep?))",), "", consequence, why=_SEVERAL),
         Form(
             (_WEIGHTED,),
             "torch.logsumexp({terms}, dim={dim}, keepdim={keep})",
@@ -178,7 +174,7 @@ IDENTITY = Identity(
             when=(is_weighted_exp, has_unknown_weight, exponent_is_free),
         ),
     ),
-    silent=(is_complex, is_shifted_or_bounded),
+    silent=(is_shifted_or_bounded,),
     near_misses=(
         "torch.log(torch.exp(x).sum(dim=-1), out=y)",
         "torch.log(torch.exp(x).cumsum(dim=-1))",

@@ -54,7 +54,6 @@ from autofix.pattern import Match
 from autofix.syntax import Module
 from autofix.transforms.identities._operands import (
     is_bounded,
-    is_complex,
     is_fixed_grid,
     is_non_positive,
     is_shifted,
@@ -177,7 +176,7 @@ IDENTITY = Identity(
             operands={"x": _X},
         ),
     ),
-    silent=(is_complex, is_fixed_grid),
+    silent=(is_fixed_grid,),
     near_misses=(
         "torch.exp(x) / torch.exp(x).sum(dim=-1)",
         "torch.exp(x) / torch.exp(x).sum(dim=1, keepdim=False)",

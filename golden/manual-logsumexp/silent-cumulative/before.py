@@ -1,0 +1,5 @@
+import torch
+
+
+def log_survival(hazard):
+    return torch.log(torch.exp(hazard).cumsum(dim=-1))

@@ -1,0 +1,16 @@
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+
+class Attention(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.score = nn.Linear(width, 1)
+
+    def forward(self, hidden):
+        energy = torch.exp(self.score(hidden).squeeze(-1))
+        total = energy.sum(dim=1).unsqueeze(1)
+        # one weight for every step
+        attention = energy / total
+        return (attention.unsqueeze(-1) * hidden).sum(1)
