@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -168,7 +169,8 @@ def _results(
                 ordered.remove(name)
             ordered.append(name)
     patched = stores(after)
-    out = [n for n in ordered if (n in patched or n in later) and n != quantity]
+    own = {quantity, re.sub(r"\W+", "_", quantity or "")}  # `self.logvar` is opened as `self_logvar`
+    out = [n for n in ordered if (n in patched or n in later) and n not in own]
     if not out and quantity is not None and quantity in patched:
         return [quantity]
     changed = [n for n in changed_in_place(after) if n not in out and n != quantity]

@@ -361,6 +361,8 @@ def _ranked(leaf: Leaf, used: list[str]) -> list[str]:
     named = _by_name(leaf)
     if not roles and "float" in used:
         roles = ["float"]
+        if leaf.domain == "":
+            _assume_domain(leaf)
     if not roles:
         roles = named
         if leaf.domain == "" and roles[0] == "float":

@@ -184,7 +184,7 @@ def _equal_weights(tally: Tally, point: Point) -> None:
         tally.contradict("equal", point, f"{len(told)} softmax before, {len(runs)} after")
         return
     strict = point.dtype in FULL
-    for before, scores, after in zip(told, truth_runs, runs):  # noqa: B905
+    for index, (before, scores, after) in enumerate(zip(told, truth_runs, runs)):  # noqa: B905
         masked = masked_positions(before, scores.scores)
         if masked.shape != scores.scores.shape:
             continue
@@ -194,13 +194,17 @@ def _equal_weights(tally: Tally, point: Point) -> None:
         truth = mask_truth(_unmasked_scores(point, scores.scores, masked), masked, after.dim)
         found = mask_difference(truth, masked, after.weights, after.dim)
         tally.compared += 1
+        if point.pattern.kind == "draw" and mask_difference(truth, masked, scores.weights, after.dim)["error"] > 1e-3:
+            _equal_to_before(tally, point, scores, after, masked)
+            return  # the mask depends on the scores: the original itself is the reference
         if found["leak"] > (1e-6 if strict else 1e-3) and not _beyond(point):
             tally.contradict("mask weight", point, f"a masked position keeps weight {found['leak']:.3g}")
             return
         tolerance = 1e-3 if strict else (0.03 if point.dtype is torch.float16 else 0.2)
         if not strict and float(scores.scores.detach().masked_fill(masked, 0.0).abs().max()) > _STEEP:
             continue  # the rounding of such scores alone changes every weight
-        if found["error"] > tolerance and not _beyond(point):
+        rounding = _own_error(point, index, truth, masked)
+        if found["error"] > max(tolerance, 2 * rounding) and not _beyond(point):
             tally.contradict("equal", point, f"a weight differs by {found['error']:.3g}")
             return
     if point.truth.healthy and point.after.healthy and leak_of(point, point.truth) <= 1e-6:
@@ -212,6 +216,27 @@ def _equal_weights(tally: Tally, point: Point) -> None:
         came = gradient_difference(point.truth, point.after)
         if came is not None and came.error > allowed(point.dtype, own.error if own else 0.0):
             tally.contradict("equal", point, str(came))
+
+
+def _own_error(point: Point, index: int, truth: torch.Tensor, masked: torch.Tensor) -> float:
+    """How far the original itself, in the dtype under trial, is from the truth."""
+    runs = _softmaxes(point.before)
+    if not point.before.ran or index >= len(runs):
+        return 0.0
+    error = mask_difference(truth, masked, runs[index].weights, runs[index].dim)["error"]
+    return 0.0 if error == float("inf") else error
+
+
+def _equal_to_before(tally: Tally, point: Point, before: Any, after: Any, masked: torch.Tensor) -> None:
+    finite = torch.isfinite(before.weights.detach())
+    if point.dtype not in FULL or before.weights.shape != after.weights.shape:
+        return
+    expected = before.weights.detach().to(torch.float64)
+    error = torch.where(finite, (after.weights.detach().to(torch.float64) - expected).abs(), torch.zeros_like(expected))
+    closed = masked.all(dim=after.dim, keepdim=True).expand(error.shape)
+    worst = float(error.masked_fill(closed, 0.0).max()) if error.numel() else 0.0
+    if worst > 1e-3 or worst != worst:
+        tally.contradict("equal", point, f"a weight differs from the original's by {worst:.3g}")
 
 
 def _has_closed_row(told: list[Any], ran: list[Any]) -> bool:

@@ -15,9 +15,10 @@ from .compare import FULL, HALF, dtype_name
 from .program import Outcome, Program, leaves_for
 from .program import run as execute
 from .search import Found, other_shapes, search
-from .values import FLOAT_ROLES, PATTERNS, Pattern, Setting
+from .values import FLOAT_ROLES, PATTERNS, Choice, Pattern, Setting
 
 _DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+_TRIES, _MOST_TRIES = 300, 1500  # bindings to try before a shorter slice is taken, and on the last one
 _ALWAYS = (torch.float32, torch.float16)
 _EVERYWHERE = ("masks all true", "masks all false", "rows of +-100", "all zero", "all 100", "all -100", "all -30000")
 
@@ -53,9 +54,14 @@ def run(spec: dict[str, Any], deadline: float) -> dict[str, Any]:
             )
             if found is not None and (found.finite or spec["relation"] == "mask" or index + 1 == len(variants)):
                 return _judge(spec, variant, sides, found, deadline - 0.02 * budget)
-        if reason not in reasons:
+        if reason and reason not in reasons:
             reasons.append(reason)
-    return _answer(spec, "INCONCLUSIVE", [], reason="the original statements could not be run: " + reasons[-1])
+    return _answer(
+        spec,
+        "INCONCLUSIVE",
+        [],
+        reason="the original statements could not be run: " + (reasons[0] if reasons else "time is up"),
+    )
 
 
 def _bound(spec: dict[str, Any], variant: dict[str, Any]) -> tuple[Sides | None, str]:
@@ -68,10 +74,7 @@ def _bound(spec: dict[str, Any], variant: dict[str, Any]) -> tuple[Sides | None,
             reference = Program(variant["prelude"], parts["prefix"], parts["body"], parts["suffix"])
     except (SyntaxError, ValueError) as error:
         return None, f"the slice does not compile: {error}"
-    leaves = list(variant["leaves"])
-    if variant["mode"] == "append-added":
-        leaves.append({"name": "added_scores", "text": "", "roles": ["float"], "rank": 1})
-    return Sides(before, after, reference, leaves, variant["results"], variant["mode"]), ""
+    return Sides(before, after, reference, list(variant["leaves"]), variant["results"], variant["mode"]), ""
 
 
 def _judge(
@@ -79,8 +82,8 @@ def _judge(
 ) -> dict[str, Any]:
     relation = spec["relation"]
     setting = found.setting
-    if relation == "mask" and sides.mode == "softmax" and not _reaches_softmax(sides, setting):
-        sides = sides._replace(mode=variant.get("without_softmax", "append"))
+    if relation == "mask":
+        sides, setting = _with_softmax(sides, setting, variant.get("without_softmax", "append"))
     settings = [setting, *other_shapes(sides.before, setting, sides.results, sides.mode)]
     if relation in ("straight-through", "soft"):
         return _judge_gate(spec, sides, settings, deadline)
@@ -108,11 +111,17 @@ def _judge(
     return _answer(spec, verdict, claims, shown, reason)
 
 
-def _reaches_softmax(sides: Sides, setting: Setting) -> bool:
-    outcome = execute(
-        sides.before, setting, leaves_for(setting, PATTERNS[0]), torch.float32, sides.results, "softmax", False
-    )
-    return bool(outcome.watch.softmaxes)
+def _with_softmax(sides: Sides, setting: Setting, otherwise: str) -> tuple[Sides, Setting]:
+    """Compare the weights of the softmax in view, or of one that is put on the result."""
+    leaves = leaves_for(setting, PATTERNS[0])
+    outcome = execute(sides.before, setting, leaves, torch.float32, sides.results, "results", False)
+    if outcome.watch.softmaxes:
+        return sides, setting
+    floats = [v for v in outcome.values.values() if v.is_floating_point() and v.dim()]
+    if otherwise == "append-added" and floats:
+        setting = {**setting, "added_scores": Choice("float", tuple(floats[-1].shape))}
+        return sides._replace(mode=otherwise), setting
+    return sides._replace(mode="append"), setting
 
 
 def _points(sides: Sides, settings: list[Setting], relation: str, deadline: float) -> Iterator[Point]:

@@ -72,7 +72,7 @@ def search(
     order = itertools.count()
     queue: list[tuple[int, int, int, Setting]] = [(0, 0, next(order), start)]
     seen = {_key(start)}
-    best_reason, best_progress, tries = "nothing to run", -1, 0
+    best_reason, best_progress, tries = "", -1, 0
     fallback: Found | None = None
     while queue and tries < limit and time.monotonic() < deadline:
         _, depth, _, setting = heapq.heappop(queue)
