@@ -331,9 +331,7 @@ def _deliver_stdin(report: Report, dry_run: bool, output_format: OutputFormat) -
     if dry_run or output_format is OutputFormat.JSON:
         _deliver_preview(report, output_format)
         return
-    (file,) = report.files or (None,)
-    if file is None:
-        return
+    (file,) = report.files
     sys.stdout.buffer.write(file.patch.after if file.patch else file.source.data)
     sys.stdout.buffer.flush()
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import re
-import tokenize
 from collections.abc import Iterable, Sequence
 
 from autofix.model import Edit, Source, Span
+from autofix.tree import detect_encoding
 
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 _LINE_BREAK_BYTES = re.compile(rb"\r\n|\r|\n")
@@ -17,7 +16,7 @@ Change = tuple[Span, bytes]  # these bytes of the original become those
 def encoding_of(data: bytes) -> str:
     """The codec of a Python file's text, without the BOM ("utf-8" when its cookie names none that exists)."""
     try:
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        encoding = detect_encoding(data)
     except SyntaxError:
         return "utf-8"
     return "utf-8" if encoding == "utf-8-sig" else encoding

@@ -237,7 +237,7 @@ def fix_source(source: Source, request: Request, verify: Verify | None) -> Repor
     result = scan_safely(source, request.rules, request.options)
     problems = (result.problem,) if result.problem else ()
     reports = _fix_all([_Work(source, source, result.findings)], request, verify)
-    return Report(reports, problems, 1, time.perf_counter() - started)
+    return Report(reports or (FileReport(source.path, (), source),), problems, 1, time.perf_counter() - started)
 
 
 @dataclass(slots=True)

@@ -39,6 +39,8 @@ class Flow:
         self.scope = scope
         self._stored: dict[ast.AST, frozenset[str]] = {}
         self._answers: dict[ast.Name, Definition | None] = {}
+        self._own: dict[ast.AST, frozenset[str]] = {}
+        self._walrus: dict[ast.AST, frozenset[str]] = {}
 
     @cached_property
     def loads(self) -> dict[str, list[ast.Name]]:
@@ -86,7 +88,7 @@ class Flow:
 
     def stores(self, name: str) -> list[ast.stmt]:
         """The statements of this function that bind `name` (nested scopes apart), in source order."""
-        out = [s for s in _statements(self.scope) if name in _binds(s)]
+        out = [s for s in _statements(self.scope) if name in self._binds(s)]
         return sorted(out, key=lambda s: s.lineno)
 
     # -- the search ------------------------------------------------------------------------------------
@@ -102,8 +104,7 @@ class Flow:
             if inner and name in _inner_names(ancestor):
                 return None
         statement = module.statement(node)
-        walrus = [n for n in ast.walk(statement) if isinstance(n, ast.NamedExpr) and n.target.id == name]
-        if walrus and node is not statement:
+        if node is not statement and name in self._assigned_inside(statement):
             return None
         while True:
             parent = module.parent(statement)
@@ -111,7 +112,7 @@ class Flow:
             index = next(i for i, s in enumerate(block) if s is statement)
             for earlier in reversed(block[:index]):
                 if name in self._stores_below(earlier):
-                    return _definition(name, earlier)
+                    return self._definition(name, earlier)
             if parent is None or parent is self.scope:
                 break
             if isinstance(parent, _LOOPS):
@@ -119,13 +120,13 @@ class Flow:
                     if (
                         isinstance(parent, (ast.For, ast.AsyncFor))
                         and statement in parent.body
-                        and name in _binds(parent)
+                        and name in self._binds(parent)
                     ):
                         inside = any(name in self._stores_below(s) for s in parent.body)
                         return None if inside else Definition(name, parent, None, "loop")
                     return None
             elif isinstance(parent, (ast.With, ast.AsyncWith)):
-                if name in _binds(parent):
+                if name in self._binds(parent):
                     return Definition(name, parent, None, "with")
             elif isinstance(parent, ast.Try):
                 in_handler = statement not in parent.body
@@ -157,11 +158,49 @@ class Flow:
 
     def _stores_below(self, statement: ast.stmt) -> frozenset[str]:
         if statement not in self._stored:
-            names = set(_binds(statement))
+            names = set(self._binds(statement))
             for inner in _statements(statement):
-                names |= _binds(inner)
+                names |= self._binds(inner)
             self._stored[statement] = frozenset(names)
         return self._stored[statement]
+
+    def _definition(self, name: str, statement: ast.stmt) -> Definition | None:
+        """What a statement that binds `name` somewhere says of it; None when it binds it only on some path."""
+        if isinstance(statement, (ast.With, ast.AsyncWith)):  # its body runs exactly once
+            for inner in reversed(statement.body):
+                if name in self._binds(inner) or any(name in self._binds(s) for s in _statements(inner)):
+                    return self._definition(name, inner)
+        if name not in self._binds(statement):
+            return None
+        if isinstance(statement, ast.Assign):
+            for target in statement.targets:
+                if isinstance(target, ast.Name) and target.id == name:
+                    return Definition(name, statement, statement.value, "assign")
+            return Definition(name, statement, None, "unpack")
+        if isinstance(statement, ast.AnnAssign):
+            return Definition(name, statement, statement.value, "assign")
+        if isinstance(statement, ast.AugAssign):
+            return Definition(name, statement, None, "augment")
+        if isinstance(statement, (ast.Import, ast.ImportFrom)):
+            return Definition(name, statement, None, "import")
+        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            return Definition(name, statement, None, "other")
+        if isinstance(statement, (ast.With, ast.AsyncWith)):
+            return Definition(name, statement, None, "with")
+        return None
+
+    def _binds(self, statement: ast.AST) -> frozenset[str]:
+        """Names that a statement itself binds (not the statements inside it)."""
+        if statement not in self._own:
+            self._own[statement] = _bound_by(statement)
+        return self._own[statement]
+
+    def _assigned_inside(self, statement: ast.stmt) -> frozenset[str]:
+        """Names that `:=` binds anywhere in a statement."""
+        if statement not in self._walrus:
+            named = (n.target.id for n in ast.walk(statement) if isinstance(n, ast.NamedExpr))
+            self._walrus[statement] = frozenset(named)
+        return self._walrus[statement]
 
 
 def parameter_default(function: ast.AST, name: str) -> ast.expr | None:
@@ -179,33 +218,7 @@ def parameter_default(function: ast.AST, name: str) -> ast.expr | None:
     return None
 
 
-def _definition(name: str, statement: ast.stmt) -> Definition | None:
-    """What a statement that binds `name` somewhere says of it; None when it binds it only on some path."""
-    if isinstance(statement, (ast.With, ast.AsyncWith)):  # its body runs exactly once
-        for inner in reversed(statement.body):
-            if name in _binds(inner) or any(name in _binds(s) for s in _statements(inner)):
-                return _definition(name, inner)
-    if name not in _binds(statement):
-        return None
-    if isinstance(statement, ast.Assign):
-        for target in statement.targets:
-            if isinstance(target, ast.Name) and target.id == name:
-                return Definition(name, statement, statement.value, "assign")
-        return Definition(name, statement, None, "unpack")
-    if isinstance(statement, ast.AnnAssign):
-        return Definition(name, statement, statement.value, "assign")
-    if isinstance(statement, ast.AugAssign):
-        return Definition(name, statement, None, "augment")
-    if isinstance(statement, (ast.Import, ast.ImportFrom)):
-        return Definition(name, statement, None, "import")
-    if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        return Definition(name, statement, None, "other")
-    if isinstance(statement, (ast.With, ast.AsyncWith)):
-        return Definition(name, statement, None, "with")
-    return None
-
-
-def _binds(statement: ast.AST) -> frozenset[str]:
+def _bound_by(statement: ast.AST) -> frozenset[str]:
     """Names that a statement itself binds (not the statements inside it)."""
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return frozenset((statement.name,))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import ast
-import io
 import re
 import sys
 import threading
-import tokenize
 import warnings
 from collections.abc import Callable
 from functools import cached_property
@@ -16,7 +14,7 @@ from typing import TypeVar
 from autofix.flow import Flow
 from autofix.model import Problem, Source
 from autofix.names import Names
-from autofix.tree import FunctionNode, Tree, Unit
+from autofix.tree import FunctionNode, Tree, Unit, detect_encoding
 
 __all__ = ["FunctionNode", "Module", "Unit", "parse", "with_deep_stack"]
 
@@ -110,7 +108,7 @@ def with_deep_stack(work: Callable[[], T]) -> T:
 def _decode(source: Source) -> tuple[str, str, int] | Problem:
     """Text without BOM, the codec's name, and the number of bytes of the BOM."""
     try:
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(source.data).readline)
+        encoding = detect_encoding(source.data)
     except SyntaxError as error:
         said = str(error.msg or error)
         if "invalid or missing" not in said:

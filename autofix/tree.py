@@ -18,6 +18,7 @@ from autofix.model import Edit, Position, Source, Span
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
+_COOKIE_BYTES = 65536  # a cookie stands on one of the first two lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,3 +273,13 @@ def _self_attributes(cls: ast.ClassDef) -> dict[str, list[ast.expr | None]]:
 
 def _is_self(node: ast.AST) -> bool:
     return isinstance(node, ast.Name) and node.id == "self"
+
+
+def detect_encoding(data: bytes) -> str:
+    """The encoding that a BOM or a coding cookie declares ("utf-8-sig" with a BOM); a lone carriage return ends a line.
+
+    Raises:
+        SyntaxError: the cookie names no codec, or contradicts the BOM, or the first lines are not valid UTF-8.
+    """
+    lines = iter(data[:_COOKIE_BYTES].splitlines(keepends=True))
+    return tokenize.detect_encoding(lambda: next(lines, b""))[0]

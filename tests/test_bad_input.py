@@ -77,12 +77,13 @@ def test_empty_file_and_directory(tmp_path: Path) -> None:
 
 def test_deep_expressions(tmp_path: Path) -> None:
     chain = "y = x" + ".a" * 1500 + "\n"
-    total = "z = " + " + ".join(["torch.log(torch.softmax(x, 1))"] * 3000) + "\n"
+    total = "z = torch.log(torch.softmax(x, 1))" + " + x * 0.5" * 3000 + "\n"
     (tmp_path / "deep.py").write_text(BUG + chain + total)
     done = autofix("check", cwd=tmp_path)
     assert done.returncode == 1
     assert "RecursionError" not in done.stderr
     assert "deep.py:5:" in done.stdout
+    assert "deep.py:7:" in done.stdout
 
 
 def test_a_generated_file_of_five_megabytes_takes_seconds(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def preamble(file: FileReport) -> list[str]:
 
 def render(report: Report) -> bytes:
     """The whole preview: for each file its findings, then its hunks; what has no patch is listed all the same."""
-    bare = [line for file in report.files if file.patch is None for line in preamble(file)]
+    bare = [line for file in report.files if file.items and not file.patch for line in preamble(file)]
     lines = [f"# {line}" for line in words.indented([*words.command_lines(report), *bare])]
     with_patch = [(file.patch, preamble(file)) for file in report.files if file.patch is not None]
     head = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
