@@ -7,7 +7,7 @@ import re
 
 from autofix.flow import parameter_default
 from autofix.ops import constant
-from autofix.smoke.roles import Leaf
+from autofix.smoke.naming import Leaf
 from autofix.syntax import Module
 
 

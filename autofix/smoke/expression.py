@@ -11,9 +11,11 @@ from typing import Any
 
 from autofix.edits import apply_edits
 from autofix.model import Fix, Problem, Relation, Source
+from autofix.smoke.helpers import Unopenable
 from autofix.smoke.job import Job
-from autofix.smoke.leaves import Opener, Unopenable
-from autofix.smoke.roles import Leaf, assign_roles, words
+from autofix.smoke.leaves import Opener
+from autofix.smoke.naming import Leaf, words
+from autofix.smoke.roles import assign_roles
 from autofix.smoke.shapes import chains
 from autofix.smoke.slices import (
     Place,

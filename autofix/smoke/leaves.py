@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import builtins
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from autofix.ops import constant
 from autofix.smoke.constants import constant_source, is_self, resolve
-from autofix.smoke.roles import CAST_METHODS, SHAPE_METHODS, TENSOR_ATTRIBUTES, Leaf, words
+from autofix.smoke.helpers import Unopenable, helper_source, is_local, is_stored
+from autofix.smoke.naming import Leaf, words
+from autofix.smoke.roles import CAST_METHODS, SHAPE_METHODS, TENSOR_ATTRIBUTES
 from autofix.smoke.shapes import is_size
 from autofix.smoke.slices import stores
 from autofix.syntax import Module
@@ -50,7 +52,6 @@ _MODULES = re.compile(
     r"Softmax2d|Hardtanh|Softmin|Identity|\w*Loss\w*)$"
 )
 _DROPOUTS = re.compile(r"^torch\.nn\.(Dropout\w*|AlphaDropout|Identity)$")
-_MAX_HELPER = 12
 
 
 class Opener:
@@ -71,6 +72,12 @@ class Opener:
         self.used: set[str] = set()  # names of the leaves that the statements opened so far read
         self.wrap = wrap
         self.whole = whole  # texts of chains of shape operations that are leaves as they stand
+
+    def inside(self, names: set[str]) -> Opener:
+        """For the body of a function of the same file that binds `names`; it has leaves of its own."""
+        inner = Opener(self.module, {}, self.helpers)
+        inner.bound = names
+        return inner
 
     # -- statements --------------------------------------------------------------------------------------------
 
@@ -222,7 +229,7 @@ class Opener:
         library = self._library(node)
         if library is not None:
             return library
-        if node.id in _BUILTINS and not _is_stored(self.module, node):
+        if node.id in _BUILTINS and not is_stored(self.module, node):
             return ast.Name(node.id, ast.Load())
         if self._helper(node):
             return ast.Name(node.id, ast.Load())
@@ -275,7 +282,7 @@ class Opener:
         if isinstance(func, ast.Name):
             if func.id in self.bound:
                 return self._arguments(node, ast.Name(func.id, ast.Load()))
-            if (func.id in _BUILTINS and not _is_stored(self.module, func)) or self._helper(func):
+            if (func.id in _BUILTINS and not is_stored(self.module, func)) or self._helper(func):
                 return self._arguments(node, ast.Name(func.id, ast.Load()))
             return self._leaf(node)
         if isinstance(func, ast.Attribute):
@@ -363,77 +370,17 @@ class Opener:
             if (isinstance(s, ast.FunctionDef) and s.name == node.id)
             or (isinstance(s, (ast.Assign, ast.AnnAssign)) and node.id in stores([s]))
         ]
-        if len(found) != 1 or _is_local(self.module, node):
+        if len(found) != 1 or is_local(self.module, node):
             return False
         statement = found[0]
         if isinstance(statement, ast.FunctionDef):
-            source = self._function(statement)
+            source = helper_source(statement, self)
         else:
             source = constant_source(self.module, statement, node.id)
         if source is None:
             return False
         self.helpers[node.id] = source
         return True
-
-    def _function(self, function: ast.FunctionDef) -> str | None:
-        if function.decorator_list or len(list(_statements(function))) > _MAX_HELPER:
-            return None
-        own = {a.arg for a in [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]}
-        inner = Opener(self.module, {}, self.helpers)
-        inner.bound = own | stores(function.body) | {function.name}
-        self.helpers.setdefault(function.name, "")  # so that recursion ends
-        body = self._function_body(function, inner)
-        del self.helpers[function.name]
-        if body is None or inner.leaves:
-            return None
-        arguments = ast.parse(f"def f({_signature(function)}): pass").body[0]
-        copy = ast.FunctionDef(function.name, arguments.args, body, [], None)  # type: ignore[attr-defined]
-        return ast.unparse(ast.fix_missing_locations(copy))
-
-    def _function_body(self, function: ast.FunctionDef, inner: Opener) -> list[ast.stmt] | None:
-        try:
-            copied: list[ast.stmt] = []
-            for statement in function.body:
-                if isinstance(statement, (ast.If, ast.Return, ast.Assign, ast.Expr)):
-                    copied.append(_rebuild(statement, inner))
-                else:
-                    return None
-            return copied
-        except Unopenable:
-            return None
-
-
-class Unopenable(Exception):
-    """The statements cannot be run out of their place; the message says why."""
-
-
-def _rebuild(statement: ast.stmt, opener: Opener) -> ast.stmt:
-    if isinstance(statement, ast.If):
-        return ast.If(
-            opener.expression(statement.test),
-            [_rebuild(s, opener) for s in statement.body],
-            [_rebuild(s, opener) for s in statement.orelse],
-        )
-    if isinstance(statement, ast.Return):
-        return ast.Return(opener.expression(statement.value) if statement.value is not None else None)
-    if isinstance(statement, (ast.Assign, ast.Expr)):
-        opened = opener.open([statement], result=False)
-        return opened[0] if opened else ast.Pass()
-    raise Unopenable(type(statement).__name__)
-
-
-def _signature(function: ast.FunctionDef) -> str:
-    args = [*function.args.posonlyargs, *function.args.args]
-    if function.args.vararg or function.args.kwarg or function.args.kwonlyargs:
-        raise Unopenable("a helper with variable arguments")
-    defaults: list[ast.expr | None] = [None] * (len(args) - len(function.args.defaults)) + list(function.args.defaults)
-    return ", ".join(
-        a.arg + (f"={ast.unparse(d)}" if d is not None else "") for a, d in zip(args, defaults, strict=True)
-    )
-
-
-def _statements(function: ast.FunctionDef) -> Iterable[ast.stmt]:
-    return (n for n in ast.walk(function) if isinstance(n, ast.stmt))
 
 
 def _root(node: ast.expr) -> ast.expr:
@@ -449,17 +396,3 @@ def _root(node: ast.expr) -> ast.expr:
 def _changes_in_place(value: ast.expr) -> bool:
     attribute = value.func.attr if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) else ""
     return attribute.endswith("_") and not attribute.endswith("__")
-
-
-def _is_stored(module: Module, node: ast.Name) -> bool:
-    return bool(module.flow(node).stores(node.id)) or _is_local(module, node)
-
-
-def _is_local(module: Module, node: ast.Name) -> bool:
-    """Whether the innermost function binds the name itself."""
-    scope = module.function_scope(node)
-    if isinstance(scope, ast.Module):
-        return False
-    args = scope.args  # type: ignore[attr-defined]
-    every = [*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg]
-    return any(a is not None and a.arg == node.id for a in every) or bool(module.flow(node).stores(node.id))

@@ -7,14 +7,9 @@ assumption that is stated with the evidence).
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
-
-def words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
+from autofix.smoke.naming import Leaf, assume_domain, roles_by_name, words
 
 # Methods and attributes that only rearrange a tensor, or say something about it.
 SHAPE_METHODS = words("""
@@ -35,46 +30,6 @@ _SIZES = words("""
     view reshape expand repeat zeros ones full empty arange range new_zeros new_ones new_full tile
     repeat_interleave split chunk topk eye linspace narrow
 """)  # fmt: skip
-
-_BOOL_NAMES = re.compile(r"(^|_)(mask|masks|pad|padding|is|valid|keep|drop)(_|$)|mask$")
-_INT_NAMES = re.compile(
-    r"(^|_)(n|num|len|length|size|dim|dims|heads?|batch|bsz|bs|steps?|channels?|width|height|seq|k|count|world)(_|$)"
-    r"|^(b|h|w|t|c|l|s)$|(size|len|length)$"
-)
-_SCALAR_NAMES = re.compile(
-    r"(^|_)(eps|epsilon|scale|scaling|temperature|temp|tau|alpha|beta|gamma|lambd?a?|lr|weight|coeff?|factor|rate|"
-    r"threshold|thresh|tol|norm_factor|constant|const)(_|$)|eps$"
-)
-_FLAG_NAMES = re.compile(r"(^|_)(use|is|has|do|return|with|training|causal|enable|enabled|normalize|normalized)(_|$)")
-_PROBABILITY_NAMES = re.compile(r"(^|_)(p|prob|probs|probability|probabilities|proba|pi)(_|$)|probs?$")
-_POSITIVE_NAMES = re.compile(r"(^|_)(var|variance|std|sigma|stddev|scale_diag|rate|concentration|count|counts)(_|$)")
-_DTYPE_NAMES = re.compile(r"(^|_)dtype$")
-_DEVICE_NAMES = re.compile(r"(^|_)device$")
-
-
-@dataclass(slots=True)
-class Leaf:
-    """An opaque part of a slice. text: its source, the same before and after. roles: candidates, likeliest first."""
-
-    name: str
-    text: str
-    roles: list[str] = field(default_factory=list)
-    domain: str = ""
-    rank: int | None = None
-    shape: list[int] | None = None
-    value: str | float | int | bool | None = None
-    assumption: str = ""
-
-    def as_json(self) -> dict[str, object]:
-        return {
-            "name": self.name,
-            "text": self.text,
-            "roles": self.roles,
-            "domain": self.domain,
-            "rank": self.rank,
-            "shape": self.shape,
-            "value": self.value,
-        }
 
 
 class Usage:
@@ -358,50 +313,21 @@ def _ranked(leaf: Leaf, used: list[str]) -> list[str]:
     if "float" in used and "bool" in roles and leaf.text:
         roles.remove("bool")
         roles.insert(0, "float")
-    named = _by_name(leaf)
+    named = roles_by_name(leaf)
     if not roles and "float" in used:
         roles = ["float"]
         if leaf.domain == "":
-            _assume_domain(leaf)
+            assume_domain(leaf)
     if not roles:
         roles = named
         if leaf.domain == "" and roles[0] == "float":
-            _assume_domain(leaf)
+            assume_domain(leaf)
     if "binary" in roles and "bool" not in roles and "bool" in named:
         roles.append("bool")
     for extra in ("float", "scalar", "int", "bool"):
         if extra not in roles:
             roles.append(extra)
     return roles
-
-
-def _by_name(leaf: Leaf) -> list[str]:
-    last = re.split(r"[.\[(]", leaf.text.rstrip(")]"))[0 if "(" in leaf.text else -1].strip("'\" ")
-    last = (leaf.text.rpartition(".")[2] if "(" not in leaf.text else last).lower()
-    if _DTYPE_NAMES.search(last):
-        return ["dtype"]
-    if _DEVICE_NAMES.search(last):
-        return ["device"]
-    if _BOOL_NAMES.search(last):
-        return ["bool", "binary"]
-    if _FLAG_NAMES.search(last):
-        return ["flag"]
-    if _SCALAR_NAMES.search(last):
-        return ["scalar", "float"]
-    if _INT_NAMES.search(last):
-        return ["int"]
-    return ["float"]
-
-
-def _assume_domain(leaf: Leaf) -> None:
-    last = leaf.text.rpartition(".")[2].lower()
-    if _PROBABILITY_NAMES.search(last) and "log" not in last:
-        leaf.domain = "probability"
-    elif _POSITIVE_NAMES.search(last) and "log" not in last:
-        leaf.domain = "positive"
-    else:
-        return
-    leaf.assumption = f"{leaf.text} is taken as {leaf.domain.replace('positive', 'positive values')}, from its name"
 
 
 def _number(node: ast.AST | None) -> float | None:

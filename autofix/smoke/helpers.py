@@ -1,0 +1,83 @@
+"""Small pure functions of the file that a slice calls: their source is kept, so that they run too."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from autofix.smoke.slices import stores
+from autofix.syntax import Module
+
+if TYPE_CHECKING:
+    from autofix.smoke.leaves import Opener
+
+_MOST_STATEMENTS = 12
+
+
+class Unopenable(Exception):
+    """The statements cannot be run out of their place; the message says why."""
+
+
+def helper_source(function: ast.FunctionDef, opener: Opener) -> str | None:
+    """The function with library names in full, or None when it needs anything that is not torch or its arguments."""
+    if function.decorator_list or len(list(_statements(function))) > _MOST_STATEMENTS:
+        return None
+    own = {a.arg for a in [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]}
+    inner = opener.inside(own | stores(function.body) | {function.name})
+    opener.helpers.setdefault(function.name, "")  # so that recursion ends
+    try:
+        body = [_rebuild(statement, inner) for statement in function.body]
+        arguments = ast.parse(f"def f({_signature(function)}): pass").body[0]
+    except Unopenable:
+        return None
+    finally:
+        del opener.helpers[function.name]
+    if inner.leaves:
+        return None
+    copy = ast.FunctionDef(function.name, arguments.args, body, [], None)  # type: ignore[attr-defined]
+    return ast.unparse(ast.fix_missing_locations(copy))
+
+
+def _rebuild(statement: ast.stmt, opener: Opener) -> ast.stmt:
+    if isinstance(statement, ast.If):
+        return ast.If(
+            opener.expression(statement.test),
+            [_rebuild(s, opener) for s in statement.body],
+            [_rebuild(s, opener) for s in statement.orelse],
+        )
+    if isinstance(statement, ast.Return):
+        return ast.Return(opener.expression(statement.value) if statement.value is not None else None)
+    if isinstance(statement, (ast.Assign, ast.Expr)):
+        opened = opener.open([statement], result=False)
+        return opened[0] if opened else ast.Pass()
+    raise Unopenable(type(statement).__name__)
+
+
+def _signature(function: ast.FunctionDef) -> str:
+    args = [*function.args.posonlyargs, *function.args.args]
+    if function.args.vararg or function.args.kwarg or function.args.kwonlyargs:
+        raise Unopenable("a helper with variable arguments")
+    defaults: list[ast.expr | None] = [None] * (len(args) - len(function.args.defaults)) + list(function.args.defaults)
+    return ", ".join(
+        a.arg + (f"={ast.unparse(d)}" if d is not None else "") for a, d in zip(args, defaults, strict=True)
+    )
+
+
+def _statements(function: ast.FunctionDef) -> Iterable[ast.stmt]:
+    return (n for n in ast.walk(function) if isinstance(n, ast.stmt))
+
+
+def is_stored(module: Module, node: ast.Name) -> bool:
+    """Whether the function around a name binds it, so that it is not the builtin."""
+    return bool(module.flow(node).stores(node.id)) or is_local(module, node)
+
+
+def is_local(module: Module, node: ast.Name) -> bool:
+    """Whether the innermost function binds the name itself."""
+    scope = module.function_scope(node)
+    if isinstance(scope, ast.Module):
+        return False
+    args = scope.args  # type: ignore[attr-defined]
+    every = [*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg]
+    return any(a is not None and a.arg == node.id for a in every) or bool(module.flow(node).stores(node.id))
