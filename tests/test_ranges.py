@@ -7,7 +7,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from autofix import intervals as iv
@@ -243,6 +243,9 @@ def test_no_value_leaves_its_interval(expression: str, data: st.DataObject) -> N
         drawn = data.draw(st.lists(st.sampled_from(choices), min_size=4, max_size=4), label=name)
         values[name] = torch.tensor(drawn, dtype=dtype).reshape(2, 2)
     found = evaluate(expression, leaves={name: leaf for name, (leaf, _) in _LEAVES.items()})
-    computed = eval(expression, {"torch": torch, "F": torch.nn.functional, "math": math}, values)
+    try:
+        computed = eval(expression, {"torch": torch, "F": torch.nn.functional, "math": math}, values)
+    except RuntimeError:  # shapes that do not go together
+        assume(False)
     for value in computed.flatten().tolist():
         assert found.holds(float(value), slack=1e-6), (expression, value, found)

@@ -1,0 +1,207 @@
+"""Where an exponential stands: in training code or not, what it is called, and who else reads its exponent."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from autofix.ops import tensor_op
+from autofix.relations import words
+from autofix.syntax import Module
+from autofix.transforms.loops._clipping import is_test
+from autofix.transforms.ranges._exponents import Quantity
+from autofix.transforms.ranges._roles import LOG_RATIO, LOG_SCALE, LOG_STD, LOG_VARIANCE, role_of
+
+_ASIDE = re.compile(
+    r"^_*(generate|inference|infer|evaluate|eval|test|validate|validation|plot|visuali[sz]e|log_?metrics|report|"
+    r"summary|init|initiali[sz]e|reset|load|convert|export|from_pretrained)(_|$)|_hook$|^_*(init_weights|metrics)"
+)
+_NO_GRAD = ("no_grad", "inference_mode", "eval_mode")
+_LOGGING = (
+    "record",
+    "log",
+    "log_dict",
+    "add_scalar",
+    "add_scalars",
+    "add_histogram",
+    "print",
+    "info",
+    "debug",
+    "format",
+)
+_METHODS_OF_RESULT = ("item", "detach", "numpy", "tolist", "cpu")
+_TRAINING = re.compile(
+    r"repara|loss|kl(d|_|$)|elbo|vae|forward|step|train|nll|encode|policy|actor|objective|update_policy|learn|optimi|"
+    r"^main$|^fit$|^run$|^update$"
+)
+
+
+def result_name(module: Module, call: ast.Call) -> str:
+    """The name that the exponential is bound or passed to; empty when it has none of its own."""
+    node: ast.AST = call
+    parent = module.parent(node)
+    while isinstance(parent, (ast.BinOp, ast.Attribute)) or (isinstance(parent, ast.Call) and parent.func is node):
+        if isinstance(parent, ast.BinOp) and not isinstance(parent.op, ast.Add):
+            return ""
+        node, parent = parent, module.parent(parent)
+    if isinstance(parent, ast.keyword):
+        return parent.arg or ""
+    if isinstance(parent, ast.Call) and len(parent.args) == 2 and parent.args[1] is node:
+        return "std" if _last(parent.func) in ("Normal", "LogNormal", "Laplace") else ""
+    if isinstance(parent, ast.Tuple):
+        owner = module.parent(parent)
+        target = owner.targets[0] if isinstance(owner, ast.Assign) else None
+        if isinstance(target, ast.Tuple) and len(target.elts) == len(parent.elts):
+            return _last(target.elts[parent.elts.index(node)])  # type: ignore[arg-type]
+        return ""
+    return _last(parent.targets[0]) if isinstance(parent, ast.Assign) else ""
+
+
+def _last(node: ast.AST) -> str:
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def out_of_training(module: Module, call: ast.expr) -> bool:
+    """Whether no gradient flows here: tests, logging, evaluation, initialisation."""
+    if is_test(module, call):
+        return True
+    node: ast.AST = call
+    for ancestor in module.ancestors(call):
+        if isinstance(ancestor, ast.Attribute) and ancestor.attr in _METHODS_OF_RESULT:
+            return True
+        if isinstance(ancestor, ast.Call) and node is not ancestor.func and _last(ancestor.func) in _LOGGING:
+            return True
+        if isinstance(ancestor, (ast.With, ast.AsyncWith)) and any(_disables(i.context_expr) for i in ancestor.items):
+            return True
+        if isinstance(ancestor, ast.If) and node in ancestor.body and _is_evaluation(ancestor.test):
+            return True
+        if isinstance(ancestor, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            if any(_disables(d) for d in ancestor.decorator_list):
+                return True
+            if ancestor.name == "__init__":
+                return _is_module(module.class_of(ancestor))
+            if _ASIDE.search(ancestor.name.lower()):
+                return True
+        if isinstance(ancestor, ast.ClassDef) and any(_last(b) == "Function" for b in ancestor.bases):
+            return True
+        node = ancestor
+    return False
+
+
+def _is_module(cls: ast.ClassDef | None) -> bool:
+    return cls is not None and any(re.search(r"Module|Model|Layer|Block", _last(b)) for b in cls.bases)
+
+
+def _disables(node: ast.AST) -> bool:
+    called = node.func if isinstance(node, ast.Call) else node
+    return _last(called) in _NO_GRAD
+
+
+def _is_evaluation(test: ast.expr) -> bool:
+    """`not self.training`."""
+    return isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not) and _last(test.operand) == "training"
+
+
+def is_formula(module: Module, found: Quantity) -> bool:
+    """Whether a function of the module's top level computes a formula of its parameters: what it is asked to do."""
+    node = found.node
+    definition = module.flow(node).definition(node) if isinstance(node, ast.Name) else None
+    if definition is None or definition.kind != "parameter" or not isinstance(definition.statement, ast.FunctionDef):
+        return False
+    function = definition.statement
+    if not isinstance(module.parent(function), ast.Module):
+        return False
+    same_role = [a.arg for a in function.args.args if role_of(a.arg) is found.role]
+    return len(same_role) > 1 or not _TRAINING.search(function.name.lower())
+
+
+def is_compared(module: Module, found: Quantity) -> bool:
+    """Whether the function distinguishes large values of the quantity from small ones by itself."""
+    text = words(module, found.node)
+    return any(
+        isinstance(n, ast.Compare)
+        and isinstance(n.ops[0], (ast.Lt, ast.LtE, ast.Gt, ast.GtE))
+        and any(isinstance(o, ast.expr) and words(module, o) == text for o in (n.left, *n.comparators))
+        for n in ast.walk(module.flow(found.node).scope)
+    )
+
+
+def is_used_plainly(module: Module, found: Quantity) -> bool:
+    """Whether a log-ratio is an objective of its own and not only an importance weight: of a whole sequence it may
+    be hundreds, which a clamp would change."""
+    if found.role is not LOG_RATIO:
+        return False
+    function = module.flow(found.node).scope
+    if found.negative or (isinstance(function, ast.FunctionDef) and not _TRAINING.search(function.name.lower())):
+        return True
+    statement = module.statement(found.node)
+    text = words(module, found.node)
+    for node in ast.walk(module.flow(found.node).scope):
+        if not isinstance(node, type(found.node)) or not isinstance(node, ast.expr) or words(module, node) != text:
+            continue
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            continue
+        if _is_exponent(module, node) or module.statement(node) is statement or out_of_training(module, node):
+            continue
+        return True
+    return False
+
+
+def clamped_afterwards(module: Module, call: ast.Call) -> bool:
+    """Whether the exponential itself is clamped, at once or wherever it is read."""
+    if _is_clamped(module, call):
+        return True
+    statement = module.parent(call)
+    if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
+        return False
+    name = statement.targets[0].id
+    reads = [
+        n for n in module.flow(call).loads.get(name, [])
+        if (d := module.flow(call).definition(n)) is not None and d.statement is statement
+    ]  # fmt: skip
+    return bool(reads) and all(_is_clamped(module, r) for r in reads)
+
+
+def _is_clamped(module: Module, node: ast.expr) -> bool:
+    for ancestor in module.ancestors(node):
+        if isinstance(ancestor, ast.stmt):
+            return False
+        op = tensor_op(module, ancestor)
+        if op is not None and op.name.startswith(("clamp", "clip", "minimum", "nan_to_num")):
+            return True
+        if isinstance(ancestor, ast.Call) and _last(ancestor.func) == "min":
+            return True
+        if isinstance(ancestor, ast.Call) and not isinstance(module.parent(node), ast.Attribute):
+            return False
+    return False
+
+
+def shared_with_methods(module: Module, found: Quantity) -> str:
+    """Why an attribute cannot be clamped in one method alone, if so: another method reads it as it is."""
+    node = found.node
+    if not isinstance(node, ast.Attribute) or found.role not in (LOG_SCALE, LOG_STD, LOG_VARIANCE):
+        return ""
+    cls, text = module.class_of(node), words(module, node)
+    mine = module.flow(node).scope
+    if cls is None or not text.startswith("self."):
+        return ""
+    for member in cls.body:
+        if not isinstance(member, ast.FunctionDef) or member is mine or member.name.startswith(("reset", "init")):
+            continue
+        for read in ast.walk(member):
+            if isinstance(read, ast.Attribute) and isinstance(read.ctx, ast.Load) and words(module, read) == text:
+                if member.name == "__init__" or _is_exponent(module, read):
+                    continue
+                return f"{member.name} reads {text} as well and would go on seeing it unclamped; clamp it in both"
+    return ""
+
+
+def _is_exponent(module: Module, read: ast.expr) -> bool:
+    for ancestor in module.ancestors(read):
+        if isinstance(ancestor, ast.stmt):
+            return False
+        if isinstance(ancestor, ast.Call) and tensor_op(module, ancestor, "exp", "exp_", "expm1"):
+            return True
+    return False

@@ -1,0 +1,310 @@
+"""Which quantity an exponent consists of, where it comes from, and whether anything bounds it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from autofix.calls import call_of, callee, maker_of, returned
+from autofix.ops import constant
+from autofix.relations import attribute_definition, words
+from autofix.syntax import Module
+from autofix.transfer import MOVES
+from autofix.transforms.ranges._roles import LOG_RATIO, Role, is_log_probability, is_ratio, role_of, role_of_result
+
+_BOUNDING = re.compile(
+    r"clamp|clip|tanh|sigmoid|squash|bound|softsign|(^|_)limit|^min$|^minimum$|normaliz|^(log_)?softmax$|logsumexp|^max$"
+    r"|saturat|^atan$|extract|softmin|soft_?cap"
+)
+_ROUTES = MOVES - {"item", "tolist", "cpu", "detach"}
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """What an exponent is, but for a constant factor and views: a name, an attribute, a call, a difference."""
+
+    node: ast.expr
+    role: Role
+    negative: bool
+
+
+def quantity(module: Module, exponent: ast.expr, result: str) -> Quantity | None:
+    """The quantity in an exponent whose role is known. result: the name that the exponential is given."""
+    negative, node = False, exponent
+    for _ in range(24):
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            negative, node = not negative, node.operand
+            continue
+        factor = _without_factor(module, node)
+        if factor is not None:
+            sign, node = factor
+            negative ^= sign < 0
+            continue
+        if _is_named(node):
+            role = _named_role(module, node)
+            if role is not None:
+                return Quantity(node, role, negative)
+            value = _only_value(module, node)
+            if value is None:
+                return _predicted(module, node, result, negative)
+            if _is_ratio(module, value):
+                return Quantity(node, LOG_RATIO, negative)
+            if _is_prediction(module, value):
+                return _predicted(module, node, result, negative)
+            node = value
+            continue
+        if _is_ratio(module, node):
+            return Quantity(node, LOG_RATIO, negative)
+        inner = _viewed(module, node)
+        if inner is None:
+            return _predicted(module, node, result, negative)
+        if isinstance(node, ast.Subscript) and not _has_role(module, inner):
+            return _predicted(module, node, result, negative)
+        node = inner
+    return None
+
+
+def _is_named(node: ast.expr) -> bool:
+    return isinstance(node, (ast.Name, ast.Attribute))
+
+
+def _last(node: ast.expr) -> str:
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _has_role(module: Module, node: ast.expr) -> bool:
+    while not _is_named(node):
+        inner = _viewed(module, node)
+        if inner is None:
+            return False
+        node = inner
+    return _named_role(module, node) is not None
+
+
+def _named_role(module: Module, node: ast.expr) -> Role | None:
+    name = _last(node)
+    if is_ratio(name):
+        value = _only_value(module, node)
+        return LOG_RATIO if value is not None and _is_ratio(module, value) else None
+    role = role_of(name)
+    if role is None and name.lower().strip("_") in ("temperature", "temp") and isinstance(node, ast.Attribute):
+        return role_of("logit_scale") if is_parameter(module, node) else None
+    return role
+
+
+def _without_factor(module: Module, node: ast.expr) -> tuple[int, ast.expr] | None:
+    """The sign of a constant factor or divisor, and what it is applied to."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Mult, ast.Div)):
+        right = constant(module, node.right)
+        if right:
+            return (1 if right > 0 else -1), node.left
+        left = constant(module, node.left) if isinstance(node.op, ast.Mult) else None
+        if left:
+            return (1 if left > 0 else -1), node.right
+        return None
+    call = call_of(module, node) if isinstance(node, ast.Call) else None
+    if call is None or call.name not in ("mul", "div", "neg", "mul_", "div_", "multiply"):
+        return None
+    if call.name == "neg":
+        return -1, call.input
+    number = constant(module, call.args.get("other"))
+    return ((1 if number > 0 else -1), call.input) if number else None
+
+
+def _viewed(module: Module, node: ast.expr) -> ast.expr | None:
+    """What `node` is a view, a copy or a part of."""
+    if isinstance(node, ast.Subscript):
+        return node.value
+    call = call_of(module, node) if isinstance(node, ast.Call) else None
+    return call.input if call is not None and call.name in _ROUTES else None
+
+
+def _only_value(module: Module, node: ast.expr) -> ast.expr | None:
+    if isinstance(node, ast.Name):
+        found = module.flow(node).definition(node)
+        return found.value if found is not None else None
+    assigned = attribute_definition(module, node) if isinstance(node, ast.Attribute) else None
+    return assigned.value if assigned is not None and assigned.index is None else None
+
+
+def _is_ratio(module: Module, node: ast.expr) -> bool:
+    if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub)):
+        return False
+    return _is_log_probability(module, node.left) and _is_log_probability(module, node.right)
+
+
+def _is_log_probability(module: Module, node: ast.expr) -> bool:
+    while True:
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Attribute) and node.func.attr == "log_prob":
+                return True
+            inner = _viewed(module, node)
+            if inner is None:
+                if isinstance(node.func, ast.Attribute) and node.func.attr == "detach":
+                    node = node.func.value
+                    continue
+                return False
+            node = inner
+            continue
+        if isinstance(node, ast.Subscript):
+            key = node.slice
+            if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                return is_log_probability(key.value)
+            node = node.value
+            continue
+        return is_log_probability(_last(node))
+
+
+# -- where it comes from -----------------------------------------------------------------------------------------
+
+
+def _predicted(module: Module, node: ast.expr, result: str, negative: bool) -> Quantity | None:
+    """A prediction without a telling name: the name of its exponential gives the role."""
+    role = role_of_result(result)
+    if role is None or not _comes_from_network(module, node):
+        return None
+    return Quantity(node, role, negative)
+
+
+def _comes_from_network(module: Module, node: ast.expr) -> bool:
+    for _ in range(8):
+        if isinstance(node, ast.Name):
+            found = module.flow(node).definition(node)
+            statement = found.statement if found is not None else None
+            if found is None or not isinstance(statement, (ast.Assign, ast.AnnAssign)) or statement.value is None:
+                return False
+            node = statement.value
+            continue
+        if _is_prediction(module, node):
+            return True
+        inner = _viewed(module, node)
+        if inner is None:
+            return False
+        node = inner
+    return False
+
+
+def _is_prediction(module: Module, node: ast.expr) -> bool:
+    """A call of a linear or convolutional layer, or of a Sequential that ends with one, which the class built."""
+    if not isinstance(node, ast.Call) or callee(module, node) is not None:
+        return False
+    maker = maker_of(module, node.func)
+    for _ in range(4):
+        name = (module.qualified(maker.func) or "") if maker is not None else ""
+        if re.fullmatch(r"torch\.nn\.(Lazy)?(Linear|Conv[123]d|Bilinear)", name):
+            return True
+        if name != "torch.nn.Sequential" or maker is None or not maker.args:
+            return False
+        last = module.flow(maker).value(maker.args[-1])
+        maker = last if isinstance(last, ast.Call) else None
+    return False
+
+
+def is_parameter(module: Module, node: ast.expr) -> bool:
+    """Whether `self.x` is an nn.Parameter of its class."""
+    cls = module.class_of(node)
+    value = module.self_attribute(cls, node.attr) if cls is not None and isinstance(node, ast.Attribute) else None
+    return isinstance(value, ast.Call) and (module.qualified(value.func) or "").endswith("nn.Parameter")
+
+
+# -- what bounds it ----------------------------------------------------------------------------------------------
+
+
+def bounded_by_hand(module: Module, node: ast.expr) -> bool:
+    """Whether something on the way to the value bounds it, by whatever function."""
+    seen: set[ast.AST] = set()
+    pending: list[ast.expr] = [node]
+    while pending and len(seen) < 80:
+        current = pending.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        if isinstance(current, ast.Call):
+            if _BOUNDING.search(_last(current.func).lower()):
+                return True
+            pending.extend(_through(module, current))
+        elif isinstance(current, ast.Name):
+            pending.extend(_values_of(module, current))
+            if _clamped_in_place(module, current):
+                return True
+        elif isinstance(current, ast.Attribute):
+            assigned = attribute_definition(module, current)
+            if assigned is not None:
+                pending.append(_element(module, assigned.value, assigned.index))
+        elif isinstance(current, ast.BinOp) and isinstance(current.op, ast.MatMult):
+            continue
+        elif isinstance(current, (ast.BinOp, ast.UnaryOp, ast.IfExp, ast.Subscript, ast.NamedExpr, ast.BoolOp)):
+            pending.extend(c for c in ast.iter_child_nodes(current) if isinstance(c, ast.expr))
+    return False
+
+
+def _through(module: Module, call: ast.Call) -> Iterator[ast.expr]:
+    known = call_of(module, call)
+    if known is not None and known.name in ("matmul", "bmm", "mm", "mv", "dot"):
+        return
+    if known is not None:
+        if known.form == "method" or known.name in _ROUTES:
+            yield known.input
+        yield from known.args.values()
+        if known.form == "function":
+            yield known.input
+        return
+    yield from returned(module, call)
+    if isinstance(call.func, ast.Attribute):
+        maker = maker_of(module, call.func)
+        if maker is None and not (isinstance(call.func.value, ast.Name) and call.func.value.id in ("self", "cls")):
+            yield call.func.value
+
+
+def _values_of(module: Module, name: ast.Name) -> Iterator[ast.expr]:
+    for statement in module.flow(name).stores(name.id):
+        value = getattr(statement, "value", None)
+        if not isinstance(value, ast.expr):
+            continue
+        targets = statement.targets if isinstance(statement, ast.Assign) else []
+        index = None
+        for target in targets:
+            if isinstance(target, (ast.Tuple, ast.List)):
+                ids = [e.id if isinstance(e, ast.Name) else "" for e in target.elts]
+                index = ids.index(name.id) if name.id in ids else None
+        yield _element(module, value, index)
+
+
+def _element(module: Module, value: ast.expr, index: int | None) -> ast.expr:
+    if index is not None and isinstance(value, ast.Tuple) and index < len(value.elts):
+        return value.elts[index]
+    if index is not None and isinstance(value, ast.Call):
+        results = returned(module, value)
+        for result in results:
+            if isinstance(result, ast.Tuple) and index < len(result.elts):
+                return result.elts[index]
+    return value
+
+
+def _clamped_in_place(module: Module, name: ast.Name) -> bool:
+    for load in module.flow(name).loads.get(name.id, []):
+        attribute = module.parent(load)
+        while isinstance(attribute, ast.Attribute) and attribute.attr == "data":
+            attribute = module.parent(attribute)
+        if isinstance(attribute, ast.Attribute) and re.match(r"(clamp|clip)\w*_$", attribute.attr):
+            return True
+    return False
+
+
+def bounded_elsewhere(module: Module, node: ast.expr) -> bool:
+    """Whether this file clamps the quantity of that name somewhere, or speaks of its bounds."""
+    name = re.escape(_last(node))
+    if not name:
+        return False
+    clamps = rf"\b{name}\b[\w.\[\]]*\.(clamp|clip)|(clamp|clip|hardtanh|tanh|minimum)\w*\(\s*[\w.]*\b{name}\b"
+    limits = rf"(max|min)_{name}\b|\b{name}_(max|min|bounds?|limit|range)\b"
+    return re.search(clamps, module.text) is not None or re.search(limits, module.text, re.I) is not None
+
+
+def is_buffer(module: Module, node: ast.expr) -> bool:
+    name = words(module, node).rpartition(".")[2]
+    return re.search(rf"register_buffer\(\s*[\"']{re.escape(name)}[\"']", module.text) is not None

@@ -1,0 +1,189 @@
+"""The exponential of a learned or predicted quantity that nothing bounds.
+
+The defect
+----------
+A network, a parameter or a difference of log-probabilities is exponentiated, and nothing between it and the `exp`
+limits how large it gets: the log-variance of a variational autoencoder, the log-scale of a flow, the log-std of a
+policy, a contrastive logit scale, an importance log-ratio.
+
+Why it hurts
+------------
+`exp` overflows to inf above 88.72 in float32 and bfloat16, and above 11.09 in float16. Where the value is inf the
+gradient is inf or, after the next subtraction or product with zero, NaN, and one optimizer step later every parameter
+is. A badly scaled batch or a learning rate that is a little too high is enough: exponents drift upwards because
+larger scales explain outliers.
+
+Before
+------
+
+    log_s, shift = self.net(a).chunk(2, dim=-1)
+    y = b * torch.exp(log_s) + shift
+    log_det = log_s.sum(dim=-1)
+
+After
+-----
+
+    log_s, shift = self.net(a).chunk(2, dim=-1)
+    log_s = log_s.clamp(min=-10.0, max=10.0)
+    y = b * torch.exp(log_s) + shift
+    log_det = log_s.sum(dim=-1)
+
+When the fix is safe
+--------------------
+Inside the bounds nothing changes, neither values nor gradients; outside, the quantity is held at the bound and its
+gradient there is zero. The bounds are those of convention for its role: log-std -20 to 2, log-variance -30 to 20,
+log-scale of a flow -10 to 10, logit scale at most ln 100, log-ratio of probabilities -20 to 20; each is configurable
+as `<role>-min` and `<role>-max`, for instance `log-std-max`. The quantity is clamped where it is defined, or bound to
+a local above its first use, so that a log-determinant or a KL term in the same function sees the same value; where
+some reader cannot be covered there is a finding without a fix.
+
+Left alone
+----------
+Exponents that the range analysis proves bounded above (`-x.pow(2)`, `x - x.max()`, `log_softmax`, `clamp`, `tanh`,
+positional encodings); exponents that anything in the file bounds, in place or under the same name; log-probabilities;
+results that are clamped afterwards; code under `no_grad`, in tests, or that only logs; and exponents whose meaning
+neither their name nor their origin tells: such an `exp` may be the definition of what is computed.
+
+Sources
+-------
+Kingma and Welling: Auto-encoding variational Bayes (2014). Dinh et al.: Density estimation using Real NVP (2017).
+Radford et al.: Learning transferable visual models from natural language supervision (2021), which limits the logit
+scale to 100. Haarnoja et al.: Soft actor-critic algorithms and applications (2018).
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from autofix.model import Applicability, Claim, Finding, Fix, Relation, Severity
+from autofix.ops import Op, tensor_op
+from autofix.ranges import Ranges
+from autofix.relations import same
+from autofix.rewrite import Unrewritable
+from autofix.rule import Context, Rule
+from autofix.syntax import Module
+from autofix.transforms.ranges._clamping import Clamping, clamping
+from autofix.transforms.ranges._context import (
+    clamped_afterwards,
+    is_compared,
+    is_formula,
+    is_used_plainly,
+    out_of_training,
+    result_name,
+    shared_with_methods,
+)
+from autofix.transforms.ranges._exponents import (
+    Quantity,
+    bounded_by_hand,
+    bounded_elsewhere,
+    is_buffer,
+    quantity,
+)
+from autofix.transforms.ranges._roles import LOG_RATIO, LOGIT_SCALE, Bounds, bounds
+
+_HALF_OVERFLOW = 11.0
+
+
+def check(node: ast.AST, context: Context) -> Iterator[Finding]:
+    module = context.module
+    found = _unbounded(module, node)
+    if found is None or _was_reported(module, node, found):
+        return
+    message = _message(module, found)
+    severity = Severity.INFO if found.role is LOG_RATIO else None
+    limits = bounds(found.role, context.rule, context.options)
+    try:
+        reason = shared_with_methods(module, found)
+        if reason:
+            raise Unrewritable(reason)
+        fix = _fix(found, limits, clamping(module, found.node, limits))
+    except Unrewritable as error:
+        yield context.finding(node, message, why=str(error), severity=severity)
+        return
+    yield context.finding(node, message, fix=fix, severity=severity)
+
+
+def _unbounded(module: Module, node: ast.AST) -> Quantity | None:
+    """The quantity that `node` exponentiates and that nothing bounds."""
+    op = _exponential(module, node)
+    if op is None or op.args or op.extra:
+        return None
+    found = quantity(module, op.input, result_name(module, op.call))
+    return None if found is None or _is_harmless(module, op, found) else found
+
+
+def _exponential(module: Module, node: ast.AST) -> Op | None:
+    name = getattr(node.func, "attr", getattr(node.func, "id", "")) if isinstance(node, ast.Call) else ""
+    return tensor_op(module, node, "exp", "exp_", "expm1") if name in ("exp", "exp_", "expm1") else None
+
+
+def _was_reported(module: Module, node: ast.AST, found: Quantity) -> bool:
+    """Whether an earlier exponential in the function has the same cause, and so the same fix."""
+    here = module.chars(node)[0]
+    for other in ast.walk(module.flow(found.node).scope):
+        if _exponential(module, other) is None or other is node or module.chars(other)[0] >= here:
+            continue
+        earlier = _unbounded(module, other)
+        if earlier is not None and same(module, earlier.node, found.node):
+            return True
+    return False
+
+
+def _is_harmless(module: Module, op: Op, found: Quantity) -> bool:
+    if found.role is LOGIT_SCALE and found.negative:
+        return True
+    if out_of_training(module, op.call) or clamped_afterwards(module, op.call):
+        return True
+    if is_formula(module, found) or is_compared(module, found) or is_used_plainly(module, found):
+        return True
+    if Ranges(module).of(op.input).high <= _HALF_OVERFLOW:
+        return True
+    if bounded_by_hand(module, found.node) or is_buffer(module, found.node):
+        return True
+    return bounded_elsewhere(module, found.node)
+
+
+def _message(module: Module, found: Quantity) -> str:
+    text = re.sub(r"\s+", " ", module.source(found.node))
+    sign = "below -88.7" if found.negative else "above 88.7"
+    half = "-11.1" if found.negative else "11.1"
+    return (
+        f"nothing bounds {text}, {found.role.words}, so its exp overflows {sign} ({half} in float16) "
+        "and the gradients become inf or NaN"
+    )
+
+
+def _fix(found: Quantity, limits: Bounds, made: Clamping) -> Fix:
+    span = f"at most {limits.high:.4g}" if limits.low is None else f"{limits.low:g} to {limits.high:g}"
+    return Fix(
+        title=f"clamp {made.quantity} to {span} {made.where}, so that its exp stays finite",
+        edits=made.edits,
+        applicability=Applicability.SAFE,
+        claim=Claim(
+            Relation.CLAMPED,
+            region=made.region,
+            parameters={"quantity": made.quantity, "min": limits.low, "max": _written(limits.high)},
+            change=f"values of {made.quantity} outside {span} are held at the bound and get no gradient there",
+        ),
+    )
+
+
+def _written(value: float) -> float:
+    """The bound as it stands in the code."""
+    return 4.6052 if abs(value - 4.605170185988092) < 1e-9 else value
+
+
+RULE = Rule(
+    name="exp-unbounded",
+    summary="The exponential of a learned or predicted quantity that nothing bounds.",
+    severity=Severity.WARNING,
+    triggers=(
+        (b"exp(", b"exp_(", b"expm1("),
+        (b"log", b"Log", b"temp", b"std", b"sigma", b"scale", b"var"),
+    ),
+    anchor=re.compile(r"(?<!math\.)(?<!np\.)(?<!numpy\.)(?<!tl\.)\bexp(_|m1)?\((?!.*\barange\b)"),
+    nodes=(ast.Call,),
+    check=check,
+)
