@@ -174,9 +174,9 @@ class Usage:
     def _read_einsum(self, node: ast.Call) -> None:
         """The subscripts say how many dimensions each operand has, and which sizes agree."""
         equation = node.args[0]
-        if not (isinstance(equation, ast.Constant) and isinstance(equation.value, str)) or "." in equation.value:
+        if not (isinstance(equation, ast.Constant) and isinstance(equation.value, str)):
             return
-        terms = equation.value.replace(" ", "").partition("->")[0].split(",")
+        terms = equation.value.replace(" ", "").replace("...", "").partition("->")[0].split(",")
         for letter in "".join(terms):
             self.sizes.setdefault(letter, (2, 3, 5, 7, 4, 6)[len(self.sizes) % 6])
         for term, operand in zip(terms, node.args[1:], strict=False):

@@ -90,7 +90,7 @@ def free_names(statements: Sequence[ast.stmt]) -> set[str]:
 
 def locate(module: Module, after: Module, fix: Fix) -> Place | str:
     """Find the statements that a fix touches in both files, or say why that cannot be done."""
-    edits = [e for e in fix.edits if not _at_top(module, e)]
+    edits = [e for e in fix.edits if not _at_top(module, e) and not _is_comment(e)]
     if not edits:
         edits = [e for e in fix.edits if not _is_import(e.text)]
     if not edits:
@@ -363,6 +363,13 @@ def _at_top(module: Module, edit: Edit) -> bool:
             if start < edit.span.start < end or (start <= edit.span.start and edit.span.end <= end != edit.span.start):
                 return edit.span.start == edit.span.end == start
     return True
+
+
+def _is_comment(edit: Edit) -> bool:
+    """Whether an edit only adds comments."""
+    return edit.span.start == edit.span.end and all(
+        not line.strip() or line.lstrip().startswith("#") for line in edit.text.splitlines()
+    )
 
 
 def _is_import(text: str) -> bool:
