@@ -155,7 +155,7 @@ def _equal(tally: Tally, point: Point) -> None:
         return
     if not point.truth.healthy or not point.after.healthy:
         return
-    if tally.relation == "equal" and point.dtype not in FULL and not point.before.healthy:
+    if point.dtype not in FULL and not point.before.healthy:
         return
     tally.compared += 1
     own = value_difference(point.truth, point.before) if point.before.healthy else None
