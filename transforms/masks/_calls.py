@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 from autofix.syntax import Module
 
@@ -24,13 +25,13 @@ def defined_function(module: Module, call: ast.Call) -> ast.FunctionDef | None:
 def callers(module: Module, function: ast.AST) -> list[ast.Call]:
     """Calls of a function of this file, at most eight."""
     name = getattr(function, "name", "")
-    if f"{name}(" not in module.text or name in ("forward", "__call__", "__init__"):
+    if name in ("forward", "__call__", "__init__", "main"):
         return []
-    out = []
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.Call) and leaf_name(node.func) == name and defined_function(module, node) is function:
-            out.append(node)
-    return out[:8]
+    lines = {module.position(m.start()).line for m in re.finditer(rf"\b{re.escape(name)}\(", module.text)}
+    lines.discard(function.lineno)  # type: ignore[attr-defined]
+    units = [u for u in module.units if any(u.first_line <= line <= u.last_line for line in lines)]
+    calls = (n for u in units for n in ast.walk(u.node) if isinstance(n, ast.Call) and leaf_name(n.func) == name)
+    return [c for c in calls if defined_function(module, c) is function][:8]
 
 
 def _visible_functions(module: Module, node: ast.AST) -> list[ast.FunctionDef]:

@@ -88,7 +88,7 @@ def cast_dtype(module: Module, call: ast.Call) -> str | None:
             return module.source(candidate)
     if given is None and len(call.args) == 1 and func.attr == "to":
         argument = call.args[0]
-        if _names_device(argument):
+        if moves_only(argument):
             return dtype_of(module, func.value)
         return None
     if given is None and not call.args and _keyword(call, "device") is not None:
@@ -149,7 +149,8 @@ def is_plain(node: ast.expr) -> bool:
     return isinstance(node, ast.Name)
 
 
-def _names_device(node: ast.expr) -> bool:
+def moves_only(node: ast.expr) -> bool:
+    """Whether an argument of `.to(...)` is a device."""
     if isinstance(node, ast.Constant):
         return isinstance(node.value, (str, int))
     name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""

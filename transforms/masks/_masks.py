@@ -10,7 +10,14 @@ from autofix.rewrite import Unrewritable
 from autofix.rule import Context
 from autofix.syntax import Module
 from autofix.transforms.masks._dtypes import DEFAULT, dtype_of, float_dtype_of, is_plain
-from autofix.transforms.masks._purpose import dtype_guarded, in_sampler, keeps_one, reaches_attention, uses_torch
+from autofix.transforms.masks._purpose import (
+    dtype_guarded,
+    in_sampler,
+    is_scripted,
+    keeps_one,
+    reaches_attention,
+    uses_torch,
+)
 from autofix.transforms.masks._reach import End, Fate, follow
 from autofix.transforms.masks._rewriting import Writer, hoisted
 from autofix.transforms.masks._sites import Site, inverted_operand, site_at
@@ -39,6 +46,15 @@ def findings(node: ast.AST, context: Context, infinite: bool) -> Iterator[Findin
         )
         yield context.finding(site.node, message, why=why)
         return
+    if is_scripted(module, node):
+        yield context.finding(
+            site.node, message, why="TorchScript does not know torch.finfo; fill outside this function"
+        )
+        return
+    if infinite and site.kind == "product":
+        why = "no run of this code can tell what it was meant to give; fill with the dtype's minimum by a boolean mask"
+        yield context.finding(site.node, message, why=why)
+        return
     try:
         fix = _fix(module, site, fate)
     except Unrewritable as error:
@@ -51,9 +67,11 @@ def _handled(module: Module, site: Site) -> bool:
     """Whether the constant is right where it stands: chosen by dtype, or huge in proven full precision."""
     if dtype_guarded(module, site):
         return True
-    if site.number > -1e8 or site.tensor is None:
+    if site.number > -1e8:
         return False
-    return dtype_of(module, site.tensor) in _PROVEN_WIDE
+    if site.kind == "product" and site.mask is not None and isinstance(sum_around(module, site), ast.BinOp):
+        return float_dtype_of(module, site.mask) in _PROVEN_WIDE
+    return site.tensor is not None and dtype_of(module, site.tensor) in _PROVEN_WIDE
 
 
 # -- words ---------------------------------------------------------------------------------------------------------
@@ -61,7 +79,7 @@ def _handled(module: Module, site: Site) -> bool:
 
 def _infinite_message(site: Site) -> str:
     if site.kind == "product":
-        return "0 * inf is NaN: this product poisons every position that is not masked"
+        return "0 * inf is NaN: this product makes every position NaN that is not masked"
     if site.builds_mask:
         return "A row of this mask with every position masked makes softmax NaN, in the output and in every gradient"
     return "A row with every position masked is all -inf, and softmax makes it NaN, forward and in every gradient"

@@ -54,6 +54,14 @@ def in_sampler(module: Module, node: ast.AST) -> bool:
     return False
 
 
+def is_scripted(module: Module, node: ast.AST) -> bool:
+    """Inside a function that TorchScript compiles."""
+    return any(
+        isinstance(a, ast.FunctionDef) and any("jit.script" in ast.unparse(d) for d in a.decorator_list)
+        for a in module.ancestors(node)
+    )
+
+
 def dtype_guarded(module: Module, site: Site) -> bool:
     """Whether a branch around the constant already asks for the dtype."""
     inner: ast.AST = site.node

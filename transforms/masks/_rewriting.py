@@ -12,7 +12,7 @@ from autofix.model import Edit
 from autofix.ops import constant
 from autofix.rewrite import Unrewritable
 from autofix.syntax import Module
-from autofix.transforms.masks._dtypes import cast_dtype, names_dtype
+from autofix.transforms.masks._dtypes import cast_dtype, moves_only, names_dtype
 from autofix.transforms.masks._reach import Fate
 from autofix.transforms.masks._sites import (
     Site,
@@ -69,21 +69,23 @@ class Writer:
         return (*self.minimum(value, dtype), self.module.insertion(end, argument))
 
     def visible_cast(self, fate: Fate) -> str | None:
-        """The dtype that the value is cast to later in this function, when it can be named where the value is."""
+        """The dtype that the value is cast to later in this function.
+
+        Raises:
+            Unrewritable: it is cast to one that cannot be named where the value is.
+        """
         scope = self.module.function_scope(self.node)
         for node in fate.casts:
-            if self.module.function_scope(node) is not scope:
+            if self.module.function_scope(node) is not scope or moves_only(node):
                 continue
-            if isinstance(node, ast.Call):
-                named = cast_dtype(self.module, node) if not node.args else None
-            elif names_dtype(self.module, node):
-                named = self.module.source(node)
-            else:
-                parent = self.module.parent(node)
-                by_like = isinstance(parent, ast.Call) and isinstance(parent.func, ast.Attribute)
-                named = cast_dtype(self.module, parent) if by_like and parent.func.attr == "type_as" else None  # type: ignore[union-attr,arg-type]
-            if named is not None and self._bound_before(named):
-                return named
+            call = self.module.parent(node) if not (isinstance(node, ast.Call) and not node.args) else node
+            call = self.module.parent(call) if isinstance(call, ast.keyword) else call
+            named = self.module.source(node) if names_dtype(self.module, node) else None
+            if named is None and isinstance(call, ast.Call):
+                named = cast_dtype(self.module, call)
+            if named is None or not self._bound_before(named):
+                raise Unrewritable("the mask is cast to a dtype that has no name where it is built")
+            return named
         return None
 
     def _bound_before(self, text: str) -> bool:

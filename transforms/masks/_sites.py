@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from autofix.ops import constant, tensor_op
 from autofix.syntax import Module
+from autofix.transforms.masks._calls import leaf_name
 
 MASK_NAME = re.compile(r"mask|(?:^|_)pad(?:ding)?(?:_|$)", re.I)
 _CASTS = {"float", "half", "bfloat16", "double", "int", "long", "to", "type", "type_as"}
@@ -45,7 +47,9 @@ def site_at(module: Module, node: ast.AST) -> Site | None:
     """The site that `node` is, whatever the constant: -inf or a finite number of -9999 and below."""
     site: Site | None = None
     if isinstance(node, ast.Call):
-        site = _fill(module, node) or _where(module, node) or _full(module, node)
+        name = leaf_name(node.func)
+        read = _CALLS.get(name) or (_imported if isinstance(node.func, ast.Name) else None)
+        site = read(module, node) if read is not None else None
     elif isinstance(node, ast.Assign):
         site = _index(module, node)
     elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
@@ -141,9 +145,15 @@ def _index(module: Module, node: ast.Assign) -> Site | None:
     if isinstance(target.slice, ast.Constant) and not isinstance(target.slice.value, type(...)):
         return None
     number = huge(module, node.value)
-    if number is None:
+    if number is None or _is_array(module, target.value):
         return None
     return Site("index", node, node.value, number, target.value, target.slice, True)
+
+
+def _is_array(module: Module, node: ast.expr) -> bool:
+    """Whether a name certainly holds an array of numpy."""
+    value = module.flow(node).value(node)
+    return isinstance(value, ast.Call) and (module.qualified(value.func) or "").startswith("numpy.")
 
 
 def _product(module: Module, node: ast.BinOp) -> Site | None:
@@ -165,6 +175,24 @@ def _product(module: Module, node: ast.BinOp) -> Site | None:
             return None
         return Site("product", node, value, float(number) * sign, None, factor)
     return None
+
+
+def _imported(module: Module, node: ast.Call) -> Site | None:
+    """`from torch import masked_fill as fill`."""
+    dotted = module.qualified(node.func) or ""
+    read = _CALLS.get(dotted.rpartition(".")[2]) if dotted.startswith("torch.") else None
+    return read(module, node) if read is not None else None
+
+
+_CALLS: dict[str, Callable[[Module, ast.Call], Site | None]] = {
+    "masked_fill": _fill,
+    "masked_fill_": _fill,
+    "where": _where,
+    "full": _full,
+    "full_like": _full,
+    "new_full": _full,
+    "fill_": _full,
+}
 
 
 def huge(module: Module, node: ast.expr | None) -> float | None:
