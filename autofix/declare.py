@@ -17,7 +17,7 @@ from autofix.origins import has_complex
 from autofix.pattern import Match, Pattern
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
-from autofix.substitute import Derived, substitute
+from autofix.substitute import Derived, Substitution, Target, substitute
 from autofix.syntax import Module
 
 Guard = Callable[[Module, Match], bool]
@@ -122,48 +122,106 @@ class Identity:
         return Rule(self.name, self.summary, self.severity, self.triggers, self.anchor, nodes, self.check)
 
     def check(self, node: ast.AST, context: Context) -> Iterator[Finding]:
-        """At most one finding: the first form that `node` has."""
-        if not isinstance(node, (ast.Call, ast.BinOp)) or not _may_be(node, self.roots):
-            return
+        """At most one finding: the first form that `node` has.
+
+        The fix rewrites every match in the statement: one that stays would still fail, whatever became of the other.
+        """
         module = context.module
+        found = self._found(module, node)
+        if found is None:
+            return
+        reason, made = found.why, {}
+        if not reason:
+            statement = module.statement(found.node)
+            others = [self._found(module, n) for n in ast.walk(statement) if n is not node]
+            beside = [o for o in others if o and not o.why and module.statement(o.node) is statement]
+            try:
+                made = self._rewritten(module, [found, *_apart(module, found, beside)])
+            except Unrewritable as error:
+                reason = str(error)
+        if found.form.tidy and (reason or not made[found.node].complete):
+            return
+        if reason:
+            yield context.finding(found.node, found.message, why=reason, severity=found.form.severity)
+            return
+        matches = [o for o in (found, *beside) if o.node in made]
+        claim = Claim(
+            Relation.EQUAL,
+            hazard=tuple(dict.fromkeys(h for o in matches for h in o.form.hazard)),
+            change="; ".join(dict.fromkeys(o.change for o in matches if o.change)),
+        )
+        edits = tuple(dict.fromkeys(e for m in made.values() for e in m.edits))
+        title = self.title.replace("{new}", _short(made[found.node].text))
+        fix = Fix(title, edits, Applicability.SAFE, claim)
+        yield context.finding(found.node, found.message, fix=fix, severity=found.form.severity)
+
+    def _found(self, module: Module, node: ast.AST) -> _Found | None:
+        if not isinstance(node, (ast.Call, ast.BinOp)) or not _may_be(node, self.roots):
+            return None
         for form in self.forms:
             match = form.match(module, node)
             if match is None:
                 continue
             if has_complex(module, match.captures.values()) or any(guard(module, match) for guard in self.silent):
-                return
+                return None
             derived = {name: derive(module, match) for name, derive in form.derive.items()}
             made = {name: value for name, value in derived.items() if value is not None}
             if len(made) == len(derived):
-                yield from self._findings(node, context, form, match, made)
-                return
+                return _Found.of(module, node, form, match, made)
+        return None
 
-    def _findings(
-        self, node: ast.expr, context: Context, form: Form, match: Match, derived: Mapping[str, Derived]
-    ) -> Iterator[Finding]:
-        module = context.module
+    def _rewritten(self, module: Module, group: list[_Found]) -> dict[ast.expr, Substitution]:
+        """The rewrites of the first match and of those beside it that can be rewritten too.
+
+        Raises:
+            Unrewritable: the first cannot.
+        """
+        while True:
+            targets = [Target(o.node, o.match, o.template, o.derived) for o in group]
+            made: dict[ast.expr, Substitution] = {}
+            for found, target in zip(group, targets, strict=True):
+                try:
+                    made[found.node] = substitute(module, target, [t for t in targets if t is not target], self.local)
+                except Unrewritable:
+                    if found is group[0]:
+                        raise
+            if len(made) == len(group):
+                return made
+            group = [o for o in group if o.node in made]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A match and what there is to say about it. why: the reason that it is not rewritten, if there is one."""
+
+    node: ast.expr
+    form: Form
+    match: Match
+    derived: Mapping[str, Derived]
+    message: str
+    change: str
+    why: str
+
+    @classmethod
+    def of(cls, module: Module, node: ast.expr, form: Form, match: Match, derived: Mapping[str, Derived]) -> _Found:
         texts = {name: " ".join(module.source(part).split()) for name, part in match.captures.items()}
         said = form.message if isinstance(form.message, str) else form.message(module, match)
-        message = _filled(said, texts)
         why = _filled(form.why, texts) or next((r for r in (f(module, match) for f in form.refuse) if r), "")
-        if why:
-            if not form.tidy:
-                yield context.finding(node, message, why=why, severity=form.severity)
-            return
-        by_method = form.method and all(op.form == "method" for op in match.ops)
-        template = form.method if by_method else form.replacement
-        try:
-            made = substitute(module, node, match, template, derived, self.local)
-        except Unrewritable as error:
-            if not form.tidy:
-                yield context.finding(node, message, why=str(error), severity=form.severity)
-            return
-        if form.tidy and not made.complete:
-            return
-        claim = Claim(Relation.EQUAL, hazard=form.hazard, change=_filled(form.change, texts))
-        title = self.title.replace("{new}", _short(made.text))
-        fix = Fix(title, made.edits, Applicability.SAFE, claim)
-        yield context.finding(node, message, fix=fix, severity=form.severity)
+        return cls(node, form, match, derived, _filled(said, texts), _filled(form.change, texts), why)
+
+    @property
+    def template(self) -> str:
+        by_method = self.form.method and all(op.form == "method" for op in self.match.ops)
+        return self.form.method if by_method else self.form.replacement
+
+
+def _apart(module: Module, found: _Found, others: list[_Found]) -> list[_Found]:
+    """The matches that neither hold one another nor `found`."""
+    out = [found]
+    for other in others:
+        if not any(module.span(other.node).touches(module.span(o.node)) for o in out):
+            out.append(other)
+    return out[1:]
 
 
 def _filled(text: str, texts: Mapping[str, str]) -> str:

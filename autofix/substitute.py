@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import itertools
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from autofix import rewrite
@@ -51,41 +51,54 @@ class Derived:
     reads: tuple[tuple[ast.Name, Definition], ...] = ()
 
 
-def substitute(
-    module: Module,
-    target: ast.expr,
-    match: Match,
-    template: str,
-    derived: Mapping[str, Derived],
-    local: str,
-) -> Substitution:
-    """Replace `target` by `template`.
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An expression to replace.
 
-    In the template `{x}` stands for a capture or a derived text, `torch.a|torch.b` for the shorter of two spellings in
-    this file; `, name={capture}` is left out when the capture is missing. local: what to call a captured expression
+    In the template `{x}` stands for a capture of the match or a derived expression, `torch.a|torch.b` for the shorter
+    of two spellings in this file; `, name={capture}` is left out when the capture is missing.
+    """
+
+    node: ast.expr
+    match: Match
+    template: str
+    derived: Mapping[str, Derived]
+
+    def parts(self) -> tuple[str, dict[str, ast.expr], dict[str, ast.expr]]:
+        """The template with derived expressions written out, the captures in it, and the expressions those add."""
+        text = _without_missing(self.template, self.match)
+        made: dict[str, ast.expr] = {}
+        for name, value in self.derived.items():
+            if f"{{{name}}}" in text:
+                made.update(value.captures)
+                text = text.replace(f"{{{name}}}.", f"({value.template}).").replace(f"{{{name}}}", value.template)
+        names = [name for name in _PLACEHOLDER.findall(text) if name not in made]
+        return text, {name: self.match.captures[name] for name in names}, made
+
+
+def substitute(module: Module, target: Target, beside: Sequence[Target], local: str) -> Substitution:
+    """Replace one target by its template.
+
+    beside: targets in the same statement that are replaced in the same fix. local: what to call a captured expression
     that needs a name.
 
     Raises:
         Unrewritable: with the reason.
     """
-    statement = module.statement(target)
-    template = _without_missing(template, match)
-    written = [d for name, d in derived.items() if f"{{{name}}}" in template]
-    made = {name: node for d in written for name, node in d.captures.items()}
-    for name, value in derived.items():
-        template = template.replace(f"{{{name}}}.", f"({value.template}).").replace(f"{{{name}}}", value.template)
-    text, imports = _spelled(module, target, template)
-    wanted = {name: match.captures[name] for name in _PLACEHOLDER.findall(text) if name not in made}
-    dropped = [node for name, node in match.captures.items() if name not in wanted and not written]
+    match, statement = target.match, module.statement(target.node)
+    template, wanted, made = target.parts()
+    text, imports = _spelled(module, target.node, template)
+    dropped = [node for name, node in match.captures.items() if name not in wanted and not made]
     for node in dropped:
         if not is_pure(module, node):
             raise Unrewritable(f"`{module.source(node)}` may have an effect of its own")
-    reads = [*match.reads, *(r for d in written for r in d.reads)]
+    reads = [*match.reads, *(r for d in target.derived.values() for r in d.reads)]
     _check_contexts(module, reads, statement)
     reads += _reads_of_dropped(module, dropped)
-    moved = [*wanted.values(), *made.values()]
+    replaced = [target.node, *(t.node for t in beside)]
+    moved = [n for t in (target, *beside) for part in t.parts()[1:] for n in part.values()]
     removable = {d.statement for _, d in reads if _assigns_only(d) and _removal(module, d.statement) is not None}
-    removed = _unread(module, target, reads, removable, moved)
+    removed = _unread(module, replaced, reads, removable, moved)
     for node in made.values():
         _require_movable(module, node, statement, removed)
     filled: dict[str, ast.expr | str] = {**made}
@@ -100,9 +113,9 @@ def substitute(
             if home is not statement and not any(home is d.statement for _, d in match.reads):
                 raise Unrewritable(movable(module, node, statement) or "its parts are spread over several statements")
             staying[name] = home
-            filled[name] = _fresh_name(module, target, home, local, match)
+            filled[name] = _fresh_name(module, target, home, local)
     renamed = {home for home in staying.values() if home is not statement and _assigned_name(home) is not None}
-    removed = _unread(module, target, reads, removable | renamed, moved)
+    removed = _unread(module, replaced, reads, removable | renamed, moved)
     edits: list[Edit] = []
     for name, home in staying.items():
         if home is statement:
@@ -111,7 +124,7 @@ def substitute(
         write = _renamed if home in removed else _named
         edits += write(module, home, wanted[name], str(filled[name]))
     edits += [e for s in removed if s not in staying.values() and (e := _removal(module, s)) is not None]
-    edits += rewrite.replace(module, target, text, **filled)
+    edits += rewrite.replace(module, target.node, text, **filled)
     complete = all(d.statement in removed for _, d in match.reads)
     return Substitution((*imports, *edits), rewrite.expression(module, text, **filled), complete)
 
@@ -195,19 +208,19 @@ def _removal(module: Module, statement: ast.AST) -> Edit | None:
 
 def _unread(
     module: Module,
-    target: ast.expr,
+    replaced: Sequence[ast.expr],
     reads: list[tuple[ast.Name, Definition]],
     candidates: Collection[ast.AST],
     moved: list[ast.expr],
 ) -> list[ast.stmt]:
-    """The candidates, among the statements behind `reads`, whose value nobody reads once `target` is replaced and
-    they are gone themselves."""
-    flow = module.flow(target)
+    """The candidates, among the statements behind `reads`, whose value nobody reads once the expressions are
+    replaced and they are gone themselves."""
+    flow = module.flow(replaced[0])
     if flow.scope is module.tree:
         return []  # another module may import the name
     found = {d.statement: d for _, d in reads if d.statement in candidates}
     while True:
-        kept = [s for s, d in found.items() if not _all_gone(module, d, target, list(found), moved)]
+        kept = [s for s, d in found.items() if not _all_gone(module, d, [*replaced, *found], moved)]
         if not kept:
             return [s for s in found if isinstance(s, ast.stmt)]
         for statement in kept:
@@ -221,10 +234,8 @@ def _assigns_only(definition: Definition) -> bool:
     return isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
 
 
-def _all_gone(
-    module: Module, definition: Definition, target: ast.expr, statements: list[ast.AST], moved: list[ast.expr]
-) -> bool:
-    flow = module.flow(target)
+def _all_gone(module: Module, definition: Definition, gone: list[ast.AST], moved: list[ast.expr]) -> bool:
+    flow = module.flow(definition.statement)
     assigned = definition.statement.targets[0] if isinstance(definition.statement, ast.Assign) else None
     names = [n.id for n in assigned.elts if isinstance(n, ast.Name)] if isinstance(assigned, ast.Tuple) else []
     for name in names or [definition.name]:
@@ -235,7 +246,7 @@ def _all_gone(
             return False
         for reader in readers:
             around = [reader, *module.ancestors(reader)]
-            if any(m in around for m in moved) or not any(n in around for n in (target, *statements)):
+            if any(m in around for m in moved) or not any(n in around for n in gone):
                 return False
     return True
 
@@ -278,19 +289,20 @@ def _require_liftable(module: Module, node: ast.expr, statement: ast.stmt) -> No
         raise Unrewritable(f"`{module.source(node)}` would be computed twice")
 
 
-def _fresh_name(module: Module, target: ast.expr, home: ast.stmt, local: str, match: Match) -> str:
-    """`local` when nothing else in the function can want that name, else one that mirrors the name assigned at `home`:
-    that one is right wherever the assigned name is."""
-    scope = module.flow(target).scope
+def _fresh_name(module: Module, target: Target, home: ast.stmt, local: str) -> str:
+    """`local` when nothing else in the function can want that name. Else one that mirrors the name assigned at `home`,
+    which is right wherever the assigned name is; a number where nothing is assigned."""
+    scope = module.flow(target.node).scope
     taken = {n.id for n in ast.walk(scope) if isinstance(n, ast.Name)}
     taken |= {n.arg for n in ast.walk(scope) if isinstance(n, ast.arg)}
-    inner = match.ops[-1].name
-    alone = sum(tensor_op(module, n, inner) is not None for n in ast.walk(scope)) == 1
-    mirrored = [f"{name.id}_{local}" for name, found in match.reads if found.statement is home]
-    if home is module.statement(target):  # a second one in this function must not take the same name
-        mirrored = [f"{local}_{module.position(module.chars(target)[0]).line}"]
-    names = [local, *mirrored] if alone else mirrored
+    inner = target.match.ops[-1]
+    calls = [n for n in ast.walk(scope) if tensor_op(module, n, inner.name) is not None]
+    names = [f"{name.id}_{local}" for name, found in target.match.reads if found.statement is home]
+    if home is module.statement(target.node):
+        names = [f"{local}{calls.index(inner.call) + 1}"]
+    if len(calls) == 1:
+        names.insert(0, local)
     for name in names:
-        if name not in taken and module.names.lookup(name, target) is None:
+        if name not in taken and module.names.lookup(name, target.node) is None:
             return name
     raise Unrewritable(f"the names {', '.join(names)} are taken")

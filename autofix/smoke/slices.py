@@ -299,7 +299,10 @@ def _holds(module: Module, container: Container, ranges: Iterable[tuple[int, int
     if isinstance(container[0], ast.Module):
         return True
     # An insertion may stand on the lines around the block's statements.
-    start = module.byte(module.line_start(module.chars(block[0])[0]))
+    first = module.line_start(module.chars(block[0])[0])
+    while module.text[:first].rpartition("\n")[0].rpartition("\n")[2].lstrip().startswith("#"):
+        first = module.line_start(first - 1)  # comments above the block's first statement
+    start = module.byte(first)
     _, end = _bounds(module, block[-1])
     return all((start <= s and e <= end) if s < e else start <= s <= end + 2 for s, e in ranges)
 

@@ -61,7 +61,7 @@ IDENTITY = Identity(
     summary="log(softmax(x)) becomes log_softmax(x)",
     severity=Severity.ERROR,
     triggers=((b"softmax", b"Softmax"), (b"log(",)),
-    anchor=re.compile(r"\blog\("),
+    anchor=re.compile(r"log\((?<!math\.log\()(?<!np\.log\()(?<!\wlog\()"),
     title="write {new}, which takes the logarithm without rounding the probability to 0 first",
     forms=(
         Form(

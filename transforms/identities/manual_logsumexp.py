@@ -74,6 +74,7 @@ _EPS_CHANGE = (
 )
 _X, _DIM, _EPS = Operand(), Operand(code="-1"), Operand(code="1e-8")
 _SEVERAL = "the number of terms is needed as well, and which dimensions are averaged does not show here"
+_MEAN_CHANGE = "in half precision only, a result much smaller than the logarithm of the count is rounded at that size"
 _WEIGHTS = (
     "the weights in this sum are not certainly positive, and a weight of 0 has no logarithm; subtract the row's "
     "maximum from the exponent, or fold a mask into it with masked_fill"
@@ -85,7 +86,7 @@ IDENTITY = Identity(
     summary="log(exp(x).sum(dim)) becomes logsumexp(x, dim)",
     severity=Severity.ERROR,
     triggers=((b"exp(",), (b"log(", b"log1p("), (b"sum(", b"mean(")),
-    anchor=re.compile(r"\blog(?:1p)?\("),
+    anchor=re.compile(r"log(?:1p)?\((?<!math\.log\()(?<!np\.log\()"),
     title="write {new}, which never forms the exponentials",
     local="exponent",
     forms=(
@@ -133,12 +134,14 @@ IDENTITY = Identity(
             ("log(mean(exp($x), $dim:integer, keepdim=$keep?))",),
             "torch.logsumexp({x}, dim={dim}, keepdim={keep}) - math.log({x}.size({dim}))",
             consequence,
+            change=_MEAN_CHANGE,
             operands={"x": _X, "dim": _DIM, "keep": Operand(code="True")},
         ),
         Form(
             ("log(mean(exp($x)))",),
             "torch.logsumexp({x}.flatten(), dim=0) - math.log({x}.numel())",
             consequence,
+            change=_MEAN_CHANGE,
             operands={"x": _X},
         ),
         Form(("log(mean(exp($x), $dim, keepdim=$keep?))",), "", consequence, why=_SEVERAL),

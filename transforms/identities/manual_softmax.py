@@ -85,7 +85,6 @@ _PLAIN = (
     "exp($x) / unsqueeze(sum(exp($x), $dim), $dim)",
     "exp($x) / sum(exp($x), $dim:last)[..., None]",
     "exp($x) / sum(exp($x), $dim:one)[:, None]",
-    "normalize(exp($x), 1, $dim)",
 )
 
 
@@ -102,7 +101,7 @@ IDENTITY = Identity(
     summary="exp(x) / exp(x).sum(dim, keepdim=True) becomes softmax(x, dim)",
     severity=Severity.ERROR,
     triggers=((b"exp(",), (b"sum(", b"normalize(")),
-    anchor=re.compile(r"(?<!math\.)(?<!np\.)\bexp\("),
+    anchor=re.compile(r"exp\((?<!math\.exp\()(?<!np\.exp\()"),
     title="write {new}, which subtracts each row's own maximum",
     local="scores",
     forms=(
@@ -167,6 +166,14 @@ IDENTITY = Identity(
             hazard=("value", "gradient", "zero-gradient"),
             refuse=(masked_reason,),
             operands={"x": _X, "dim": _DIM, "eps": _EPS},
+        ),
+        Form(
+            ("normalize(exp($x), 1, $dim, eps=$eps?)",),
+            _FUNCTION,
+            _consequence,
+            change="rows whose exponentials sum to less than normalize's eps (1e-12 unless given) sum to 1 as well",
+            refuse=(masked_reason,),
+            operands={"x": _X, "dim": _DIM},
         ),
         Form(
             ("exp($x) / sum(exp($x))",),

@@ -1,0 +1,5 @@
+import torch
+
+
+def evidence(log_joint):
+    return log_joint.logsumexp(dim=1)

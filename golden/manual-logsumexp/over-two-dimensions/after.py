@@ -1,0 +1,5 @@
+import torch
+
+
+def log_partition(field):
+    return torch.logsumexp(field, dim=(-2, -1), keepdim=True)

@@ -1,0 +1,6 @@
+import torch
+
+
+def weights(scores):
+    out = torch.softmax(scores, dim=-1)
+    return out

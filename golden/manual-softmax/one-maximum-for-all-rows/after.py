@@ -1,0 +1,5 @@
+import torch
+
+
+def weights(scores):
+    return scores.softmax(dim=-1)
