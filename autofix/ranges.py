@@ -8,6 +8,7 @@ definitions, unpacked chunks, methods and functions of the same file, and relati
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Mapping
 
@@ -250,21 +251,21 @@ class Ranges:
         terms = signed_terms(self.module, node)
         plus = [t for sign, t in terms if sign > 0]
         minus = [t for sign, t in terms if sign < 0]
-        total_ = iv.constant(0.0)
-        first = True
+        parts: list[Interval] = []
         for term in list(plus):
             for other in list(minus):
                 pair = self._difference(term, other)
                 if pair is not None:
                     plus.remove(term)
                     minus.remove(other)
-                    total_, first = (pair if first else iv.add(total_, pair)), False
+                    parts.append(pair)
                     break
-        for sign, group in ((1, plus), (-1, minus)):
-            for term in group:
-                value = self.of(term) if sign > 0 else iv.negate(self.of(term))
-                total_, first = (value if first else iv.add(total_, value)), False
-        return total_
+        # Terms that cancel in mathematics round on the way: (1 + x) - 1 is 0 for a tiny x.
+        rounds = bool(parts) and len(terms) > 2
+        parts += [self.of(t) for t in plus]
+        parts += [iv.negate(self.of(t)) for t in minus]
+        found = functools.reduce(iv.add, parts)
+        return iv.make(found.low, found.high, integer=found.integer) if rounds else found
 
     def _difference(self, plus: ast.expr, minus: ast.expr) -> Interval | None:
         if same(self.module, plus, minus):

@@ -144,6 +144,7 @@ def test_not_bounded_above(expression: str) -> None:
         "x.std()",
         "F.relu(x)",
         "(x[mask] ** 2 + 1).sum()",
+        "1 + x.exp() - 1",
     ],
 )
 def test_may_be_zero(expression: str) -> None:

@@ -13,6 +13,7 @@ from autofix.relations import attribute_definition, is_store, same, words
 from autofix.rewrite import Unrewritable
 from autofix.syntax import Module
 from autofix.transforms.ranges._context import out_of_training
+from autofix.transforms.ranges._exponents import own_value
 from autofix.transforms.ranges._roles import Bounds
 
 _METADATA = frozenset(
@@ -74,7 +75,7 @@ def _name(module: Module, node: ast.Name, bounds: Bounds) -> Clamping:
         raise Unrewritable(f"{node.id} is bound inside a larger statement")
     region = _region(module, statement, readers)
     plain = isinstance(statement, ast.AnnAssign) or (isinstance(statement, ast.Assign) and len(statement.targets) == 1)
-    value = _own_value(found) if plain else None
+    value = own_value(found) if plain else None
     if value is not None:
         reads_itself = any(isinstance(n, ast.Name) and n.id == node.id for n in ast.walk(value))
         if reads_itself or _fits(module, value, bounds):
@@ -83,18 +84,6 @@ def _name(module: Module, node: ast.Name, bounds: Bounds) -> Clamping:
             return Clamping(edits, what, region, "at its definition")
     line = f"{node.id} = {rewrite.expression(module, template(bounds), q=node.id)}"
     return Clamping((rewrite.insert_after(module, statement, line),), node.id, region, "at its definition")
-
-
-def _own_value(found: Definition) -> ast.expr | None:
-    """The expression that a definition binds to the name alone: `b` of `x, y = a, b`."""
-    statement = found.statement
-    if found.value is not None or not isinstance(statement, ast.Assign):
-        return found.value
-    target, value = statement.targets[0], statement.value
-    if not isinstance(target, ast.Tuple) or not isinstance(value, ast.Tuple) or len(target.elts) != len(value.elts):
-        return None
-    pairs = zip(target.elts, value.elts, strict=True)
-    return next((v for t, v in pairs if isinstance(t, ast.Name) and t.id == found.name), None)
 
 
 def _before_first_reader(

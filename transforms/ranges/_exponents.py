@@ -8,11 +8,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from autofix.calls import call_of, callee, maker_of, returned
+from autofix.flow import Definition
 from autofix.ops import constant
 from autofix.relations import attribute_definition, words
 from autofix.syntax import Module
 from autofix.transfer import MOVES
-from autofix.transforms.ranges._roles import LOG_RATIO, Role, is_log_probability, is_ratio, role_of, role_of_result
+from autofix.transforms.ranges._roles import (
+    LOG_RATIO,
+    LOG_SCALE,
+    Role,
+    is_log_probability,
+    is_ratio,
+    role_of,
+    role_of_result,
+)
 
 _BOUNDING = re.compile(
     r"clamp|clip|tanh|sigmoid|squash|bound|softsign|(^|_)limit|^min$|^minimum$|normaliz|^(log_)?softmax$|logsumexp|^max$"
@@ -67,12 +76,20 @@ def quantity(module: Module, exponent: ast.expr, result: str) -> Quantity | None
 
 
 def _is_named(node: ast.expr) -> bool:
-    return isinstance(node, (ast.Name, ast.Attribute))
+    return isinstance(node, (ast.Name, ast.Attribute)) or _key(node) != ""
+
+
+def _key(node: ast.expr) -> str:
+    """The key of `outputs["log_std"]`."""
+    key = node.slice if isinstance(node, ast.Subscript) else None
+    return key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else ""
 
 
 def _last(node: ast.expr) -> str:
     if isinstance(node, ast.Attribute):
         return node.attr
+    if isinstance(node, ast.Subscript):
+        return _key(node)
     return node.id if isinstance(node, ast.Name) else ""
 
 
@@ -126,9 +143,21 @@ def _viewed(module: Module, node: ast.expr) -> ast.expr | None:
 def _only_value(module: Module, node: ast.expr) -> ast.expr | None:
     if isinstance(node, ast.Name):
         found = module.flow(node).definition(node)
-        return found.value if found is not None else None
+        return own_value(found) if found is not None else None
     assigned = attribute_definition(module, node) if isinstance(node, ast.Attribute) else None
     return assigned.value if assigned is not None and assigned.index is None else None
+
+
+def own_value(found: Definition) -> ast.expr | None:
+    """The expression that a definition binds to the name alone: `b` of `x, y = a, b`."""
+    statement = found.statement
+    if found.value is not None or not isinstance(statement, ast.Assign):
+        return found.value
+    target, value = statement.targets[0], statement.value
+    if not isinstance(target, ast.Tuple) or not isinstance(value, ast.Tuple) or len(target.elts) != len(value.elts):
+        return None
+    pairs = zip(target.elts, value.elts, strict=True)
+    return next((v for t, v in pairs if isinstance(t, ast.Name) and t.id == found.name), None)
 
 
 def _is_ratio(module: Module, node: ast.expr) -> bool:
@@ -165,19 +194,34 @@ def _is_log_probability(module: Module, node: ast.expr) -> bool:
 def _predicted(module: Module, node: ast.expr, result: str, negative: bool) -> Quantity | None:
     """A prediction without a telling name: the name of its exponential gives the role."""
     role = role_of_result(result)
-    if role is None or not _comes_from_network(module, node):
+    if role is None and result == "" and _makes_determinant(module, node):
+        role = LOG_SCALE
+    if role is None or not comes_from_network(module, node):
         return None
     return Quantity(node, role, negative)
 
 
-def _comes_from_network(module: Module, node: ast.expr) -> bool:
+def _makes_determinant(module: Module, node: ast.expr) -> bool:
+    """Whether the exponent is summed as well: the log-determinant of a scaling by its exponential."""
+    if not isinstance(node, ast.Name):
+        return False
+    for read in module.flow(node).loads.get(node.id, []):
+        parent = module.parent(read)
+        call = module.parent(parent) if isinstance(parent, ast.Attribute) else parent
+        operation = call_of(module, call) if isinstance(call, ast.Call) else None
+        if operation is not None and operation.name == "sum" and operation.input is read:
+            return True
+    return False
+
+
+def comes_from_network(module: Module, node: ast.expr) -> bool:
     for _ in range(8):
         if isinstance(node, ast.Name):
             found = module.flow(node).definition(node)
             statement = found.statement if found is not None else None
             if found is None or not isinstance(statement, (ast.Assign, ast.AnnAssign)) or statement.value is None:
                 return False
-            node = statement.value
+            node = own_value(found) or statement.value
             continue
         if _is_prediction(module, node):
             return True
@@ -302,6 +346,8 @@ def bounded_elsewhere(module: Module, node: ast.expr) -> bool:
         return False
     clamps = rf"\b{name}\b[\w.\[\]]*\.(clamp|clip)|(clamp|clip|hardtanh|tanh|minimum)\w*\(\s*[\w.]*\b{name}\b"
     limits = rf"(max|min)_{name}\b|\b{name}_(max|min|bounds?|limit|range)\b"
+    if comes_from_network(module, node):
+        return False  # what bounds it would stand in this function
     return re.search(clamps, module.text) is not None or re.search(limits, module.text, re.I) is not None
 
 

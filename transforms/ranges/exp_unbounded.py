@@ -183,7 +183,7 @@ RULE = Rule(
         (b"exp(", b"exp_(", b"expm1("),
         (b"log", b"Log", b"temp", b"std", b"sigma", b"scale", b"var"),
     ),
-    anchor=re.compile(r"(?<!math\.)(?<!np\.)(?<!numpy\.)(?<!tl\.)\bexp(_|m1)?\((?!.*\barange\b)"),
+    anchor=re.compile(r"exp(?:_|m1)?\((?<!math\.exp\()(?<!np\.exp\()(?<!numpy\.exp\()(?<!tl\.exp\()(?!.*\barange\b)"),
     nodes=(ast.Call,),
     check=check,
 )
