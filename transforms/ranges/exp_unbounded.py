@@ -179,10 +179,7 @@ RULE = Rule(
     name="exp-unbounded",
     summary="The exponential of a learned or predicted quantity that nothing bounds.",
     severity=Severity.WARNING,
-    triggers=(
-        (b"exp(", b"exp_(", b"expm1("),
-        (b"log", b"Log", b"temp", b"std", b"sigma", b"scale", b"var"),
-    ),
+    triggers=((b"exp(", b"exp_(", b"expm1("),),
     anchor=re.compile(r"exp(?:_|m1)?\((?<!math\.exp\()(?<!np\.exp\()(?<!numpy\.exp\()(?<!tl\.exp\()(?!.*\barange\b)"),
     nodes=(ast.Call,),
     check=check,
