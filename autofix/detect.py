@@ -32,7 +32,10 @@ def scan(source: Source, rules: Sequence[Rule], options: Options) -> Scan:
     module = parse(source)
     if isinstance(module, Problem):
         return Scan(source.path, problem=module)
-    return Scan(source.path, tuple(scan_module(module, active, options)), parsed=True)
+    try:
+        return Scan(source.path, tuple(scan_module(module, active, options)), parsed=True)
+    finally:
+        module.forget()
 
 
 def scan_module(module: Module, rules: Sequence[Rule], options: Options) -> list[Finding]:

@@ -5,6 +5,7 @@ It returns values and writes nothing; `deliver` renders them and `files` writes 
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import time
@@ -179,7 +180,21 @@ class _ChunkResult:
 def _scan_chunk(
     paths: Sequence[Path], names: tuple[str, ...], options: Options, cache: Path | None, parse_all: bool
 ) -> _ChunkResult:
-    """Read, triage and scan some files (in a worker process)."""
+    """Scan some files (in a worker process). The garbage collector pauses meanwhile: it walks every new tree, time
+    and again, and finds nothing to free (`Tree.forget` sees to that)."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return _scan_files(paths, names, options, cache, parse_all)
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _scan_files(
+    paths: Sequence[Path], names: tuple[str, ...], options: Options, cache: Path | None, parse_all: bool
+) -> _ChunkResult:
+    """Read, triage and scan."""
     rules = tuple(r for r in all_rules() if r.name in names)
     result = _ChunkResult([], [], {})
     todo: list[tuple[Source, str]] = []

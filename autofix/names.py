@@ -54,7 +54,7 @@ class Names:
         for node in _walk_scope(self._module.tree):
             for name, path in _imported(node):
                 seen.setdefault(name, set()).add(path)
-        rebound = _bound_names(self._module.tree)
+        rebound = self._bound_in(self._module.tree)
         for name, paths in seen.items():
             if len(paths) == 1 and name not in rebound:
                 self._imports[name] = next(iter(paths))
@@ -67,8 +67,15 @@ class Names:
                 for name, path in _imported(node):
                     imports[name] = path if imports.get(name, path) == path else None
             self._local[scope] = imports
-            self._bound[scope] = _bound_names(scope)
-        return self._local[scope], self._bound[scope]
+        return self._local[scope], self._bound_in(scope)
+
+    def _bound_in(self, scope: ast.AST) -> frozenset[str]:
+        """Names that a scope binds by anything but an import."""
+        if scope not in self._bound:
+            targets = [g.target for g in getattr(scope, "generators", [])]
+            inner = frozenset(n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name))
+            self._bound[scope] = inner or _bound_names(scope)
+        return self._bound[scope]
 
     def lookup(self, name: str, at: ast.AST) -> str | None:
         """The dotted path that `name` stands for at the node `at`."""
@@ -79,10 +86,9 @@ class Names:
                     return None
                 if name in imports:
                     return imports[name]
-            elif isinstance(scope, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)) and name in {
-                n.id for g in scope.generators for n in ast.walk(g.target) if isinstance(n, ast.Name)
-            }:
-                return None
+            elif isinstance(scope, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
+                if name in self._bound_in(scope):
+                    return None
         return self._imports.get(name)
 
     def qualified(self, node: ast.AST) -> str | None:
@@ -128,7 +134,7 @@ class Names:
 
     def _is_taken(self, name: str, at: ast.AST) -> bool:
         scopes = [s for s in self._module.ancestors(at) if isinstance(s, (ast.FunctionDef, ast.AsyncFunctionDef))]
-        return any(name in _bound_names(s) for s in [*scopes, self._module.tree])
+        return any(name in self._bound_in(s) for s in [*scopes, self._module.tree])
 
     def import_edit(self, statement: str) -> Edit:
         """Insert an import: before the first plain import of torch or anything else, after docstring and

@@ -76,7 +76,8 @@ class Rule:
     """A rule's registration.
 
     triggers: every group must have one of its literals in the file's bytes, or the file is never decoded.
-    anchor: the rule is run on the functions and statements with a line on which this matches.
+    anchor: the rule is run on the functions and statements with a line on which this matches. Begin it with a
+        literal (put what must not precede into a look-behind after it): `re` then skips through the text.
     nodes: the `ast` types that `check` is called with.
     """
 

@@ -18,6 +18,8 @@ from autofix.model import Edit, Position, Source, Span
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
+# Shared singletons: they have no one parent.
+_SHARED = (ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
 _COOKIE_BYTES = 65536  # a cookie stands on one of the first two lines
 
 
@@ -157,20 +159,23 @@ class Tree:
 
     def adopt(self, root: ast.AST) -> list[ast.AST]:
         """Record the parents below `root` and return every node below it, itself first, in source order."""
-        nodes: list[ast.AST] = [root]
+        nodes: list[ast.AST] = []
         pending = [root]
         parents = self._parents
         while pending:
             node = pending.pop()
-            children = list(ast.iter_child_nodes(node))
-            for child in children:
-                # Load/Store/operators are shared singletons: they have no one parent.
-                if hasattr(child, "lineno") or isinstance(
-                    child, (ast.arguments, ast.comprehension, ast.withitem, ast.match_case, ast.Module)
-                ):
-                    parents[child] = node
-            nodes.extend(children)
-            pending.extend(reversed(children))
+            nodes.append(node)
+            below: list[ast.AST] = []
+            for name in node._fields:  # what ast.iter_child_nodes does, without its two generators
+                value = getattr(node, name, None)
+                if isinstance(value, list):
+                    below.extend(v for v in value if isinstance(v, ast.AST))
+                elif isinstance(value, ast.AST) and not isinstance(value, _SHARED):
+                    below.append(value)
+            for child in below:
+                parents[child] = node
+            below.reverse()
+            pending.extend(below)
         self._adopted.add(root)
         return nodes
 
@@ -244,6 +249,11 @@ class Tree:
         values = table.get(name, [])
         return values[0] if len(values) == 1 else None
 
+    def forget(self) -> None:
+        """Drop the tree and all that was derived from it: what refers to each other would otherwise wait for the
+        garbage collector, and trees that are kept alive make parsing several times slower."""
+        self.__dict__.clear()
+
     # -- editing ---------------------------------------------------------------------------------------
 
     def insertion(self, char: int, text: str) -> Edit:
@@ -254,16 +264,16 @@ def _self_attributes(cls: ast.ClassDef) -> dict[str, list[ast.expr | None]]:
     """Every value assigned to `self.<name>` in the class; None stands for an assignment without a plain value
     (augmented, unpacked, a loop target)."""
     table: dict[str, list[ast.expr | None]] = {}
+    plain: list[tuple[list[ast.expr], ast.expr | None]] = []
     for node in ast.walk(cls):
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, (ast.Store, ast.Del)) and _is_self(node.value):
-            table.setdefault(node.attr, []).append(None)
-    for node in ast.walk(cls):
-        targets: list[ast.expr] = []
-        value: ast.expr | None = None
-        if isinstance(node, ast.Assign):
-            targets, value = node.targets, node.value
+        if isinstance(node, ast.Attribute):
+            if not isinstance(node.ctx, ast.Load) and _is_self(node.value):
+                table.setdefault(node.attr, []).append(None)
+        elif isinstance(node, ast.Assign):
+            plain.append((node.targets, node.value))
         elif isinstance(node, ast.AnnAssign):
-            targets, value = [node.target], node.value
+            plain.append(([node.target], node.value))
+    for targets, value in plain:
         for target in targets:
             if isinstance(target, ast.Attribute) and _is_self(target.value):
                 slots = table[target.attr]

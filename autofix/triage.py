@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Sequence
 
 from autofix.rule import Rule
 
-_SUPPRESS_FILE = b"autofix: skip-file"
-
 
 def candidates(data: bytes, rules: Sequence[Rule]) -> list[Rule]:
-    """The rules whose every trigger group has a literal in `data`; none unless the file mentions torch or a
-    library built on it."""
+    """The rules whose every trigger group has a literal in `data`, and whose anchor matches somewhere; none unless
+    the file mentions torch or a library built on it."""
     if not any(word in data for word in (b"torch", b"lightning", b"accelerate")):
         return []
-    return [rule for rule in rules if all(any(word in data for word in group) for group in rule.triggers)]
+    return [
+        rule
+        for rule in rules
+        if all(any(word in data for word in group) for group in rule.triggers) and _anchored(rule.anchor, data)
+    ]
 
 
-def may_skip_file(data: bytes) -> bool:
-    """Whether the bytes of the marker that skips a whole file occur at all."""
-    return _SUPPRESS_FILE in data
+def _anchored(anchor: re.Pattern[str], data: bytes) -> bool:
+    return _on_bytes(anchor.pattern, anchor.flags & ~re.UNICODE).search(data) is not None
+
+
+@functools.cache
+def _on_bytes(pattern: str, flags: int) -> re.Pattern[bytes]:
+    return re.compile(pattern.encode(), flags)

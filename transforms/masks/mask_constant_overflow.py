@@ -11,7 +11,9 @@ RuntimeError ("value cannot be converted without overflow"), and `(1.0 - mask) *
 masked row NaN, forward and in every gradient. Above that, -10000 or -1e5 is a finite penalty: in float32 and bfloat16 a
 score that is larger by as much outweighs the mask, and masked positions leak into the output.
 
-`torch.finfo(dtype).min` exists in every dtype and no score outweighs it.
+`torch.finfo(dtype).min` exists in every dtype and no score outweighs it. As a summand it has a flaw of its own: in
+float16 its sum with a score of -16 or below is -inf, so the same rewrite is proposed for `(1.0 - mask) * finfo.min`
+where it is added to scores in the same expression.
 
 Before
 ------
@@ -62,17 +64,17 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
 _SPELLINGS = (
     b"-1e", b"- 1e", b"-1.0e", b"-1.e", b"- 1.0e", b"-10000", b"- 10000", b"-655", b"- 655", b"-9999", b"-9e", b"-9.",
     b"-3.4", b"-3e38", b"-2**", b"-2 **", b"-(2", b"* 1e", b"*1e", b"* 10000", b"*10000", b"-5e", b"-6e4",
-    b"0000.0 *", b"0000 *", b"0000.0*", b"0000*",
+    b"0000.0 *", b"0000 *", b"0000.0*", b"0000*", b"-= 1", b"finfo(",
 )  # fmt: skip
 
 RULE = Rule(
     name="mask-constant-overflow",
     summary="a fixed constant masks scores before a softmax: it overflows in float16 or leaks in float32",
     severity=Severity.WARNING,
-    triggers=(_SPELLINGS, (b"oftmax", b"mask", b"attention", b"attn")),
+    triggers=((b"oftmax", b"mask", b"attention", b"attn"), _SPELLINGS),
     anchor=re.compile(
-        r"-\s*(?:[1-9]\.?\d*e\+?\d|[1-9]\d{3,}|\(?2\s*\*\*)|\*\s*(?:1e\+?\d|1\.0?e\+?\d|[1-9]\d{4,})"
-        r"|\b[1-9]\d{4,}\.?0?\s*\*|masked_fill_?\(|where\(.*self\.|NEG_?INF|neg_inf|MASK_VALUE|mask_value|penalty"
+        r"-=?\s*(?:[1-9]\.?\d*e\+?\d|[1-9]\d{3,}|\(?2\s*\*\*)|\*\s*(?:1e\+?\d|1\.0?e\+?\d|[1-9]\d{4,})"
+        r"|\b[1-9]\d{4,}\.?0?\s*\*|masked_fill_?\(|where\(.*self\.|NEG_?INF|neg_inf|MASK_VALUE|mask_value|penalty|finfo\(.*\)\.min\b"
     ),
     nodes=(ast.Call, ast.Assign, ast.BinOp),
     check=check,

@@ -185,7 +185,7 @@ RULE = Rule(
     summary="A hard top-p cut-off chooses heads or experts, and no gradient passes the choice.",
     severity=Severity.ERROR,
     triggers=((b"cumsum", b"break", b"while "), (b"sort", b"topk"), (b"softmax", b"sigmoid", b"prob")),
-    anchor=re.compile(r"\bcumsum\b|^[ \t]+(?:break|while)\b", re.M),
+    anchor=re.compile(r"cumsum|break\b|while\b"),
     nodes=(ast.Compare, ast.Call, ast.For, ast.While),
     check=check,
 )
