@@ -86,10 +86,17 @@ class Flow:
                 out.append(load)
         return out
 
+    @cached_property
+    def _stores(self) -> dict[str, list[ast.stmt]]:
+        table: dict[str, list[ast.stmt]] = {}
+        for statement in sorted(_statements(self.scope), key=lambda s: s.lineno):
+            for name in self._binds(statement):
+                table.setdefault(name, []).append(statement)
+        return table
+
     def stores(self, name: str) -> list[ast.stmt]:
         """The statements of this function that bind `name` (nested scopes apart), in source order."""
-        out = [s for s in _statements(self.scope) if name in self._binds(s)]
-        return sorted(out, key=lambda s: s.lineno)
+        return list(self._stores.get(name, ()))
 
     # -- the search ------------------------------------------------------------------------------------
 

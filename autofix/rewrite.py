@@ -293,6 +293,8 @@ def _depth(node: ast.AST) -> int:
 def _rescued_comments(module: Module, target: ast.expr, captures: Mapping[str, Captured]) -> tuple[Edit, ...]:
     """Comments inside `target` that no capture carries, as lines above the statement."""
     start, end = module.chars(target)
+    if "#" not in module.text[start:end]:
+        return ()
     kept = [module.chars(c) for c in captures.values() if isinstance(c, ast.AST)]
     lost = [
         module.text[a:b]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import io
+import itertools
 import re
 import tokenize
 from bisect import bisect_right
@@ -51,7 +52,10 @@ class Tree:
     @cached_property
     def _line_chars(self) -> list[int]:
         """Offset in characters at which each line starts (lines end as Python's tokenizer ends them)."""
-        return [0, *(m.end() for m in _LINE_BREAK.finditer(self.text))]
+        if "\r" in self.text:
+            return [0, *(m.end() for m in _LINE_BREAK.finditer(self.text))]
+        lengths = (len(line) + 1 for line in self.text.split("\n"))
+        return [0, *itertools.accumulate(lengths)][:-1]
 
     @cached_property
     def _byte_equals_utf8(self) -> bool:
