@@ -33,6 +33,8 @@ def findings(node: ast.AST, context: Context, infinite: bool) -> Iterator[Findin
     site = site_at(module, node)
     if site is None or (site.number == float("-inf")) != infinite:
         return
+    if site.minimum and sum_around(module, site) is None:
+        return
     if not uses_torch(module) or in_sampler(module, node) or (not infinite and _handled(module, site)):
         return
     fate = follow(module, site.node, site.in_place)
@@ -86,6 +88,11 @@ def _infinite_message(site: Site) -> str:
 
 
 def _constant_message(site: Site) -> str:
+    if site.minimum:
+        return (
+            "In float16 the minimum plus a score of -16 or below is -inf, so a fully masked row becomes NaN under half "
+            "precision"
+        )
     shown = f"{site.number:g}"
     if site.number < _HALF_LIMIT:
         if site.kind in ("fill", "index"):
@@ -96,6 +103,8 @@ def _constant_message(site: Site) -> str:
 
 def _claim(site: Site, assumptions: tuple[str, ...]) -> Claim:
     if site.number == float("-inf"):
+        return Claim(Relation.MASK, hazard=("value", "gradient"), assumptions=assumptions)
+    if site.minimum:
         return Claim(Relation.MASK, hazard=("value", "gradient"), assumptions=assumptions)
     hazard: tuple[str, ...] = ("leak",)
     if site.number < _HALF_LIMIT:
@@ -141,7 +150,7 @@ def _filled(writer: Writer, site: Site, tensor: ast.expr) -> tuple[Edit, ...]:
     dtype = dtype_of(writer.module, tensor)
     if dtype is not None:
         return writer.minimum(site.value, dtype)
-    if site.kind == "index" or site.in_place:
+    if site.kind == "index":
         raise Unrewritable("the tensor being filled has no name here; bind it to one first")
     return hoisted(writer, site, tensor)
 

@@ -262,7 +262,7 @@ class _Walk:
             self.end(item, End.LOG_SOFTMAX)
         elif name in ("add", "add_", "sub", "sub_", "baddbmm", "addmm", "baddbmm_"):
             self.onward(self.added(item, call), call)
-        elif name in ("max", "min") and call.args and not _is_dimension(call.args[0]):
+        elif name in ("max", "min") and any(a is not item.node and not _is_dimension(a) for a in call.args):
             self.onward(item, call)
         elif name in _SELECT:
             self.end(item, End.SAMPLED if name == "multinomial" else End.SELECTED)

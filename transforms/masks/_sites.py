@@ -36,6 +36,7 @@ class Site:
     in_place: bool = False
     keeps: bool = False  # `mask` says where the tensor stays, as in `where(mask, x, v)`
     fresh: bool = False  # the tensor being filled was zeros before
+    minimum: bool = False  # the value is `torch.finfo(...).min` already, as a factor
 
     @property
     def builds_mask(self) -> bool:
@@ -159,7 +160,8 @@ def _is_array(module: Module, node: ast.expr) -> bool:
 def _product(module: Module, node: ast.BinOp) -> Site | None:
     """`(1 - m) * v`, `m * v`, `v * m`; the sign of a subtraction around it counts."""
     for value, factor in ((node.right, node.left), (node.left, node.right)):
-        number = constant(module, value)
+        minimum = half_minimum(module, value)
+        number = -65505.0 if minimum else constant(module, value)
         if number is None or isinstance(number, bool) or abs(number) < -_SMALLEST:
             continue
         if constant(module, factor) is not None:
@@ -173,8 +175,18 @@ def _product(module: Module, node: ast.BinOp) -> Site | None:
             sign = -sign
         if not is_mask(module, factor):
             return None
-        return Site("product", node, value, float(number) * sign, None, factor)
+        return Site("product", node, value, float(number) * sign, None, factor, minimum=minimum)
     return None
+
+
+def half_minimum(module: Module, node: ast.expr) -> bool:
+    """`torch.finfo(dtype).min` of a dtype that may be float16."""
+    if not (isinstance(node, ast.Attribute) and node.attr == "min" and isinstance(node.value, ast.Call)):
+        return False
+    if module.qualified(node.value.func) != "torch.finfo" or len(node.value.args) != 1:
+        return False
+    named = module.qualified(node.value.args[0]) or ""
+    return named not in ("torch.float32", "torch.float", "torch.float64", "torch.double", "torch.bfloat16")
 
 
 def _imported(module: Module, node: ast.Call) -> Site | None:

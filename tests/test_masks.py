@@ -1,0 +1,182 @@
+"""The two mask rules: every spelling of a constant in every sink, and where a value's way to a softmax ends."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from autofix import engine
+from autofix.model import Source
+from autofix.rule import Options
+from autofix.syntax import Module, parse
+from autofix.transforms.masks import mask_constant_overflow, mask_neg_inf
+from autofix.transforms.masks._dtypes import dtype_of
+from autofix.transforms.masks._reach import End, follow
+
+RULES = (mask_constant_overflow.RULE, mask_neg_inf.RULE)
+HEAD = "import math\nfrom math import inf\nimport numpy as np\nimport torch\nimport torch.nn.functional as F\n"
+INFINITE = [
+    'float("-inf")',
+    "float('-Infinity')",
+    '-float("inf")',
+    "-math.inf",
+    "-np.inf",
+    "np.NINF",
+    "-torch.inf",
+    "-inf",
+    'torch.tensor(float("-inf"))',
+]
+FINITE = ["-1e9", "-1e10", "-1e30", "-10000", "-10000.0", "-1e4", "-65504", "-9e15", "-2**32 + 1", "torch.tensor(-1e9)"]
+SINKS = [
+    "s = s.masked_fill(m, {v})",
+    "s = s.masked_fill(mask=m, value={v})",
+    "s.masked_fill_(m, {v})",
+    "s = torch.masked_fill(s, m, {v})",
+    "s[m] = {v}",
+    "s[m, 0] = {v}",
+    "s = torch.where(m, {v}, s)",
+    "s = torch.where(m, s, {v})",
+    "s = s.where(m, {v})",
+    "s = torch.where(m, torch.full_like(s, {v}), s)",
+    "NEG = {v}\n    s = s.masked_fill(m, NEG)",
+]
+
+
+def patched(code: str) -> tuple[list[str], str]:
+    """The rules that speak, and the code after their fixes."""
+    source = Source("x.py", (HEAD + code).encode())
+    report = engine.fix_source(source, engine.Request(RULES, Options()), None)
+    after = report.patches[0].after.decode() if report.patches else HEAD + code
+    return [item.finding.rule for item in report.items], after[len(HEAD) :]
+
+
+@pytest.mark.parametrize("sink", SINKS)
+@pytest.mark.parametrize(
+    ("value", "rule"), [(v, "mask-neg-inf") for v in INFINITE] + [(v, "mask-constant-overflow") for v in FINITE]
+)
+def test_every_spelling_in_every_sink(sink: str, value: str, rule: str) -> None:
+    rules, after = patched(f"def f(s, m, w):\n    {sink.format(v=value)}\n    return F.softmax(s, dim=-1) @ w\n")
+    assert rules == [rule]
+    assert "torch.finfo(s.dtype).min" in after
+    compile(after, "x.py", "exec")
+
+
+@pytest.mark.parametrize(
+    "value", ["-100.0", "-1e3", "0.0", "-1", "1e9", "torch.finfo(s.dtype).min", "-torch.finfo(s.dtype).max"]
+)
+def test_values_that_are_left_alone(value: str) -> None:
+    rules, _ = patched(f"def f(s, m, w):\n    s = s.masked_fill(m, {value})\n    return F.softmax(s, dim=-1) @ w\n")
+    assert rules == []
+
+
+@pytest.mark.parametrize(
+    ("sum_", "after"),
+    [
+        ("s + (1.0 - mask) * -1e4", "s.masked_fill(mask == 0, torch.finfo(s.dtype).min)"),
+        ("s + -1e4 * (1 - mask)", "s.masked_fill(mask == 0, torch.finfo(s.dtype).min)"),
+        ("(1 - mask.to(s.dtype)) * -1e9 + s", "s.masked_fill(mask == 0, torch.finfo(s.dtype).min)"),
+        ("s - 10000.0 * (1.0 - mask)", "s.masked_fill(mask == 0, torch.finfo(s.dtype).min)"),
+        ("s + (mask - 1) * 1e4", "s.masked_fill(mask == 0, torch.finfo(s.dtype).min)"),
+        ("s + mask * -1e9", "s.masked_fill(mask.bool(), torch.finfo(s.dtype).min)"),
+        ("s + -1e9 * (mask == 0)", "s.masked_fill(mask == 0, torch.finfo(s.dtype).min)"),
+        ("s * mask - 1e4 * (1 - mask)", "s.masked_fill(mask == 0, torch.finfo(s.dtype).min)"),
+        ("s + (1.0 - mask) * torch.finfo(s.dtype).min", "s.masked_fill(mask == 0, torch.finfo(s.dtype).min)"),
+    ],
+)
+def test_a_float_mask_becomes_a_boolean_fill(sum_: str, after: str) -> None:
+    rules, code = patched(f"def f(s, mask, w):\n    s = {sum_}\n    return F.softmax(s, dim=-1) @ w\n")
+    assert rules == ["mask-constant-overflow"]
+    assert f"    s = {after}\n" in code
+
+
+def test_edits_of_one_sum_wait_for_each_other() -> None:
+    code = (
+        "def f(q, s, a_mask, b_mask):\n"
+        "    a_mask = (1.0 - a_mask.to(q.dtype)) * -1e4\n"
+        "    b_mask = (1.0 - b_mask.to(q.dtype)) * -1e4\n"
+        "    mask = a_mask + b_mask\n"
+        "    s = s + mask\n"
+        "    return F.softmax(s, dim=-1)\n"
+    )
+    rules, after = patched(code)
+    assert rules == ["mask-constant-overflow"] * 2
+    assert after.count("torch.finfo(q.dtype).min") == 2
+    assert after.count("clamp_min") == 1
+
+
+def module(code: str) -> Module:
+    parsed = parse(Source("x.py", (HEAD + code).encode()))
+    assert isinstance(parsed, Module)
+    return parsed
+
+
+@pytest.mark.parametrize(
+    ("rest", "end"),
+    [
+        ("return torch.softmax(x.view(2, 3).float(), -1)", End.SOFTMAX),
+        ("y = x if flag else x + 1\n    return y.softmax(dim=1)", End.SOFTMAX),
+        ("x, y = x.chunk(2)\n    return F.softmax(y, 0)", End.SOFTMAX),
+        ("return stable_softmax(x)", End.SOFTMAX),
+        ("return x.topk(3)", End.SELECTED),
+        ("return torch.max(x, dim=-1)", End.SELECTED),
+        ("return torch.logsumexp(x, 0)", End.EXPONENTIATED),
+        ("return F.log_softmax(x, dim=-1)", End.LOG_SOFTMAX),
+        ("return F.cross_entropy(x, flag)", End.LOSS),
+        ("return x == -inf", End.TESTED),
+        ("return torch.isfinite(x)", End.TESTED),
+        ("p = torch.softmax(x, -1)\n    return torch.multinomial(p, 1)", End.SAMPLED),
+        ("p = torch.softmax(x, -1)\n    p[p != p] = 0\n    return p", End.REPAIRED),
+        ("return F.scaled_dot_product_attention(x, x, x, attn_mask=x)", End.FUSED),
+        ("self.x = x", End.STORED),
+        ("return x", End.RETURNED),
+        ("return helper(x)", End.PASSED),
+    ],
+)
+def test_where_a_value_ends(rest: str, end: End) -> None:
+    parsed = module(f"def f(self, s, m, flag):\n    x = s.masked_fill(m, 0)\n    {rest}\n")
+    function = parsed.tree.body[-1]
+    assert isinstance(function, ast.FunctionDef)
+    start = function.body[0]
+    assert isinstance(start, ast.Assign)
+    assert end in follow(parsed, start.value).ends
+
+
+def test_a_name_that_is_bound_again_is_another_value() -> None:
+    parsed = module("def f(s, m, other):\n    x = s.masked_fill(m, 0)\n    x = other\n    return x.softmax(0)\n")
+    function = parsed.tree.body[-1]
+    assert isinstance(function, ast.FunctionDef)
+    start = function.body[0]
+    assert isinstance(start, ast.Assign)
+    assert follow(parsed, start.value).ends == set()
+
+
+@pytest.mark.parametrize(
+    ("expression", "dtype"),
+    [
+        ("x", "x.dtype"),
+        ("self.scores[:, 0]", "self.scores.dtype"),
+        ("x.view(1, 2).transpose(0, 1)", "x.dtype"),
+        ("x.float()", "torch.float32"),
+        ("x.to(dtype=q.dtype)", "q.dtype"),
+        ("x.to(dtype)", "dtype"),
+        ("x.to(device)", "x.dtype"),
+        ("x.type_as(q)", "q.dtype"),
+        ("x / math.sqrt(64)", "x.dtype"),
+        ("torch.zeros(2, 2)", "torch.get_default_dtype()"),
+        ("torch.zeros_like(x, dtype=q.dtype)", "q.dtype"),
+        ("x.new_zeros(2)", "x.dtype"),
+        ("q @ x", None),
+        ("x + q", None),
+        ("x.to(y)", None),
+        ("model(x)", None),
+    ],
+)
+def test_naming_a_dtype(expression: str, dtype: str | None) -> None:
+    parsed = module(f"def f(self, x, q, y, device, dtype, model):\n    return {expression}\n")
+    function = parsed.tree.body[-1]
+    assert isinstance(function, ast.FunctionDef)
+    returned = function.body[0]
+    assert isinstance(returned, ast.Return)
+    assert returned.value is not None
+    assert dtype_of(parsed, returned.value) == dtype
