@@ -25,7 +25,7 @@ from functools import cached_property
 
 from autofix.flow import Definition
 from autofix.ops import Op, constant, parameters, tensor_op
-from autofix.sameness import same_expression
+from autofix.sameness import is_untouched, same_expression
 from autofix.syntax import Module
 
 _METAVARIABLE = re.compile(r"\$(\w+?)(?::(\w+))?(\?)?(?![\w:?])")
@@ -147,7 +147,10 @@ class Pattern:
         """The first way in which `node` has this shape. The outermost operation must be `node` itself."""
         if isinstance(node, ast.Name):
             return None
-        return next(_Matcher(module, self.metavariables).match(self.tree, node, Match()), None)
+        for found in _Matcher(module, self.metavariables).match(self.tree, node, Match()):
+            if all(is_untouched(module, name, definition) for name, definition in found.reads):
+                return found
+        return None
 
 
 @dataclass(frozen=True, slots=True)

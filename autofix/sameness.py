@@ -10,6 +10,7 @@ import ast
 import itertools
 from collections.abc import Collection, Iterator
 
+from autofix.flow import Definition
 from autofix.ops import constant, tensor_op
 from autofix.syntax import Module
 
@@ -96,6 +97,12 @@ def movable(module: Module, node: ast.expr, to: ast.stmt, removed: Collection[as
     return f"`{changed}` is changed in between" if changed else ""
 
 
+def is_untouched(module: Module, name: ast.Name, definition: Definition) -> bool:
+    """Whether a name still holds at its read what the assignment gave it: nothing changed it in place."""
+    made, read = definition.statement, module.statement(name)
+    return not isinstance(made, ast.stmt) or made is read or not _touched_between(module, name, made, read)
+
+
 def same_contexts(module: Module, one: ast.stmt, other: ast.stmt) -> bool:
     """Whether both run under the same context managers (`no_grad`, `autocast`)."""
     return _contexts(module, one) == _contexts(module, other)
@@ -172,7 +179,7 @@ def _changed(module: Module, part: ast.AST) -> Iterator[str]:
         yield from _owner(module, part.target)
     elif isinstance(part, ast.Call):
         name = part.func.attr if isinstance(part.func, ast.Attribute) else getattr(part.func, "id", "")
-        if name.endswith("_") and not name.endswith("__"):
+        if name.endswith("_") and not name.endswith("__") and name != "requires_grad_":
             if isinstance(part.func, ast.Attribute):
                 yield from _owner(module, part.func.value)
             for argument in part.args[:1]:  # `nn.init.normal_(x)`

@@ -101,19 +101,10 @@ def substitute(module: Module, target: Target, beside: Sequence[Target], local: 
     removed = _unread(module, replaced, reads, removable, moved)
     for node in made.values():
         _require_movable(module, node, statement, removed)
-    filled: dict[str, ast.expr | str] = {**made}
-    staying = {}
-    for name, node in wanted.items():
-        home = module.statement(node)
-        filled[name] = node
-        twice = text.count(f"{{{name}}}") > 1 and not is_cheap(node)
-        if home is statement and twice:
-            _require_liftable(module, node, statement)
-        if twice or (home is not statement and not _moves(module, node, statement, home, removed)):
-            if home is not statement and not any(home is d.statement for _, d in match.reads):
-                raise Unrewritable(movable(module, node, statement) or "its parts are spread over several statements")
-            staying[name] = home
-            filled[name] = _fresh_name(module, target, home, local)
+    filled: dict[str, ast.expr | str] = {**made, **wanted}
+    staying = _staying(module, target, text, wanted, removed)
+    for name, home in staying.items():
+        filled[name] = _fresh_name(module, target, home, local)
     renamed = {home for home in staying.values() if home is not statement and _assigned_name(home) is not None}
     removed = _unread(module, replaced, reads, removable | renamed, moved)
     edits: list[Edit] = []
@@ -127,6 +118,26 @@ def substitute(module: Module, target: Target, beside: Sequence[Target], local: 
     edits += rewrite.replace(module, target.node, text, **filled)
     complete = all(d.statement in removed for _, d in match.reads)
     return Substitution((*imports, *edits), rewrite.expression(module, text, **filled), complete)
+
+
+def _staying(
+    module: Module, target: Target, text: str, wanted: Mapping[str, ast.expr], removed: list[ast.stmt]
+) -> dict[str, ast.stmt]:
+    """The captures that need a name where they stand, each with its statement: those that cannot move, and those that
+    would be computed twice."""
+    statement = module.statement(target.node)
+    out: dict[str, ast.stmt] = {}
+    for name, node in wanted.items():
+        home = module.statement(node)
+        twice = text.count(f"{{{name}}}") > 1 and not is_cheap(node)
+        if home is statement and twice:
+            _require_liftable(module, node, statement)
+        elif home is statement or (not twice and _moves(module, node, statement, home, removed)):
+            continue
+        elif not any(home is d.statement for _, d in target.match.reads):
+            raise Unrewritable(movable(module, node, statement) or "its parts are spread over several statements")
+        out[name] = home
+    return out
 
 
 def _without_missing(template: str, match: Match) -> str:

@@ -10,6 +10,7 @@ from autofix.flow import Definition
 from autofix.ops import constant, tensor_op
 from autofix.pattern import Match
 from autofix.ranges import interval
+from autofix.sameness import is_untouched
 from autofix.substitute import Derived
 from autofix.syntax import Module
 from autofix.transforms.identities._operands import shift_of
@@ -126,7 +127,7 @@ def _factors(module: Module, node: ast.expr, divides: bool, reads: list[Read], d
         return
     if isinstance(node, ast.Name) and len(reads) < _MOST_NAMES:
         found = module.flow(node).definition(node)
-        if found is not None and found.value is not None:
+        if found is not None and found.value is not None and is_untouched(module, node, found):
             inner: list[Read] = [*reads, (node, found)]
             factors = [*_factors(module, found.value, divides, inner, depth + 1)]
             if all(f.template for f in factors) or any(f.exponent is not None for f in factors):
