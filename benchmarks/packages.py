@@ -22,6 +22,7 @@ from pathlib import Path
 from fetch import sources
 
 from autofix import engine
+from autofix.cache import Cache
 from autofix.config import Config
 from autofix.diff import render
 from autofix.edits import to_changes
@@ -42,7 +43,7 @@ def main() -> int:
     for package in sorted(p for p in sources(args.folder).iterdir() if p.is_dir()):
         request = engine.Request(engine.select_rules(args.rules, ()), Config(Path()).options, allow_unverified=True)
         report = engine.fix([package], request, verify)
-        failures = [f for file in report.files if file.patch for f in check(file.patch, request)]
+        failures = [f for file in report.files if file.patch for f in check(file.patch, request, verify)]
         failures += applies(report, package)
         failures += [p.message for p in report.problems if "internal error" in p.message]
         broken += len(failures)
@@ -80,13 +81,15 @@ def verifier(python: str) -> engine.Verify:
     if isinstance(interpreter, Problem):
         sys.exit(interpreter.message)
 
+    cache = Cache(Path(tempfile.mkdtemp()) / "evidence.sqlite")
+
     def run(items: Sequence[tuple[Source, Fix]]) -> Sequence[Evidence]:
-        return verify(items, interpreter)
+        return verify(items, interpreter, cache=cache)
 
     return run
 
 
-def check(result: Patch, request: engine.Request) -> list[str]:
+def check(result: Patch, request: engine.Request, verify: engine.Verify | None) -> list[str]:
     """What is wrong with one file's patch."""
     path, before, after = result.source.path, result.source.data, result.after
     failures = []
@@ -99,7 +102,7 @@ def check(result: Patch, request: engine.Request) -> list[str]:
     kept_before, kept_after = outside(before, after, result)
     if kept_before != kept_after:
         failures.append(f"{path}: bytes outside the edits differ")
-    second = engine.fix_source(Source(path, after), request, None)
+    second = engine.fix_source(Source(path, after), request, verify)  # a refuted fix stays refuted
     if second.patches:
         failures.append(f"{path}: a second run would fix {[i.finding.rule for i in second.items][:3]}")
     return failures
