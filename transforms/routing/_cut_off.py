@@ -151,10 +151,13 @@ def _count(module: Module, node: ast.expr, depth: int) -> tuple[CutOff, int] | N
 
 
 def _uncast(module: Module, node: ast.expr) -> ast.expr:
-    if isinstance(node, ast.Name):
-        node = module.flow(node).value(node)
-    op = tensor_op(module, node, "long", "int", "float", "to")
-    return op.input if op is not None else node
+    for _ in range(DEPTH):
+        op = tensor_op(module, node, "long", "int", "float", "to")
+        inner = op.input if op is not None else module.flow(node).value(node)
+        if inner is node:
+            break
+        node = inner
+    return node
 
 
 def _sides(module: Module, node: ast.AST) -> tuple[ast.expr, ast.expr, bool] | None:
@@ -178,7 +181,7 @@ def _mass(module: Module, node: ast.expr, depth: int) -> Mass | None:
         value = module.flow(node).value(node)
         return _renamed(_mass(module, value, depth + 1), node, value) if value is not node else None
     if isinstance(node, ast.BinOp):
-        return _mass_arithmetic(module, node, depth)
+        return _mass_arithmetic(module, node.left, node.op, node.right, depth)
     if isinstance(node, ast.Subscript):
         inner = _mass(module, node.value, depth + 1)
         cut = inner is not None and cuts_last(node)
@@ -189,6 +192,9 @@ def _mass(module: Module, node: ast.expr, depth: int) -> Mass | None:
     if op is not None:
         ranked = ranked_values(module, op.input, depth + 1)
         return Mass(node, ranked) if ranked is not None and is_probability(module, ranked) else None
+    op = tensor_op(module, node, "sub")
+    if op is not None and "other" in op.args and len(op.args) == 1:
+        return _mass_arithmetic(module, op.input, ast.Sub(), op.args["other"], depth)
     op = tensor_op(module, node, *SAME_VALUE)
     if op is not None and op.name != "detach":
         return _mass(module, op.input, depth + 1)
@@ -202,21 +208,23 @@ def _renamed(mass: Mass | None, name: ast.Name, value: ast.expr) -> Mass | None:
     return Mass(name, mass.ranked, mass.before, mass.sliced)
 
 
-def _mass_arithmetic(module: Module, node: ast.BinOp, depth: int) -> Mass | None:
-    left = _mass(module, node.left, depth + 1)
+def _mass_arithmetic(
+    module: Module, first: ast.expr, operator: ast.operator, second: ast.expr, depth: int
+) -> Mass | None:
+    left = _mass(module, first, depth + 1)
     if left is None or left.before or left.sliced:
         return None
-    if isinstance(node.op, ast.Sub):
-        if constant(module, node.right) is not None:
+    if isinstance(operator, ast.Sub):
+        if constant(module, second) is not None:
             return left
-        subtracted = ranked_values(module, node.right, depth + 1)
+        subtracted = ranked_values(module, second, depth + 1)
         if subtracted is not None and (
             same(module, subtracted.values, left.ranked.values)
             or ast.unparse(subtracted.base) == ast.unparse(left.ranked.base)
         ):
             return Mass(left.total, left.ranked, before=True)
         return None
-    if isinstance(node.op, ast.Add) and constant(module, node.right) is not None:
+    if isinstance(operator, ast.Add) and constant(module, second) is not None:
         return left
     return None
 

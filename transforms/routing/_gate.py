@@ -17,13 +17,15 @@ from autofix.transforms.routing._spelling import (
     operand,
 )
 
+_COMBINED = "the mask is combined with others on the way to its use; add the gate by hand there"
 _NO_GRAPH = ("item", "tolist", "detach", "any", "all", "nonzero", "argmax", "size", "numel", "dim")
 _KEEPS = {"float", "shape", "gather", "scatter", "scale"}
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A finished rewrite. name: the variable that held the mask and now carries the gradient, when it kept its name.
+    """A finished rewrite. name: the variable that held the mask and now carries the gradient, when it kept its name,
+    else what is made of it ("returned" for what the function returns), "" when that has no name.
     first and last: the statements between which everything happens. temperature: the name of the constant."""
 
     edits: tuple[Edit, ...]
@@ -44,14 +46,8 @@ class Writer(GateLines):
         """
         held = self._held()
         if held is None:
-            return self._inline()
-        bound, above = self._bound_sides()
-        if above:
-            quantity = self.cut.mass.total if self.cut.mass.sliced else self.cut.quantity
-            for side, name in zip((quantity, self.cut.threshold), bound, strict=True):
-                if any(line.startswith(f"{name} = ") for line in above):
-                    self.edits.append(self._named(side, name))
-            self.edits.append(rewrite.insert_before(self.module, self.compare, *above))
+            return self._inline() if not self.uses[0].path else self._unnamed()
+        bound = self._sides_named()
         at = self._insertion(held)
         target, rename = self._target(held)
         lines = self._lines(held.name, held, bound, target)
@@ -60,8 +56,55 @@ class Writer(GateLines):
             self._rename(use, held, target)
         self.edits.append(rewrite.insert_after(self.module, at, *lines))
         last = self._last() if rename or any(u.kind == "zero" for u in self.uses) else at
-        name = self.result if self.soft else "" if rename else target
+        name = self.result if self.soft else self._outcome() if rename else target
         return Written(tuple(self.edits), name, self._first(), last, self.temperature)
+
+    def _unnamed(self) -> Written:
+        """The finished mask stands in the expression that uses it: give it a line of its own."""
+        use = self.uses[0]
+        state = use.state
+        statement = self.module.statement(use.mask)
+        if len(self.uses) > 1 or state.shaped or state.scaled or state.kind == "int" or use.kind == "zero":
+            raise Unrewritable(_COMBINED)
+        bound = self._sides_named()
+        hard = fresh(self.function, "mask", "hard_mask")
+        held = Held(hard, statement, state, ())
+        target = fresh(self.function, "weights" if self.soft else "gate", "hard_gate")
+        if not self._positive(held) or "combine" in state.after or self.soft:
+            raise Unrewritable(_COMBINED)
+        lines = [f"{hard} = {self.module.source(use.mask)}", *self._lines(hard, held, bound, target)]
+        self._stable(statement)
+        self.edits.append(rewrite.insert_before(self.module, statement, *lines))
+        self.edits.append(self._named(use.mask, target))
+        return Written(tuple(self.edits), self._outcome(), self._first(), statement, self.temperature)
+
+    def _outcome(self) -> str:
+        """What the last statement that reads the gate makes of it, in the trial's words."""
+        statement = self._last()
+        if isinstance(statement, ast.Return):
+            return "returned"
+        targets = statement.targets if isinstance(statement, ast.Assign) else []
+        return targets[0].id if len(targets) == 1 and isinstance(targets[0], ast.Name) else ""
+
+    def _sides_named(self) -> tuple[str, str]:
+        """Names for the sides of the comparison, given above it where there are none."""
+        bound, above = self._bound_sides()
+        quantity = self.cut.mass.total if self.cut.mass.sliced else self.cut.quantity
+        for side, name in zip((quantity, self.cut.threshold), bound, strict=True):
+            line = next((line for line in above if line.startswith(f"{name} = ")), None)
+            if line is not None:
+                self.edits.append(self._named(side, name))
+                self._above(self.module.statement(side), line)
+        return bound
+
+    def _above(self, statement: ast.stmt, line: str) -> None:
+        """Insert a line above a statement; below the one that was inserted there before."""
+        edit = rewrite.insert_before(self.module, statement, line)
+        for at, other in enumerate(self.edits):
+            if other.span == edit.span:
+                self.edits[at] = Edit(edit.span, other.text + edit.text)
+                return
+        self.edits.append(edit)
 
     def _named(self, side: ast.expr, name: str) -> Edit:
         """Put a name in the place of an expression and of the brackets around it."""
@@ -86,8 +129,8 @@ class Writer(GateLines):
                 continue
             if self._fits(held):
                 return held
-        if any(u.path for u in self.uses):
-            raise Unrewritable("the mask is combined with others on the way to its use; add the gate by hand there")
+        if len(self.uses) > 1:
+            raise Unrewritable(_COMBINED)
         return None
 
     def _fits(self, held: Held) -> bool:
@@ -263,8 +306,9 @@ class Writer(GateLines):
             hard = f"~({hard})"
         lines = [*above, f"{keep} = {hard}", *self._lines(keep, None, bound, target)]
         self.edits.append(rewrite.insert_before(self.module, self.compare, *lines))
-        self.edits.append(self._swap(whole, self.cut.node, target))
-        return Written(tuple(self.edits), "", self._first(), self._last(), self.temperature)
+        named = self._named(whole, target) if whole is self.cut.node else self._swap(whole, self.cut.node, target)
+        self.edits.append(named)
+        return Written(tuple(self.edits), self._outcome(), self._first(), self._last(), self.temperature)
 
     def _comparison(self, bound: tuple[str, str], sign: str) -> str:
         node = self.cut.node

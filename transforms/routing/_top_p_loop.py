@@ -75,7 +75,7 @@ def gated_loop(module: Module, found: LoopCutOff) -> Gated | None:
     if not isinstance(base, ast.Name):
         return None
     flow = module.flow(base)
-    definition = flow.definition_before(base.id, _outermost(module, found))
+    definition = flow.definition(base)
     if definition is None or not isinstance(definition.statement, ast.Assign):
         return None
     zeros = zero_like(module, definition.value)

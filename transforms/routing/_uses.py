@@ -199,6 +199,10 @@ class Tracer:
             self._use(kind, call, node, state, path)
             return None
         if op is not None and name == "where" and op.args.get("condition") is node:
+            values = (constant(module, op.input), constant(module, op.args["other"]))
+            if values in ((1, 0), (0, 1)):
+                below = state.true_below == (values[0] == 1)
+                return call, _after(replace(state, true_below=below, kind="float"), "float" if values[0] else "not")
             self._use(self._where_kind(op.input, op.args["other"]), call, node, state, path)
             return None
         if name in ("mul", "multiply"):
@@ -327,6 +331,8 @@ class Tracer:
         self.mutations[binding] = list(dict.fromkeys(mutations))
         held = Held(name, binding, replace(state, after=(), sliced=False), state.after)
         self.unclear.extend((held, load) for load in unclear)
+        if state.kind in ("float", "cast"):  # another branch may bind it too: what follows reads either
+            loads = sorted([*loads, *unclear], key=lambda n: (n.lineno, n.col_offset))
         for load in loads:
             if self._is_target(load):
                 continue

@@ -35,16 +35,19 @@ After
     mass_before = ranked.cumsum(dim=-1) - ranked
     keep = mass_before < self.threshold
     mask = torch.zeros_like(keep).scatter(-1, order, keep)
+    # straight-through: the hard mask forward, the gradient of its soft gate backward
     soft_gate = torch.sigmoid((self.threshold - mass_before) / GATE_TEMPERATURE)
     soft_gate = soft_gate.scatter(-1, order, soft_gate)
-    gate = mask.to(soft_gate.dtype) + (soft_gate - soft_gate.detach())
-    return (heads * gate.unsqueeze(-1)).sum(dim=-2)
+    mask = mask.to(soft_gate.dtype) + (soft_gate - soft_gate.detach())
+    return (heads * mask.unsqueeze(-1)).sum(dim=-2)
 
 When the fix is safe
 --------------------
 Straight-through (the default) leaves every value of the forward pass as it is: the difference that is added is zero,
 exactly. Only the backward pass changes, from no gradient to the gate's. Heads that a minimum or a rule keeps on stay
-on. `--routing soft` writes `p * gate`, renormalised, in place of the mask; that is another forward pass, so it counts
+on. Where the code compares the mass with the item included, the gradient is still that of the mass before it: with the
+item included, more probability for an item would push it out (along that gradient the hard choice moved the wrong way
+in a trial, along the other one the right way 95 times in 100). `--routing soft` writes `p * gate`, renormalised, in place of the mask; that is another forward pass, so it counts
 as unsafe. `--routing gumbel` cannot express a choice of several and writes nothing.
 
 Left alone

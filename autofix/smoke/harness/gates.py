@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -15,12 +17,14 @@ from .values import Pattern, Setting
 
 _DRAWS = 12
 _STEPS = (0.25, 1.0)
+_ALIKE = 200  # trials of other sizes, each a few milliseconds
 
 
 def judge(
     spec: dict[str, Any], sides: Any, settings: list[Setting], deadline: float
 ) -> tuple[list[dict[str, Any]], tuple[str, str]]:
     """The claims of a straight-through or soft gate, and its witness."""
+    settings = [_sized_alike(sides, setting) for setting in settings]
     claims = [_forward(sides, settings) if spec["relation"] == "straight-through" else _limit(spec, sides, settings)]
     if claims[0]["held"] is False:
         return claims, ("", "")
@@ -46,6 +50,34 @@ def judge(
         return claims, witness.show_gate(sides, settings[0], revived[0])
     claims.append(_claim("witness", None, "the original's scores already receive a gradient"))
     return claims, ("", "")
+
+
+def _sized_alike(sides: Any, setting: Setting) -> Setting:
+    """The setting with a number of items that is the tensors' own, where the original also runs with another: a loop
+    over fewer items than there are probabilities leaves shapes apart that are equal in every real program."""
+    before, after = _pair(sides, setting, 0)
+    if not before.ran or after.ran or "size" not in after.error:
+        return setting
+    for sizes in itertools.islice(_other_sizes(setting), _ALIKE):
+        candidate = {n: c._replace(size=sizes.get(n, c.size)) for n, c in setting.items()}
+        before, after = _pair(sides, candidate, 0)
+        if before.ran and after.ran:
+            return candidate
+    return setting
+
+
+def _other_sizes(setting: Setting) -> Iterator[dict[str, Any]]:
+    """One leaf as large as another; then all tensors made of the numbers that the code counts with."""
+    tensors = {n: c.size for n, c in setting.items() if c.is_tensor}
+    numbers = {n: c.size for n, c in setting.items() if type(c.size) is int}
+    for name in numbers:
+        yield from ({name: d} for d in sorted({d for size in tensors.values() for d in size}))
+    for name, own in tensors.items():
+        yield from ({name: size} for size in dict.fromkeys(tensors.values()) if size != own)
+    for rank in sorted({len(size) for size in tensors.values()}, reverse=True):
+        for dims in itertools.permutations(numbers.values(), rank):
+            for choice in itertools.product((dims, (*dims[:-1], 1), dims[:-1]), repeat=min(len(tensors), 3)):
+                yield dict(zip(tensors, choice))  # noqa: B905
 
 
 def _pair(sides: Any, setting: Setting, seed: int, fixed: dict[str, Any] | None = None) -> tuple[Outcome, Outcome]:
