@@ -32,6 +32,7 @@ _SAMPLING_WORDS = re.compile(
     r"|do_sample|past_key_values?|filter_value|min_tokens_to_keep|logits_processor|token_ids?)$"
 )
 _LOSS_NAME = re.compile(r"loss|(?<![a-z])kl(?![a-z])|divergence|distil|penalt|regulari|entropy", re.I)
+_TARGETS = re.compile(r"teacher|target|reference|label|ground_truth|(?<![a-z])gold(?![a-z])", re.I)
 _NO_GRAD = ("no_grad", "inference_mode")
 
 
@@ -56,12 +57,21 @@ def trains_nothing(module: Module, node: ast.AST) -> bool:
         if any(_switches_off(d) for d in function.decorator_list) or _samples(function):
             return True
     for ancestor in module.ancestors(node):
-        if isinstance(ancestor, ast.ClassDef) and _SAMPLING_CLASS.search(ancestor.name):
-            return True
+        if isinstance(ancestor, ast.ClassDef):
+            names = [ancestor.name, *(ast.unparse(b) for b in ancestor.bases)]
+            if any(_SAMPLING_CLASS.search(n) or _LOSS_NAME.search(_spaced(n)) for n in names):
+                return True
         items = ancestor.items if isinstance(ancestor, (ast.With, ast.AsyncWith)) else []
         if any(_switches_off(i.context_expr) for i in items):
             return True
     return _evaluation_branch(module, node)
+
+
+def is_target(module: Module, node: ast.expr) -> bool:
+    """Whether a value comes from a teacher or a label: nobody wants a gradient there."""
+    value = module.flow(node).value(node) if isinstance(node, ast.Name) else node
+    names = (n for part in (node, value) for n in ast.walk(part))
+    return any(_TARGETS.search(getattr(n, "id", "") or getattr(n, "attr", "")) for n in names)
 
 
 def samples_elsewhere(module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool | None:

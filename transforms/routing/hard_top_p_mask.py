@@ -45,10 +45,11 @@ When the fix is safe
 --------------------
 Straight-through (the default) leaves every value of the forward pass as it is: the difference that is added is zero,
 exactly. Only the backward pass changes, from no gradient to the gate's. Heads that a minimum or a rule keeps on stay
-on. Where the code compares the mass with the item included, the gradient is still that of the mass before it: with the
-item included, more probability for an item would push it out (along that gradient the hard choice moved the wrong way
-in a trial, along the other one the right way 95 times in 100). `--routing soft` writes `p * gate`, renormalised, in place of the mask; that is another forward pass, so it counts
-as unsafe. `--routing gumbel` cannot express a choice of several and writes nothing.
+on. Where the code compares the mass with the item included, the gradient is still that of the mass before it: with
+the item included, more probability for an item would push it out. (Moved along that gradient, the hard choice went
+the wrong way in a trial; along the other one, the right way.) `--routing soft` writes `p * gate`, renormalised, in
+place of the mask; that is another forward pass, so it counts as unsafe. `--routing gumbel` cannot express a choice of
+several and writes nothing.
 
 Left alone
 ----------
@@ -81,6 +82,7 @@ from autofix.transforms.routing._routing import (
     TEMPERATURE,
     functions_around,
     has_gradient_already,
+    is_target,
     routes,
     trains_nothing,
 )
@@ -99,7 +101,7 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     functions = functions_around(module, node)
     if not functions or any(has_gradient_already(f) for f in functions) or not routes(module, functions[0]):
         return
-    if is_detached(module, found.probabilities):
+    if is_detached(module, found.probabilities) or is_target(module, found.probabilities):
         return
     gate = gated_loop(module, found) if isinstance(found, LoopCutOff) else gated(module, found)
     if gate is None:
