@@ -2,8 +2,7 @@ import torch
 from torch import nn
 
 
-def attend(q, k, v, mask, dropout):
+def attend(q, k, v, mask):
     scores = torch.matmul(q, k.transpose(2, 3))
-    mask = (mask == 0).view(q.size(0), 1, 1, -1).expand_as(scores)
-    scores = scores.masked_fill(mask, torch.tensor(-float("inf")))
-    return torch.matmul(dropout(nn.functional.softmax(scores, dim=-1)), v)
+    scores = scores.masked_fill(mask == 0, torch.tensor(-float("inf")))
+    return torch.matmul(nn.functional.softmax(scores, dim=-1), v)
