@@ -171,7 +171,8 @@ def test_nothing_is_left_when_the_tool_ends(tmp_path: Path, number: int) -> None
     script = tmp_path / "tool.py"
     path = tmp_path / "pid"
     script.write_text(
-        "import sys\n"
+        "import signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a test run in the background ignores it
         f"sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]!r}\n"
         "from running import interpreter\n"
         "from test_smoke_zygote import Zygote, job\n"
