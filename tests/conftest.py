@@ -34,9 +34,8 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def verify() -> engine.Verify:
     """Executes fixes under the interpreter that runs the tests."""
-    from autofix.smoke.verify import verify as run
-
     from autofix.smoke.interpreter import find_python
+    from autofix.smoke.verify import verify as run
 
     interpreter = find_python(sys.executable, Path.cwd())
     assert not isinstance(interpreter, Problem)

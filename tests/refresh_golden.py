@@ -33,9 +33,8 @@ def main(rule_names: list[str]) -> None:
 
 
 def verifier() -> engine.Verify:
-    from autofix.smoke.verify import verify
-
     from autofix.smoke.interpreter import find_python
+    from autofix.smoke.verify import verify
 
     interpreter = find_python(sys.executable, Path.cwd())
     if isinstance(interpreter, Problem):

@@ -122,6 +122,7 @@ def test_a_hostile_name(tmp_path: Path) -> None:
     (tmp_path / f"{name}.py").write_text(BUG)
     done = autofix("--dry-run", "--no-verify", cwd=tmp_path)
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
-    applied = subprocess.run(["git", "apply"], cwd=tmp_path, input=done.stdout.encode(), capture_output=True, check=False)
+    patch = done.stdout.encode()
+    applied = subprocess.run(["git", "apply"], cwd=tmp_path, input=patch, capture_output=True, check=False)
     assert applied.returncode == 0, applied.stderr
     assert "log_softmax" in (tmp_path / f"{name}.py").read_text()

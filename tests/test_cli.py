@@ -77,7 +77,9 @@ def test_check_as_json(project: Path) -> None:
     assert found["unfixed_reason"] is None
 
 
-def test_dry_run_writes_nothing_and_git_and_patch_take_its_output(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_dry_run_writes_nothing_and_git_and_patch_take_its_output(
+    project: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     done = autofix("--dry-run", cwd=project)
     assert done.returncode == 1
     assert (project / "loss.py").read_text() == LOG_SOFTMAX
@@ -145,7 +147,12 @@ def test_standard_input(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "comment", ["# autofix: ignore[log-softmax]", "# autofix: ignore", "# noqa  # autofix: ignore[log-softmax, exp-unbounded]"]
+    "comment",
+    [
+        "# autofix: ignore[log-softmax]",
+        "# autofix: ignore",
+        "# noqa  # autofix: ignore[log-softmax, exp-unbounded]",
+    ],
 )
 def test_inline_ignores(tmp_path: Path, comment: str) -> None:
     (tmp_path / "a.py").write_text(LOG_SOFTMAX.replace(".mean()\n", f".mean()  {comment}\n"))
@@ -175,7 +182,9 @@ def test_configuration_and_command_line_over_it(project: Path) -> None:
     assert b"selct" in wrong.stderr
 
 
-def test_without_torch_nothing_is_applied_and_the_remedy_is_named(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_without_torch_nothing_is_applied_and_the_remedy_is_named(
+    project: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     bare = tmp_path_factory.mktemp("bare") / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True)
     done = autofix("--python", str(bare / "bin" / "python"), cwd=project)
@@ -188,7 +197,9 @@ def test_without_torch_nothing_is_applied_and_the_remedy_is_named(project: Path,
     assert "log_softmax" in (project / "loss.py").read_text()
 
 
-@pytest.mark.parametrize("arguments", [["rules"], ["explain", "log-softmax"], ["--version"], ["--help"], ["check", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["rules"], ["explain", "log-softmax"], ["--version"], ["--help"], ["check", "--help"]]
+)
 def test_words(tmp_path: Path, arguments: list[str]) -> None:
     done = autofix(*arguments, cwd=tmp_path)
     assert done.returncode == 0

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autofix import rewrite
-from autofix.model import Edit, Source
 from autofix.edits import apply_edits
+from autofix.model import Edit, Source
 from autofix.syntax import Module, parse
 
 
