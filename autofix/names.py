@@ -32,6 +32,9 @@ _CANONICAL = {
 }
 
 
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """How to spell a torch name here, and the import edit that this spelling needs (none when it is there)."""
@@ -86,9 +89,8 @@ class Names:
                     return None
                 if name in imports:
                     return imports[name]
-            elif isinstance(scope, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
-                if name in self._bound_in(scope):
-                    return None
+            elif isinstance(scope, _COMPREHENSIONS) and name in self._bound_in(scope):
+                return None
         return self._imports.get(name)
 
     def qualified(self, node: ast.AST) -> str | None:
