@@ -83,14 +83,14 @@ def _infinite_message(site: Site) -> str:
     if site.kind == "product":
         return "0 * inf is NaN: this product makes every position NaN that is not masked"
     if site.builds_mask:
-        return "A row of this mask with every position masked makes softmax NaN, in the output and in every gradient"
-    return "A row with every position masked is all -inf, and softmax makes it NaN, forward and in every gradient"
+        return "a row of this mask with every position masked makes softmax NaN, in the output and in every gradient"
+    return "a row with every position masked is all -inf, and softmax makes it NaN, forward and in every gradient"
 
 
 def _constant_message(site: Site) -> str:
     if site.minimum:
         return (
-            "In float16 the minimum plus a score of -16 or below is -inf, so a fully masked row becomes NaN under half "
+            "in float16 the minimum plus a score of -16 or below is -inf, so a fully masked row becomes NaN under half "
             "precision"
         )
     shown = f"{site.number:g}"
@@ -98,7 +98,7 @@ def _constant_message(site: Site) -> str:
         if site.kind in ("fill", "index"):
             return f"{shown} does not fit into float16: this fill raises RuntimeError under half precision"
         return f"{shown} overflows to -inf in float16, so a fully masked row becomes NaN under half precision"
-    return f"A score that lies {-site.number:g} above the others outweighs this mask: masked positions leak"
+    return f"a score that lies {-site.number:g} above the others outweighs this mask: masked positions leak"
 
 
 def _claim(site: Site, assumptions: tuple[str, ...]) -> Claim:
@@ -121,13 +121,13 @@ def _claim(site: Site, assumptions: tuple[str, ...]) -> Claim:
 def _fix(module: Module, site: Site, fate: Fate) -> Fix:
     writer = Writer(module, site.node)
     assumptions: tuple[str, ...] = ()
-    title = "Mask with the minimum of the dtype, which every dtype holds and softmax turns into zero"
+    title = "mask with the minimum of the dtype, which every dtype holds and softmax turns into zero"
     if site.kind == "product":
         around = sum_around(module, site)
         if around is not None:
             edits = masked_sum(writer, site, around)
             assumptions = (f"{module.source(_mask_name(module, site))} holds zeros and ones",)
-            title = "Fill by a boolean mask with the minimum of the dtype, so that no sum can overflow"
+            title = "fill by a boolean mask with the minimum of the dtype, so that no sum can overflow"
         else:
             edits = _built_by_product(writer, site, fate)
     elif site.tensor is not None and site.kind != "full":

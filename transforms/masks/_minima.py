@@ -34,10 +34,10 @@ def added_minima(node: ast.AST, context: Context) -> Iterator[Finding]:
         return
     if is_clamped(module, node) or in_sampler(module, node):
         return
-    message = "The minimum of a dtype plus itself is -inf: a row that both masks close becomes NaN in softmax"
+    message = "the minimum of a dtype plus itself is -inf: a row that both masks close becomes NaN in softmax"
     try:
         fix = Fix(
-            "Clamp the sum of the two masks at the minimum of the dtype",
+            "clamp the sum of the two masks at the minimum of the dtype",
             _clamp(module, node),
             Applicability.SAFE,
             Claim(Relation.MASK, hazard=("value", "gradient")),
