@@ -39,7 +39,7 @@ def verifier() -> engine.Verify:
     interpreter = find_python(sys.executable, Path.cwd())
     if isinstance(interpreter, Problem):
         sys.exit(interpreter.message)
-    return lambda items: verify(items, interpreter)
+    return lambda items: verify(items, interpreter, seconds=60.0)
 
 
 if __name__ == "__main__":

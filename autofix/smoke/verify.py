@@ -32,7 +32,7 @@ def verify(
     interpreter: Interpreter,
     *,
     workers: int = 2,
-    seconds: float = 10.0,
+    seconds: float = 20.0,
     cache: Store | None = None,
     on_done: Callable[[int], None] | None = None,
 ) -> list[Evidence]:
