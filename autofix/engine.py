@@ -23,7 +23,7 @@ from autofix.registry import all_rules
 from autofix.report import FileReport, Item, Report, Status
 from autofix.rule import Options, Rule
 from autofix.syntax import parse, with_deep_stack
-from autofix.triage import candidates
+from autofix.triage import relevant
 
 _CHUNK = 64
 _MAX_PASSES = 6
@@ -202,10 +202,9 @@ def _scan_files(
         source = files.read(path)
         if isinstance(source, Problem):
             result.problems.append(source)
-        elif candidates(source.data, rules):
-            todo.append((source, content_key(source.data, source.path, *names, repr(options)) if cache else ""))
-        elif parse_all and isinstance(unread := parse(source), Problem):
-            result.problems.append(unread)
+        elif parse_all or relevant(source.data):
+            key = content_key(source.data, source.path, *names, repr(options), str(parse_all)) if cache else ""
+            todo.append((source, key))
     known = Cache(cache).get_many("scan", [key for _, key in todo]) if cache and todo else {}
     for source, key in todo:
         if key in known:
@@ -214,8 +213,11 @@ def _scan_files(
                 result.scans.append((Scan(source.path, found, parsed=True), source))
             continue
         scanned = scan_safely(source, rules, options)
-        if scanned.problem:
-            result.problems.append(scanned.problem)
+        problem = scanned.problem
+        if parse_all and not scanned.parsed and isinstance(unread := parse(source), Problem):
+            problem = problem or unread
+        if problem:
+            result.problems.append(problem)
             continue
         if cache:
             result.fresh[key] = findings_to_json(list(scanned.findings))

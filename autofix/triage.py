@@ -9,10 +9,14 @@ from collections.abc import Sequence
 from autofix.rule import Rule
 
 
+def relevant(data: bytes) -> bool:
+    """Whether the file mentions torch, or a library built on it, at all."""
+    return any(word in data for word in (b"torch", b"lightning", b"accelerate"))
+
+
 def candidates(data: bytes, rules: Sequence[Rule]) -> list[Rule]:
-    """The rules whose every trigger group has a literal in `data`, and whose anchor matches somewhere; none unless
-    the file mentions torch or a library built on it."""
-    if not any(word in data for word in (b"torch", b"lightning", b"accelerate")):
+    """The rules whose every trigger group has a literal in `data`, and whose anchor matches somewhere."""
+    if not relevant(data):
         return []
     return [
         rule
