@@ -295,8 +295,8 @@ def test_a_package_with_relative_imports_and_data(tmp_path: Path, zygote: Zygote
     (package / "inner" / "net.py").write_text(
         HEAD + "from pathlib import Path\nfrom ..base import Base\n"
         "SIZE = int((Path(__file__).parent.parent / 'sizes.txt').read_text())\n\n"
-    base = "class Base(nn.Module):\n    def go(self, x):\n        return self.proj(x)\n"
-    (package / "base.py").write_text(HEAD + base)
+        "class Net(Base):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.proj = nn.Linear(SIZE, 2)\n\n"
         "    def forward(self, x):\n        return self.go(x)\n"
     )
     (package / "broken.py").write_text(HEAD + "import no_such_library\n\nclass Lost(nn.Module):\n    pass\n")

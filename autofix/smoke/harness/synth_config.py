@@ -59,7 +59,7 @@ def _argument(kind: type, parameter: inspect.Parameter, hint: Any, deep: int) ->
     small = synth_names.shrunk(parameter.name, default)
     if small is default or small == default:
         return None
-    return _literal(small)
+    return literal(small)
 
 
 def _made(kind: type, name: str) -> Any:
@@ -69,19 +69,33 @@ def _made(kind: type, name: str) -> Any:
     return None
 
 
-def _literal(value: Any) -> Spec:
+def literal(value: Any) -> Spec:
+    """A plain value as a spec."""
     if isinstance(value, (list, tuple)):
         return ["list" if isinstance(value, list) else "tuple", [["value", item] for item in value]]
     return ["value", value]
+
+
+def nearest(owner: type, hint: type) -> type:
+    """The configuration class that `owner` itself declares or its module knows, where that refines `hint`."""
+    for kind in _classes(owner, hint):
+        if kind is not hint and issubclass(kind, hint):
+            return kind
+    return hint
 
 
 def _classes(owner: type, hint: Any) -> list[type]:
     """Configuration classes near `owner`: by annotation, by `config_class`, by imports of its module, by name."""
     found: list[type] = []
     declared = getattr(owner, "config_class", None)
+    module = sys.modules.get(owner.__module__)
+    for kind in owner.__mro__:
+        noted = vars(kind).get("__annotations__", {}).get("config")
+        noted = getattr(sys.modules.get(kind.__module__), noted, None) if isinstance(noted, str) else noted
+        if isinstance(noted, type) and noted not in found:
+            found.append(noted)
     if isinstance(declared, type):
         found.append(declared)
-    module = sys.modules.get(owner.__module__)
     if isinstance(hint, str):
         named = getattr(module, hint.strip("'\"").split(".")[-1], None)
         if isinstance(named, type):

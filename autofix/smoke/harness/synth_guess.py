@@ -6,6 +6,7 @@ import collections.abc
 import dataclasses
 import enum
 import inspect
+import re
 import sys
 import types
 import typing
@@ -14,18 +15,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from . import synth_config, synth_names, synth_usage
+from . import synth_config, synth_names, synth_nested, synth_usage
 from .synth_values import Spec, own_parameters, reference
 
 _DEEP = 2
+_MOST_OPTIONS = 4
+_BUILT: dict[tuple[type, int], Spec | None] = {}  # what has been found for a class, once a process
 
 
 def constructor(kind: type, *, deep: int = 0) -> dict[str, Spec]:
     """Specs for the arguments that `kind` must be given."""
     usage = synth_usage.of_class(kind, "__init__")
-    hints = hints_of(kind.__init__)  # type: ignore[misc]
+    hints = constructor_hints(kind)
     specs: dict[str, Spec] = {}
-    for parameter in own_parameters(kind.__init__):  # type: ignore[misc]
+    for parameter in constructor_parameters(kind):
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
         if parameter.default is not parameter.empty:
@@ -34,6 +37,28 @@ def constructor(kind: type, *, deep: int = 0) -> dict[str, Spec]:
         choices = candidates(kind, parameter.name, hints.get(parameter.name), facts, deep=deep)
         specs[parameter.name] = choices[0]
     return specs
+
+
+def constructor_parameters(kind: type) -> list[inspect.Parameter]:
+    """The constructor's parameters; where it takes `**kwargs`, those of the next one in line too."""
+    found: dict[str, inspect.Parameter] = {}
+    for owner in kind.__mro__:
+        if "__init__" not in vars(owner) or owner is nn.Module:
+            continue
+        parameters = own_parameters(vars(owner)["__init__"])
+        for parameter in parameters:
+            found.setdefault(parameter.name, parameter)
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters) or owner.__module__.startswith("torch."):
+            break
+    return list(found.values())
+
+
+def constructor_hints(kind: type) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for owner in kind.__mro__:
+        if "__init__" in vars(owner) and owner is not object:
+            found = {**hints_of(vars(owner)["__init__"]), **found}
+    return found
 
 
 def hints_of(function: Any) -> dict[str, Any]:
@@ -153,7 +178,7 @@ def _of_class(owner: type, name: str, hint: type, facts: synth_usage.Usage, deep
     if hint is nn.ModuleList:
         return ["modules", [["linear", synth_names.WIDTH]]]
     if synth_config.is_config(hint) or dataclasses.is_dataclass(hint):
-        return synth_config.real(hint, deep)
+        return synth_config.real(synth_config.nearest(owner, hint), deep)
     if hint is object or hint.__module__ == "builtins":
         return None
     return instance(owner, hint, deep)
@@ -163,15 +188,16 @@ def instance(owner: type, wanted: type, deep: int) -> Spec | None:
     """An object of class `wanted`, or of a concrete subclass of it that is loaded, with guessed arguments."""
     if deep >= _DEEP:
         return None
-    options = [wanted, *_subclasses(wanted)]
-    for option in options:
-        if option is owner or not _usable(option):
+    tried = 0
+    for option in (wanted, *_subclasses(wanted)):
+        if option is owner or not _usable(option) or tried >= _MOST_OPTIONS:
             continue
-        try:
-            locatable = reference(option)
-            return ["new", locatable, constructor(option, deep=deep + 1), []]
-        except RecursionError:
-            continue
+        tried += 1
+        if (option, deep) not in _BUILT:
+            _BUILT[option, deep] = None  # while it is under way: a class that needs itself
+            _BUILT[option, deep] = synth_nested.constructible(option, deep + 1)
+        if _BUILT[option, deep] is not None:
+            return _BUILT[option, deep]
     return None
 
 
@@ -217,7 +243,8 @@ def _of_use(owner: type, name: str, facts: synth_usage.Usage, deep: int) -> list
         spec = instance(owner, like, deep)
         if spec is not None:
             found.append(spec)
-    named = _class_by_argument(owner, name) if not facts.arithmetic else None
+    plain = synth_names.names_integer(name) or synth_names.names_number(name)
+    named = _class_by_argument(owner, name) if not facts.arithmetic and not plain else None
     if named is not None:
         spec = instance(owner, named, deep)
         if spec is not None:
@@ -226,6 +253,8 @@ def _of_use(owner: type, name: str, facts: synth_usage.Usage, deep: int) -> list
         found += [["value", text] for text in facts.strings]
     if facts.called and (name.endswith(("_layer", "_cls", "_class", "_type")) or name in ("norm", "act", "activation")):
         found.append(_layer_norm() if "norm" in name else ["import", "torch.nn.modules.activation:GELU"])
+    if facts.called and re.search(r"create|factory|build|make|_fn$|_func$", name):
+        found.append(["factory"])
     if facts.called or (synth_names.MODULES.search(name) and not facts.arithmetic):
         found.append(["linear", synth_names.WIDTH])
         found.append(["function"])

@@ -12,10 +12,15 @@ from typing import Any
 from torch import nn
 
 from . import synth_config, synth_guess, synth_inputs, synth_names, synth_shapes, synth_usage
+from .synth_names import WIDTH
 from .synth_plan import Failure, Plan
 from .synth_values import Spec, own_parameters
 
 _MOST = 24
+_INTEGER_WANTED = re.compile(
+    r"invalid combination of arguments - got \(Tensor|cannot be interpreted as an integer|must be tuple of ints"
+    r"|only integer tensors of a single element|must be int, not Tensor|Boolean value of Tensor with more than one"
+)
 
 
 def repairs(kind: type, plan: Plan, failure: Failure, sizes: synth_inputs.Sizes | None) -> list[Plan]:
@@ -36,8 +41,8 @@ def repairs(kind: type, plan: Plan, failure: Failure, sizes: synth_inputs.Sizes 
 def _construct(kind: type, plan: Plan, failure: Failure) -> Iterator[Plan]:
     message = failure.message
     usage = synth_usage.of_class(kind, "__init__")
-    hints = synth_guess.hints_of(kind.__init__)  # type: ignore[misc]
-    parameters = {p.name: p for p in own_parameters(kind.__init__)}  # type: ignore[misc]
+    hints = synth_guess.constructor_hints(kind)
+    parameters = {p.name: p for p in synth_guess.constructor_parameters(kind)}
     for name in _missing(message):
         if name in parameters or failure.own:
             facts = usage.get(name, synth_usage.Usage())
@@ -45,6 +50,11 @@ def _construct(kind: type, plan: Plan, failure: Failure) -> Iterator[Plan]:
                 yield plan.with_init(name, spec)
     for name in re.findall(r"unexpected keyword argument '(\w+)'", message):
         yield plan.without_init(name)
+    for name in re.findall(r"KeyError: '(\w+)'", message) if "kwargs" in parameters else ():
+        yield plan.with_init(name, synth_guess.candidates(kind, name, None, synth_usage.Usage())[0])
+    if "TooLarge" in message:
+        yield from _smaller(plan, parameters)
+        return
     yield from _divisible(plan, failure, parameters)
     suspects = suspected(failure, {**dict.fromkeys(parameters), **failure.values})
     yield from _by_words(plan, failure, suspects, parameters)
@@ -61,8 +71,8 @@ def _construct(kind: type, plan: Plan, failure: Failure) -> Iterator[Plan]:
             yield plan.with_init(name, synth_config.default_of(spec))
             for other in synth_config.candidates(kind, name, hints.get(name), 0):
                 yield plan.with_init(name, other)
-    yield plan.scaled(synth_names.WIDTH, 64)
-    yield plan.scaled(synth_names.WIDTH, 128)
+    yield plan.scaled(WIDTH, 64)
+    yield plan.scaled(WIDTH, 128)
     for name in plan.init:
         facts = usage.get(name, synth_usage.Usage())
         for spec in synth_guess.candidates(kind, name, hints.get(name), facts)[1:4]:
@@ -71,6 +81,29 @@ def _construct(kind: type, plan: Plan, failure: Failure) -> Iterator[Plan]:
 
 def synth_usage_is_config(spec: Spec) -> bool:
     return str(spec[1]).lower().endswith(("config", "args", "cfg", "configuration"))
+
+
+def _smaller(plan: Plan, parameters: dict[str, inspect.Parameter]) -> Iterator[Plan]:
+    """Defaults made small, all at once and then by kind."""
+    small: dict[str, Spec] = {}
+    for name, parameter in parameters.items():
+        default = parameter.default
+        if name in plan.init or isinstance(default, bool):
+            continue
+        other = synth_names.shrunk(name, default)
+        if isinstance(default, (tuple, list)) and other == default and all(type(n) is int for n in default):
+            other = type(default)(min(n, WIDTH * 2**i) for i, n in enumerate(default))
+        if other != default:
+            small[name] = synth_config.literal(other)
+    yield Plan({**plan.init, **small})
+    for name, spec in small.items():
+        yield plan.with_init(name, spec)
+    for name, spec in plan.init.items():
+        if spec[0] == "value" and type(spec[1]) is int and spec[1] > 16:
+            yield Plan({**plan.init, **small, name: ["value", 16]})
+    for name in plan.init:
+        if plan.init[name][0] == "new" and synth_usage_is_config(plan.init[name]):
+            yield plan.with_init(name, synth_config.default_of(plan.init[name]))
 
 
 def _missing(message: str) -> list[str]:
@@ -146,13 +179,14 @@ def suspected(failure: Failure, values: dict[str, Any]) -> list[str]:
             if name is not None and name not in found:
                 found.append(name)
     for word in re.findall(r"[A-Za-z_]\w+", failure.message):
-        if word in values and word not in found:
-            found.append(word)
+        for name in (word, word.lower()):
+            if name in values and name not in found:
+                found.append(name)
     return found
 
 
 def _alike(one: Any, other: Any) -> bool:
-    return one is other and one is not None
+    return one is other  # both None too: an argument that was left out, seen where it is missed
 
 
 def _literal(spec: Spec) -> Any:
@@ -221,24 +255,24 @@ def _other_types(plan: Plan, name: str, failure: Failure) -> Iterator[Plan]:
     size = synth_names.integer(name, 8)
     if "not callable" in message:
         yield plan.with_init(name, ["import", "torch.nn.modules.activation:GELU"])
-        yield plan.with_init(name, ["linear", synth_names.WIDTH])
+        yield plan.with_init(name, ["linear", WIDTH])
         yield plan.with_init(name, ["function"])
-    if re.search(r"not iterable|not subscriptable|has no len|unpack|object is not a sequence|tuple|list", message):
+    if re.search(r"iterable|not subscriptable|has no len|unpack|a sequence|tuple|list", message):
         for count in (2, 3, 4, 1):
             yield plan.with_init(name, ["tuple", [["value", size]] * count])
-        yield plan.with_init(name, ["modules", [["linear", synth_names.WIDTH]] * 2])
+        yield plan.with_init(name, ["modules", [["linear", WIDTH]] * 2])
         yield plan.with_init(name, ["dict", {}])
     if re.search(r"is not a Module subclass|nn\.Module|has no attribute '(parameters|forward|weight|named)", message):
         yield plan.with_init(name, ["new", "torch.nn.modules.linear:Linear", {}, [["value", 32], ["value", 32]]])
-        yield plan.with_init(name, ["linear", synth_names.WIDTH])
+        yield plan.with_init(name, ["linear", WIDTH])
     if re.search(
         r"must be (Tensor|a tensor)|'(size|shape|dim|ndim|device|dtype|clone|float|to)'|TensorBase|Tensor", message
     ):
         for shape in ([size], [size, size], []):
-            yield plan.with_init(name, ["tensor", shape, "positive"])
+            yield plan.with_init(name, ["tensor", shape, "normal" if "mask" in name else "positive"])
     if "NoneType" in message or isinstance(_literal(plan.init.get(name)), str):
         yield plan.with_init(name, ["value", size])
-        yield plan.with_init(name, ["linear", synth_names.WIDTH])
+        yield plan.with_init(name, ["linear", WIDTH])
     current = plan.init.get(name)
     if current is not None and current[0] == "value" and type(current[1]) is int:
         for other in (64, 16, 8, 4, 2, 1, 3):
@@ -276,6 +310,12 @@ def _forward(kind: type, plan: Plan, failure: Failure, sizes: synth_inputs.Sizes
             for spec in options(name)[:3]:
                 yield plan.with_input(name, spec)
     tensors = [n for n in suspects if n in plan.inputs] + [n for n in plan.inputs if n not in suspects]
+    if _INTEGER_WANTED.search(failure.message):
+        asked = [n for n in tensors if n in suspects] or tensors
+        number: Spec = ["value", sizes.length]
+        yield plan.with_inputs({**plan.inputs, **dict.fromkeys(asked, number)})
+        for name in asked:
+            yield plan.with_input(name, number)
     yield from synth_shapes.reshaped(plan, failure, tensors, sizes)
     for one, other in pairs_that_divide(failure):
         yield from synth_shapes.multiplied(plan, tensors, one, other)
@@ -301,7 +341,7 @@ def _rebuilt(kind: type, plan: Plan, failure: Failure) -> Iterator[Plan]:
                 yield plan.with_init(name, other).fresh()
         if spec[0] == "new" and synth_usage_is_config(spec):
             yield plan.with_init(name, synth_config.default_of(spec)).fresh()
-    parameters = {p.name: p for p in own_parameters(kind.__init__)}  # type: ignore[misc]
+    parameters = {p.name: p for p in synth_guess.constructor_parameters(kind)}
     yield from (p.fresh() for p in _divisible(plan, failure, parameters))
     numbers = [int(n) for n in re.findall(r"(?<![\w.])\d+", failure.message)]
     for number in dict.fromkeys(numbers):

@@ -20,7 +20,7 @@ from .synth_values import build
 
 TRIALS = 60
 SECONDS = 2.0
-MOST_PARAMETERS = 40_000_000
+MOST_PARAMETERS = 20_000_000
 _HERE = os.path.dirname(__file__)
 
 

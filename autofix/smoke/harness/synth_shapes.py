@@ -29,6 +29,10 @@ def reshaped(plan: Plan, failure: Failure, names: list[str], sizes: synth_inputs
         yield from _smaller_ids(plan, names)
     if re.search(r"is invalid for input of size|divide axis|Shape mismatch|broadcast|must match", message):
         yield from _same_shapes(plan, names)
+        if "is invalid for input of size" in message:
+            for name in names:
+                for rank in (2, 3, 4):
+                    yield from _of_rank(plan, name, rank, sizes)
         for old in (16, 32, 2):
             for new in (16, 64, 4, 1):
                 if old != new:

@@ -17,7 +17,7 @@ from torch import nn
 from . import synth_names
 
 Spec = Any  # a JSON list; see above
-STAND_INS = ("permissive", "linear", "identity", "function")
+STAND_INS = ("permissive", "linear", "identity", "function", "factory")
 
 
 class Permissive:
@@ -60,6 +60,23 @@ class AnyIdentity(nn.Identity):  # type: ignore[misc]
 
     def forward(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         return x
+
+
+class AnyNet(nn.Module):  # type: ignore[misc]
+    """Stands in for a network from `width` to `out` features: in the last dimension, or in the second of images."""
+
+    def __init__(self, width: int, out: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(width, out)
+
+    def forward(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        return self.proj(x.movedim(1, -1)).movedim(-1, 1) if x.ndim > 3 else self.proj(x)
+
+
+def make_network(*args: Any, **kwargs: Any) -> nn.Module:
+    """A factory: the first two integers are the sizes of what it makes."""
+    sizes = [a for a in (*args, *kwargs.values()) if type(a) is int]
+    return AnyNet(*sizes[:2]) if len(sizes) > 1 else AnyLinear(sizes[0] if sizes else 1)
 
 
 def first_argument(x: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -109,6 +126,8 @@ def build(spec: Spec) -> Any:
         return AnyIdentity()
     if kind == "function":
         return first_argument
+    if kind == "factory":
+        return make_network
     if kind == "dtype":
         return getattr(torch, spec[1])
     if kind == "device":
@@ -193,9 +212,12 @@ def shown(spec: Spec) -> str:
         return str(spec[1]).partition(":")[2]
     if kind == "permissive":
         return "a permissive object"
-    return {"linear": "a stand-in layer", "identity": "an identity layer", "function": "an identity function"}.get(
-        kind, str(spec[1]) if len(spec) > 1 else kind
-    )
+    return {
+        "linear": "a stand-in layer",
+        "identity": "an identity layer",
+        "function": "an identity function",
+        "factory": "a factory of stand-ins",
+    }.get(kind, str(spec[1]) if len(spec) > 1 else kind)
 
 
 def own_parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
