@@ -17,8 +17,8 @@ from pathlib import Path
 
 import platformdirs
 
+from autofix.atomic import replace_file, sync_folder
 from autofix.config import project_root
-from autofix.files import replace_file, sync_folder
 from autofix.model import Problem
 
 _KEPT_RUNS = 20

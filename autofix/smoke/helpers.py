@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 from autofix.smoke.slices import stores
 from autofix.syntax import Module
-
-if TYPE_CHECKING:
-    from autofix.smoke.leaves import Opener
 
 _MOST_STATEMENTS = 12
 
 
 class Unopenable(Exception):
     """The statements cannot be run out of their place; the message says why."""
+
+
+class Opener(Protocol):
+    """What opens the statements of a file: names in full, opaque parts as leaves."""
+
+    helpers: dict[str, str]
+
+    @property
+    def leaves(self) -> Mapping[str, Any]: ...
+
+    def inside(self, names: set[str]) -> Opener: ...
+
+    def open(self, statements: Sequence[ast.stmt], result: bool = True) -> list[ast.stmt]: ...
+
+    def expression(self, node: ast.expr) -> ast.expr: ...
 
 
 def helper_source(function: ast.FunctionDef, opener: Opener) -> str | None:

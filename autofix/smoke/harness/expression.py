@@ -5,33 +5,23 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
 from . import gates, witness
 from .claims import Point, Tally, uncovered
-from .compare import FULL, HALF, dtype_name
-from .program import Outcome, Program, leaves_for
+from .compare import FULL, dtype_name
+from .program import Program, leaves_for
 from .program import run as execute
 from .search import Found, other_shapes, search
-from .values import FLOAT_ROLES, PATTERNS, Choice, Pattern, Setting
+from .trial import Sides, point_at
+from .values import PATTERNS, Choice, Pattern, Setting
 
 _DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 _TRIES, _MOST_TRIES = 300, 1500  # bindings to try before a shorter slice is taken, and on the last one
 _ALWAYS = (torch.float32, torch.float16)
 _EVERYWHERE = ("masks all true", "masks all false", "rows of +-100", "all zero", "all 100", "all -100", "all -30000")
-
-
-class Sides(NamedTuple):
-    """What is compared: the original, the patched code, and what the patched code must equal."""
-
-    before: Program
-    after: Program
-    reference: Program
-    leaves: list[dict[str, Any]]
-    results: list[str]
-    mode: str
 
 
 def run(spec: dict[str, Any], deadline: float) -> dict[str, Any]:
@@ -161,42 +151,6 @@ def _flags(setting: Setting) -> list[Setting]:
         if any(changed[n].size != setting[n].size for n in names):
             out.append({**setting, **changed})
     return out
-
-
-def point_at(
-    sides: Sides,
-    setting: Setting,
-    pattern: Pattern,
-    dtype: torch.dtype,
-    only: str | None,
-    relation: str,
-    leaves: dict[str, Any] | None = None,
-) -> Point:
-    """Run every side on one input. The reference sees the same rounded numbers as the dtype under trial."""
-    leaves = leaves if leaves is not None else leaves_for(setting, pattern, 0, only)
-    rounded = {
-        n: v.to(dtype).to(torch.float64) if setting[n].role in FLOAT_ROLES and isinstance(v, torch.Tensor) else v
-        for n, v in leaves.items()
-    }
-    before = execute(sides.before, setting, rounded, dtype, sides.results, sides.mode)
-    after = execute(sides.after, setting, rounded, dtype, sides.results, sides.mode)
-    double = torch.float64
-    after64 = (
-        execute(sides.after, setting, rounded, double, sides.results, sides.mode, measure=True)
-        if dtype is not double or relation == "mask"
-        else after
-    )
-    same = dtype is double and sides.reference is sides.before
-    truth = (
-        before
-        if same
-        else execute(sides.reference, setting, rounded, double, sides.results, sides.mode, measure=dtype in HALF)
-    )
-    zero: Outcome | None = None
-    if relation == "mask":
-        calm = {n: v * 0 if setting[n].role == "float" else v for n, v in rounded.items()}
-        zero = execute(sides.before, setting, calm, double, sides.results, sides.mode, gradients=False)
-    return Point(pattern, dtype, setting, leaves, only, before, after, truth, after64, zero)
 
 
 def _claims(tally: Tally, total: int) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ import torch
 from .claims import Point, Tally, hazard_at
 from .compare import dtype_name
 from .program import Outcome, leaves_for
+from .trial import point_at
 from .values import FLOAT_ROLES, Choice, Pattern, Setting, size_text
 
 _SHRINK_TRIALS = 18
@@ -19,8 +20,6 @@ _SHOWN = 24
 
 def show(sides: Any, tally: Tally, deadline: float) -> tuple[str, str]:
     """The witness as a script, and in one line."""
-    from .expression import point_at
-
     point = tally.witness
     if point is None:
         return "", ""
