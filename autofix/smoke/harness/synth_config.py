@@ -42,7 +42,16 @@ def real(kind: type, deep: int = 0) -> Spec | None:
         spec = _argument(kind, parameter, hints.get(parameter.name), deep)
         if spec is not None:
             given[parameter.name] = spec
+    inner = getattr(kind, "sub_configs", None)
+    for name, sub in inner.items() if isinstance(inner, dict) else ():
+        spec = real(sub, deep + 1) if isinstance(sub, type) and name in _names(kind) else None
+        if spec is not None and sub is not kind and not sub.__name__.startswith("Auto"):
+            given[name] = spec
     return ["new", reference(kind), given, []]
+
+
+def _names(kind: type) -> list[str]:
+    return [p.name for p in own_parameters(kind.__init__)]  # type: ignore[misc]
 
 
 def _argument(kind: type, parameter: inspect.Parameter, hint: Any, deep: int) -> Spec | None:
@@ -50,6 +59,8 @@ def _argument(kind: type, parameter: inspect.Parameter, hint: Any, deep: int) ->
     from . import synth_guess, synth_usage
 
     default = parameter.default
+    if default is None and parameter.name == "pad_token_id":
+        return ["value", 0]
     if default is parameter.empty:
         return synth_guess.candidates(kind, parameter.name, hint, synth_usage.Usage(), deep=deep + 1)[0]
     if dataclasses.is_dataclass(default) and not isinstance(default, type):

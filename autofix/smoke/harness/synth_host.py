@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import importlib.machinery
 import importlib.util
@@ -45,6 +46,9 @@ def serve(spec: dict[str, Any], items: list[dict[str, Any]], out: int, parent: i
                 for item in group:
                     _say(out, {"id": item["id"], "result": {"verdict": "could-not-synthesise", "reason": reason}})
                 continue
+            synth_usage.prepare(getattr(module, "__file__", None))
+            gc.collect()
+            gc.freeze()  # the collector of a fork would otherwise copy every page
             for item in group:
                 _say(out, {"trying": item["id"]})
                 _say(out, {"id": item["id"], "result": _trial(module, item, spec, out)})
@@ -96,7 +100,7 @@ class _OverlayLoader(importlib.machinery.SourceFileLoader):
 
     def get_data(self, path: str) -> bytes:
         text = synth_usage.OVERLAY.get(os.path.realpath(path))
-        return text.encode("utf-8", "surrogateescape") if text is not None else super().get_data(path)
+        return text.encode("latin-1") if text is not None else super().get_data(path)
 
     def path_stats(self, path: str) -> Any:
         if os.path.realpath(path) in synth_usage.OVERLAY:

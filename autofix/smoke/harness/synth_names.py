@@ -7,7 +7,7 @@ from typing import Any
 
 BATCH, LENGTH, WIDTH, IMAGE, HEADS, HEAD_WIDTH, VOCABULARY = 2, 16, 32, 32, 4, 8, 64
 
-_INTEGERS: tuple[tuple[str, int], ...] = (
+_INTEGER_WORDS: tuple[tuple[str, int], ...] = (
     (r"(kv|key_value).*heads?$|heads?_kv", 2),
     (
         r"(dim|size|width|channels?|features?)_(per_)?heads?$|heads?_(dim|size|width"
@@ -56,7 +56,7 @@ _INTEGERS: tuple[tuple[str, int], ...] = (
         r"|feats?|filters|inp$|oup$|^(c|d|n_in|n_out|in|out|ch)$|nf$|nc$", WIDTH,
     ),
 )  # fmt: skip
-_FLOATS: tuple[tuple[str, float], ...] = (
+_FLOAT_WORDS: tuple[tuple[str, float], ...] = (
     (r"drop|dropout|prob|^p$|rate$|noise|jitter|weight_decay", 0.0),
     (r"eps|epsilon|tiny|tol", 1e-5),
     (r"init_values?|layer_?scale|std|initializer_range", 0.02),
@@ -68,7 +68,7 @@ _BOOLEANS = re.compile(
     r"^(is|use|has|with|do|enable|return|output|causal|bias|learn|learnable|shared?|tie|add|apply|normalize|pre_?norm"
     r"|flip|cosine|residual|gated|bidirectional|train(able|ing)?|inverse|reverse|affine|symmetric)(_|$)|_bias$|_only$"
 )
-_STRINGS: tuple[tuple[str, str], ...] = (
+_TEXT_WORDS: tuple[tuple[str, str], ...] = (
     (r"act|nonlinearity", "gelu"),
     (r"norm", "layer"),
     (r"pool", "mean"),
@@ -106,12 +106,18 @@ MODULES = re.compile(
     r"|attention|ff|mlp|head|vit|transformer|teacher|student|embedder|unet|proj|norm|base_layer|original)$"
 )
 
+_TEXTUAL = re.compile(r"(^|_)(type|mode|activation|act_fn|hidden_act|act|name|kind|implementation|method)$")
+# Compiled here, once for all trials, which are forks of the process that loads this.
+_INTEGERS = [(re.compile(pattern), size) for pattern, size in _INTEGER_WORDS]
+_FLOATS = [(re.compile(pattern), value) for pattern, value in _FLOAT_WORDS]
+_STRINGS = [(re.compile(pattern), value) for pattern, value in _TEXT_WORDS]
+
 
 def integer(name: str, default: int = 4) -> int:
     """The size that a parameter of this name usually accepts."""
     lowered = name.lower()
     for pattern, size in _INTEGERS:
-        if re.search(pattern, lowered):
+        if pattern.search(lowered):
             return size
     return default
 
@@ -123,13 +129,13 @@ def names_integer(name: str) -> bool:
 def number(name: str) -> float:
     lowered = name.lower()
     for pattern, value in _FLOATS:
-        if re.search(pattern, lowered):
+        if pattern.search(lowered):
             return value
     return 0.5
 
 
 def names_number(name: str) -> bool:
-    return any(re.search(pattern, name.lower()) for pattern, _ in _FLOATS) and not names_integer(name)
+    return any(pattern.search(name.lower()) for pattern, _ in _FLOATS) and not names_integer(name)
 
 
 def names_flag(name: str) -> bool:
@@ -139,16 +145,13 @@ def names_flag(name: str) -> bool:
 def text(name: str) -> str:
     lowered = name.lower()
     for pattern, value in _STRINGS:
-        if re.search(pattern, lowered):
+        if pattern.search(lowered):
             return value
     return "mean"
 
 
 def names_text(name: str) -> bool:
-    lowered = name.lower()
-    return bool(
-        re.search(r"(^|_)(type|mode|activation|act_fn|hidden_act|act|name|kind|implementation|method)$", lowered)
-    )
+    return _TEXTUAL.search(name.lower()) is not None
 
 
 def attribute(name: str) -> Any:

@@ -55,7 +55,7 @@ def train(module: nn.Module, inputs: tuple[list[Any], dict[str, Any]], seed: int
             return _flawed(outcome, FAILED, "forward returned no floating-point tensor")
         if not bool(torch.isfinite(loss)):
             return _flawed(outcome, NON_FINITE, f"the loss is {loss.item()} at step {len(outcome.losses) + 1}")
-        outcome.losses.append(float(loss))
+        outcome.losses.append(loss.item())
         if not loss.requires_grad:
             break
         loss.backward()
@@ -101,7 +101,7 @@ def _without_parameters(module: nn.Module, positional: Any, named: Any, seed: in
     loss = _loss(output, seed)
     if loss is None:
         return outcome
-    outcome.losses.append(float(loss))
+    outcome.losses.append(loss.item())
     if not bool(torch.isfinite(loss)):
         return _flawed(outcome, NON_FINITE, f"the output is {loss.item()}")
     return outcome

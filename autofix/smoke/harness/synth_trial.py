@@ -26,6 +26,9 @@ def trial(kind: Any, item: dict[str, Any], options: dict[str, Any]) -> dict[str,
     seed = int(options["seed"])
     if item.get("within"):
         return _within(kind, item["within"], options)
+    if item.get("replay"):
+        plan = Plan(item["replay"]["init"], item["replay"]["inputs"])
+        return _result(_stepped(kind, plan, options), plan, 1)
     starts = [Plan(p["init"], p["inputs"]) for p in item.get("plans", ())]
     try:
         found = synth_search.search(kind, seed, starts)

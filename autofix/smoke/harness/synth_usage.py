@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 _CALLS_DEEP = 2
-OVERLAY: dict[str, str] = {}  # patched text by real path, read in place of the file
+OVERLAY: dict[str, str] = {}  # patched bytes (as latin-1 text, for JSON) by real path
 
 
 class Usage:
@@ -68,6 +68,12 @@ def of_class(kind: type, method: str) -> dict[str, Usage]:
     return found
 
 
+def prepare(filename: str | None) -> None:
+    """Read a file before forking, once for all its classes."""
+    if filename is not None:
+        _functions(filename)
+
+
 def statement_at(filename: str, line: int) -> ast.stmt | None:
     """The innermost statement that covers a line of a file."""
     tree = _tree(filename)
@@ -85,7 +91,7 @@ def _tree(filename: str) -> ast.Module | None:
     try:
         patched = OVERLAY.get(os.path.realpath(filename))
         if patched is not None:
-            return ast.parse(patched)
+            return ast.parse(patched.encode("latin-1"))
         with open(filename, "rb") as stream:
             return ast.parse(stream.read())
     except (OSError, SyntaxError, ValueError):

@@ -41,7 +41,8 @@ class ClassReport:
     verdict: full-gradient, partial-gradient, no-parameters, non-finite, failed or could-not-synthesise.
     missing_gradient: parameters that received none in any step. stand_ins: what had to be made up. rule: the one
     that repairs such code, where something non-finite was seen. arguments, inputs: as Python-like text.
-    plan: the same as data, to run the class again with the same values.
+    plan: the same as data, to run the class again with the same values. losses, gradient_norms: one a step.
+    digest: the sum of each parameter after the last step.
     """
 
     name: str
@@ -56,6 +57,8 @@ class ClassReport:
     checks: tuple[Check, ...] = ()
     rule: str = ""
     losses: tuple[float, ...] = ()
+    gradient_norms: tuple[float, ...] = ()
+    digest: tuple[float, ...] = ()
     arguments: Mapping[str, str] = field(default_factory=dict, hash=False)
     inputs: Mapping[str, str] = field(default_factory=dict, hash=False)
     ablation: Mapping[str, Any] = field(default_factory=dict, hash=False)
@@ -201,6 +204,7 @@ def report(place: ClassPlace, result: Mapping[str, Any]) -> ClassReport:
         missing_gradient=tuple(result.get("missing_gradient") or ()), stand_ins=tuple(result.get("stand_ins") or ()),
         reason=str(result.get("reason") or ""), seconds=float(result.get("seconds") or 0.0), checks=checks,
         rule=str(result.get("rule") or ""), losses=tuple(result.get("losses") or ()),
+        gradient_norms=tuple(result.get("gradient_norms") or ()), digest=tuple(result.get("digest") or ()),
         arguments=dict(result.get("arguments") or {}), inputs=dict(result.get("inputs") or {}),
         ablation=dict(result.get("ablation") or {}), plan=dict(result.get("plan") or {}),
     )  # fmt: skip
