@@ -17,6 +17,7 @@ from rich.console import Console
 
 from autofix import __version__, config, engine, files, undo
 from autofix.cache import Cache
+from autofix.cli_smoke import smoke_command
 from autofix.deliver import explain as pages
 from autofix.deliver import preview, records, terminal
 from autofix.model import Evidence, Fix, Problem, Source
@@ -31,7 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_COMMANDS = ("fix", "check", "undo", "rules", "explain")
+_COMMANDS = ("fix", "check", "smoke", "undo", "rules", "explain")
 _GROUP_OPTIONS = ("--help", "-h", "--version", "--install-completion", "--show-completion")
 
 
@@ -200,6 +201,9 @@ def explain_command(rule: Annotated[str, typer.Argument(autocompletion=_rule_nam
             f"no rule is called {rule!r}{config.suggestion(rule, [r.name for r in all_rules()])}; see `autofix rules`"
         )
     pages.show_page(terminal.console(), found)
+
+
+app.command("smoke")(smoke_command)
 
 
 # -- from arguments to values ----------------------------------------------------------------------------------
