@@ -4,7 +4,8 @@ Three processes deep: this one watches; the host imports the user's modules; a t
 the one above it when it takes too long, so that no import and no class can keep the others from being tried.
 
 spec: "paths" (folders for `sys.path`), "items" ({"id", "module", "path", "name", "plans" or "within"}), "steps",
-"seed", "device", "dtype", "ablate", "checks", "class_seconds", "import_seconds", "overlay" (patched bytes, as latin-1, by real path).
+"seed", "device", "dtype", "ablate", "checks", "class_seconds", "import_seconds", "overlay" (patched bytes, as latin-1,
+by real path).
 """
 
 from __future__ import annotations

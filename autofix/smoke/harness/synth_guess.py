@@ -253,7 +253,7 @@ def _of_use(owner: type, name: str, facts: synth_usage.Usage, deep: int) -> list
         found += [["value", text] for text in facts.strings]
     if facts.called and (name.endswith(("_layer", "_cls", "_class", "_type")) or name in ("norm", "act", "activation")):
         found.append(_layer_norm() if "norm" in name else ["import", "torch.nn.modules.activation:GELU"])
-    if facts.called and re.search(r"create|factory|build|make|_fn$|_func$", name):
+    if re.search(r"create|factory|^make_|^build_", name) or (facts.called and re.search(r"_fn$|_func$", name)):
         found.append(["factory"])
     if facts.called or (synth_names.MODULES.search(name) and not facts.arithmetic):
         found.append(["linear", synth_names.WIDTH])

@@ -43,10 +43,11 @@ def guess(module: nn.Module, init: dict[str, Spec]) -> tuple[dict[str, Spec], Si
     """Specs for the inputs that `forward` needs, positional ones under their names; and the sizes found."""
     sizes = Sizes(module, init)
     kind = type(module)
-    usage = synth_usage.of_class(kind, "forward")
-    hints = synth_guess.hints_of(kind.forward)
+    entry = synth_usage.entry(kind)
+    usage = synth_usage.of_class(kind, entry)
+    hints = synth_guess.hints_of(getattr(kind, entry))
     inputs: dict[str, Spec] = {}
-    parameters = own_parameters(kind.forward)
+    parameters = own_parameters(getattr(kind, entry))
     for parameter in parameters:
         facts = usage.get(parameter.name, synth_usage.Usage())
         if parameter.kind is parameter.VAR_POSITIONAL and not inputs:

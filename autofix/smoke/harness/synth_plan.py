@@ -105,13 +105,29 @@ class Failure:
         self.values = values
         self.message = f"{type(error).__name__}: {error}"[:2000]
         self.frames = [(f, n) for f, n in _frames(error) if not f.f_code.co_filename.startswith(harness)]
-        names = ("__init__",) if stage == "construct" else ("forward",)
+        names = ("__init__",) if stage == "construct" else (synth_usage.entry(kind),)
+        self.abstract_name = ""
         self.own = [
             (f, n) for f, n in self.frames if f.f_code.co_name in names and isinstance(f.f_locals.get("self"), kind)
         ]
         line = self.own[-1][1] if self.own else 0
         level = {"construct": 0, "forward": 1, "backward": 2}[stage]
         self.progress = (level, finished, line)
+
+    @property
+    def abstract(self) -> bool:
+        """Whether it ended in a method of the class itself that only raises NotImplementedError."""
+        if self.abstract_name:
+            return True
+        if not isinstance(self.error, NotImplementedError) or not self.frames:
+            return False
+        frame = self.frames[-1][0]
+        owner = frame.f_locals.get("self")
+        method = getattr(self.kind, frame.f_code.co_name, None)
+        if type(owner) is not self.kind or method is None or not synth_usage.refuses(method):
+            return False
+        self.abstract_name = frame.f_code.co_name
+        return True
 
     def is_own(self, frame: types.FrameType) -> bool:
         return any(frame is f for f, _ in self.own)
@@ -136,6 +152,7 @@ class Failure:
 
     def release(self) -> None:
         """Let go of the frames, which keep every tensor of the trial alive."""
+        _ = self.abstract  # asked while the frames are there
         self.frames, self.own, self.values = [], [], {}
         self.error.__traceback__ = None
 

@@ -266,7 +266,8 @@ def _other_types(plan: Plan, name: str, failure: Failure) -> Iterator[Plan]:
         yield plan.with_init(name, ["new", "torch.nn.modules.linear:Linear", {}, [["value", 32], ["value", 32]]])
         yield plan.with_init(name, ["linear", WIDTH])
     if re.search(
-        r"must be (Tensor|a tensor)|'(size|shape|dim|ndim|device|dtype|clone|float|to)'|TensorBase|Tensor", message
+        r"-dim tensor|must be (Tensor|a tensor)|'(size|shape|dim|ndim|device|dtype|clone|float|to)'|TensorBase|Tensor",
+        message,
     ):
         for shape in ([size], [size, size], []):
             yield plan.with_init(name, ["tensor", shape, "normal" if "mask" in name else "positive"])
@@ -287,8 +288,8 @@ def _other_types(plan: Plan, name: str, failure: Failure) -> Iterator[Plan]:
 def _forward(kind: type, plan: Plan, failure: Failure, sizes: synth_inputs.Sizes | None) -> Iterator[Plan]:
     if sizes is None:
         return
-    usage = synth_usage.of_class(kind, "forward")
-    function = kind.forward  # type: ignore[attr-defined]
+    usage = synth_usage.of_class(kind, synth_usage.entry(kind))
+    function = getattr(kind, synth_usage.entry(kind))
     hints = synth_guess.hints_of(function)
     parameters = {p.name: p for p in own_parameters(function) if p.kind is not p.VAR_KEYWORD}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import heapq
+import inspect
 import itertools
 import os
 import time
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from . import synth_guess, synth_inputs, synth_repair
+from . import synth_guess, synth_inputs, synth_repair, synth_usage
 from .synth_plan import Failure, Plan
 from .synth_values import build
 
@@ -39,6 +40,10 @@ class Found:
 class NotFound(Exception):
     """No arguments were found; the text says how far it came. failed: the code itself is at fault, as far as can
     be told."""
+
+
+class Abstract(NotFound):
+    """It came furthest to a method that a subclass has to define."""
 
 
 def search(kind: type, seed: int, starts: list[Plan] | None = None) -> Found:
@@ -72,6 +77,8 @@ def search(kind: type, seed: int, starts: list[Plan] | None = None) -> Found:
         text, place = failure.message, failure.place
         failure.release()
         failure.message, failure.text_place = text, place  # type: ignore[attr-defined]
+    if best is not None and best.abstract:
+        raise Abstract(_words(best, trials))
     raise NotFound(_words(best, trials))
 
 
@@ -142,14 +149,14 @@ def forward(module: nn.Module, plan: Plan, seed: int, values: dict[str, Any] | N
 
 def call(module: nn.Module, positional: list[Any], named: dict[str, Any]) -> Any:
     """Call with what `forward` takes by position only given by position."""
-    import inspect
-
     leading: list[Any] = []
     named = dict(named)
-    for parameter in inspect.signature(module.forward).parameters.values():
+    entry = synth_usage.entry(type(module))
+    for parameter in inspect.signature(getattr(module, entry)).parameters.values():
         if parameter.kind is parameter.POSITIONAL_ONLY and parameter.name in named:
             leading.append(named.pop(parameter.name))
-    return module(*leading, *positional, **named)
+    called = module if entry == "forward" else getattr(module, entry)
+    return called(*leading, *positional, **named)
 
 
 @contextlib.contextmanager

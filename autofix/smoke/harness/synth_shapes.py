@@ -19,24 +19,43 @@ def reshaped(plan: Plan, failure: Failure, names: list[str], sizes: synth_inputs
     message = failure.message
     for old, new in _exchanges(message):
         yield from _resized(plan, names, old, new)
+    yield from _with_tail(plan, names, message)
     for rank in _ranks(message):
         for name in names:
             yield from _of_rank(plan, name, rank, sizes)
     yield from _of_type(plan, names, message, sizes)
     if "Kernel size can't be greater" in message or "Output size is too small" in message or "too small" in message:
         yield from _grown(plan, names)
+    if re.search(r"[Dd]omain|negative|positive|between 0|\[0, ?1\]|probabilit|support|interval", message):
+        yield from _in_domain(plan, names)
     if "index out of range" in message or "out of bounds" in message:
         yield from _smaller_ids(plan, names)
+    if "is invalid for input of size" in message:
+        for name in names:
+            for rank in (2, 3, 4):
+                yield from _of_rank(plan, name, rank, sizes)
     if re.search(r"is invalid for input of size|divide axis|Shape mismatch|broadcast|must match", message):
         yield from _same_shapes(plan, names)
-        if "is invalid for input of size" in message:
-            for name in names:
-                for rank in (2, 3, 4):
-                    yield from _of_rank(plan, name, rank, sizes)
         for old in (16, 32, 2):
             for new in (16, 64, 4, 1):
                 if old != new:
                     yield from _resized(plan, names, old, new)
+
+
+def _with_tail(plan: Plan, names: list[str], message: str) -> Iterator[Plan]:
+    """ "expected [8, 8], got [16, 32]": the trailing sizes that were asked for."""
+    found = re.search(r"[Ee]xpected.*?\[([\d, ]+)\].*?got.*?\[([\d, ]+)\]", message)
+    if not found:
+        return
+    wanted, had = ([int(n) for n in re.findall(r"\d+", found.group(i))] for i in (1, 2))
+    for name in names:
+        spec = plan.inputs[name]
+        for place in tensor_places(spec):
+            _, shape, content = at(spec, place)
+            if had and list(shape[-len(had) :]) == had:
+                other = [*shape[: len(shape) - len(had)], *wanted]
+                yield plan.with_input(name, changed(spec, place, ["tensor", other, content]))
+            yield plan.with_input(name, changed(spec, place, ["tensor", [*shape[:1], *wanted], content]))
 
 
 def multiplied(plan: Plan, names: list[str], old: int, divisor: int) -> Iterator[Plan]:
@@ -262,15 +281,28 @@ def _grown(plan: Plan, names: list[str]) -> Iterator[Plan]:
 
 
 def _smaller_ids(plan: Plan, names: list[str]) -> Iterator[Plan]:
-    for name in names:
-        spec = plan.inputs[name]
-        for place in tensor_places(spec):
-            _, shape, content = at(spec, place)
-            if content.startswith("ids:") and int(content[4:]) > 2:
-                for top in (8, 2, 1):
-                    yield plan.with_input(name, changed(spec, place, ["tensor", shape, f"ids:{top}"]))
-            if shape and shape[-1] > 4:
-                yield plan.with_input(name, changed(spec, place, ["tensor", [*shape[:-1], 4], content]))
+    """Smaller indices, shorter sequences, then both at their smallest."""
+    for top, length in ((8, 0), (0, 4), (8, 4), (1, 0)):
+        for name in names:
+            spec = plan.inputs[name]
+            for place in tensor_places(spec):
+                _, shape, content = at(spec, place)
+                ids = content.startswith("ids:") and int(content[4:]) > top > 0
+                short = len(shape) > 1 and shape[1] > length > 0
+                other = [shape[0], length, *shape[2:]] if short else shape
+                if ids or short:
+                    tensor = ["tensor", other, f"ids:{top}" if ids else content]
+                    yield plan.with_input(name, changed(spec, place, tensor))
+
+
+def _in_domain(plan: Plan, names: list[str]) -> Iterator[Plan]:
+    for content in ("unit", "positive"):
+        for name in names:
+            spec = plan.inputs[name]
+            for place in tensor_places(spec):
+                _, shape, old = at(spec, place)
+                if old == "normal":
+                    yield plan.with_input(name, changed(spec, place, ["tensor", shape, content]))
 
 
 def _same_shapes(plan: Plan, names: list[str]) -> Iterator[Plan]:

@@ -32,6 +32,8 @@ def trial(kind: Any, item: dict[str, Any], options: dict[str, Any]) -> dict[str,
     starts = [Plan(p["init"], p["inputs"]) for p in item.get("plans", ())]
     try:
         found = synth_search.search(kind, seed, starts)
+    except synth_search.Abstract:
+        return {"verdict": NO_CLASS}
     except synth_search.NotFound as error:
         return {"verdict": NOT_SYNTHESISED, "reason": str(error)}
     plan, note = found.plan, ""

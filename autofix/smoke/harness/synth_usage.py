@@ -11,18 +11,20 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 _CALLS_DEEP = 2
+_OTHER_ENTRIES = ("log_prob", "loss", "compute_loss", "energy", "score")
 OVERLAY: dict[str, str] = {}  # patched bytes (as latin-1 text, for JSON) by real path
 
 
 class Usage:
     """Facts about one argument, empty where the source says nothing.
 
-    attributes: names read from it. strings: literals it is compared with. types: names in isinstance checks. ndim:
+    attributes: names read from it. methods: those of them that are called. strings: literals it is compared with. types: names in isinstance checks. ndim:
     dimensions it is unpacked into. axes: the einops axes. first: attributes of `self` called with it, in order.
     """
 
     def __init__(self) -> None:
         self.attributes: list[str] = []
+        self.methods: list[str] = []
         self.strings: list[str] = []
         self.types: list[str] = []
         self.ndim = 0
@@ -36,7 +38,7 @@ class Usage:
         self.arithmetic = False
 
     def is_config(self) -> bool:
-        named = [a for a in self.attributes if a not in TENSOR_ATTRIBUTES]
+        named = [a for a in self.attributes if a not in TENSOR_ATTRIBUTES and a not in self.methods]
         return len(named) >= 2 and not self.called
 
 
@@ -148,16 +150,28 @@ def attributes_of(kind: type) -> frozenset[str]:
     return frozenset(found)
 
 
+@functools.lru_cache(maxsize=4096)
+def entry(kind: type) -> str:
+    """The method that is trained: `forward`, or what a class offers whose `forward` refuses to be called."""
+    if not refuses(getattr(kind, "forward", None)):
+        return "forward"
+    return next((name for name in _OTHER_ENTRIES if callable(getattr(kind, name, None))), "forward")
+
+
 def is_abstract(kind: type) -> bool:
-    """Whether `forward` does nothing but refuse."""
-    definition = _definition(inspect.unwrap(kind.forward))  # type: ignore[attr-defined]
+    """Whether what would be trained does nothing but refuse."""
+    return refuses(getattr(kind, entry(kind)))
+
+
+def refuses(method: Any) -> bool:
+    """Whether a method's body only raises, passes, or is missing."""
+    definition = _definition(inspect.unwrap(method)) if method is not None else None
     if definition is None:
         return False
     body = [s for s in definition.body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))]
     if len(body) != 1:
         return not body or all(isinstance(s, ast.Pass) for s in body)
-    text = ast.unparse(body[0])
-    return isinstance(body[0], (ast.Raise, ast.Pass)) and ("NotImplemented" in text or text == "pass")
+    return isinstance(body[0], (ast.Raise, ast.Pass))
 
 
 def _of_function(definition: ast.FunctionDef) -> dict[str, Usage]:
@@ -235,6 +249,10 @@ def _read_call(node: ast.Call, found: dict[str, Usage], aliases: dict[str, str])
     usage = _usage(node.func, found, aliases)
     if usage is not None:
         usage.called = True
+    if isinstance(node.func, ast.Attribute):
+        usage = _usage(node.func.value, found, aliases)
+        if usage is not None:
+            usage.methods.append(node.func.attr)
     if isinstance(node.func, ast.Name):
         _read_function_call(node.func.id, node, found, aliases)
     elif isinstance(node.func, ast.Attribute) and _is_self(node.func.value):
@@ -333,6 +351,11 @@ def _follow_attributes(found: dict[str, Usage], definition: ast.FunctionDef, bod
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and _is_self(node.func.value):
             if node.func.attr in aliases:
                 found[aliases[node.func.attr]].called = True
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            inner = node.func.value
+            if isinstance(inner, ast.Attribute) and _is_self(inner.value) and inner.attr in aliases:
+                found[aliases[inner.attr]].methods.append(node.func.attr)
+                found[aliases[inner.attr]].attributes.append(node.func.attr)
         elif (
             isinstance(node, ast.Attribute)
             and isinstance(node.value, ast.Attribute)
