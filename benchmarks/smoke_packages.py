@@ -33,8 +33,8 @@ TARGETS = (
     "timm-*/timm/layers",
 )
 MODELS = (
-    "albert", "bart", "bert", "clip", "convnext", "distilbert", "gemma", "gpt2", "gpt_neox", "llama", "mamba", "mistral",
-    "mixtral", "opt", "phi", "qwen2", "roberta", "t5", "vit", "whisper",
+    "albert", "bart", "bert", "clip", "convnext", "distilbert", "gemma", "gpt2", "gpt_neox", "llama", "mamba",
+    "mistral", "mixtral", "opt", "phi", "qwen2", "roberta", "t5", "vit", "whisper",
 )  # fmt: skip
 
 

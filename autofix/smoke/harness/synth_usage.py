@@ -18,7 +18,8 @@ OVERLAY: dict[str, str] = {}  # patched bytes (as latin-1 text, for JSON) by rea
 class Usage:
     """Facts about one argument, empty where the source says nothing.
 
-    attributes: names read from it. methods: those of them that are called. strings: literals it is compared with. types: names in isinstance checks. ndim:
+    attributes: names read from it. methods: those of them that are called. strings: literals it is compared with.
+    types: names in isinstance checks. ndim:
     dimensions it is unpacked into. axes: the einops axes. first: attributes of `self` called with it, in order.
     """
 
@@ -150,7 +151,6 @@ def attributes_of(kind: type) -> frozenset[str]:
     return frozenset(found)
 
 
-@functools.lru_cache(maxsize=4096)
 def entry(kind: type) -> str:
     """The method that is trained: `forward`, or what a class offers whose `forward` refuses to be called."""
     if not refuses(getattr(kind, "forward", None)):
