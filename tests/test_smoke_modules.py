@@ -391,3 +391,47 @@ def test_a_patched_class_is_run_with_the_same_values(tmp_path: Path, zygote: Zyg
     broken = compared(tmp_path, zygote, tame, tame.replace("import math", "import nothing_of_this_name"))
     assert broken.worse
     assert "nothing_of_this_name" in broken.after.reason
+
+
+def test_an_example_of_the_user_is_used_and_judged(run: Smoke) -> None:
+    text = """
+        class Keyed(nn.Module):
+            def __init__(self, key):
+                super().__init__()
+                if key[::-1] != "emases nepo":
+                    raise ValueError("wrong key")
+                self.proj = nn.Linear(6, 2)
+
+            def forward(self, pair, *, scale):
+                return self.proj(pair) * scale
+        """
+    key = {"init": {"key": "open sesame"}, "forward": "torch.randn(4, 6), scale=2.0"}
+    assert run(text)["Keyed"].verdict == "could-not-synthesise"
+    assert run(text, examples={"Keyed": key})["Keyed"].verdict == "full-gradient"
+    wrong = run(text, examples={"net:Keyed": {**key, "forward": "torch.randn(4, 7), scale=2.0"}})["Keyed"]
+    assert wrong.verdict == "failed"
+    assert "the example given for it fails" in wrong.reason
+
+
+def test_ablation_turns_every_expert_on(run: Smoke) -> None:
+    reports = run(
+        """
+        class Experts(nn.Module):
+            def __init__(self, dim, num_experts=4, top_k=1):
+                super().__init__()
+                self.num_experts, self.top_k = num_experts, top_k
+                self.gate = nn.Linear(dim, num_experts)
+                self.experts = nn.ModuleList(nn.Linear(dim, dim) for _ in range(num_experts))
+
+            def forward(self, x):
+                weights, chosen = self.gate(x).softmax(-1).topk(self.top_k, dim=-1)
+                every = torch.stack([expert(x) for expert in self.experts], dim=-2)
+                index = chosen[..., None].expand(*chosen.shape, x.shape[-1])
+                return (weights[..., None] * every.gather(-2, index)).sum(-2)
+        """,
+        ablate="routing",
+    )
+    ablation = reports["Experts"].ablation
+    assert ablation["changed"] == ["top_k: 1 -> 4"]
+    assert len(ablation["routed_losses"]) == len(ablation["dense_losses"]) == 8
+    assert any(line.startswith("ablation: top_k") for line in smoke_report.notes_of(reports["Experts"]))

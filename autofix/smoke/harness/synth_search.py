@@ -134,6 +134,9 @@ def inputs_of(plan: Plan, seed: int) -> tuple[list[Any], dict[str, Any]]:
     """Positional and keyword inputs, the same for the same seed."""
     torch.manual_seed(seed + 1)
     given = {name: build(spec) for name, spec in plan.inputs.items()}
+    if "()" in given:
+        positional, named = given["()"]
+        return list(positional), named
     return ([given.pop("*")] if "*" in given else []), given
 
 

@@ -29,9 +29,10 @@ def trial(kind: Any, item: dict[str, Any], options: dict[str, Any]) -> dict[str,
     if item.get("replay"):
         plan = Plan(item["replay"]["init"], item["replay"]["inputs"])
         return _result(_stepped(kind, plan, options), plan, 1)
-    starts = [Plan(p["init"], p["inputs"]) for p in item.get("plans", ())]
     try:
-        found = synth_search.search(kind, seed, starts)
+        found = _given(kind, item["example"], seed) if item.get("example") else synth_search.search(kind, seed)
+    except _BadExample as error:
+        return {"verdict": FAILED, "reason": str(error)}
     except synth_search.Abstract:
         return {"verdict": NO_CLASS}
     except synth_search.NotFound as error:
@@ -55,6 +56,20 @@ def trial(kind: Any, item: dict[str, Any], options: dict[str, Any]) -> dict[str,
         until = time.monotonic() + _CHECK_SECONDS
         result["checks"] = synth_checks.all_checks(kind, plan, seed, lambda: time.monotonic() < until)
     return result
+
+
+class _BadExample(Exception):
+    """What the user says how to run a class with does not run it."""
+
+
+def _given(kind: type, example: dict[str, Any], seed: int) -> synth_search.Found:
+    """The user's own arguments; inputs are guessed where the example gives none."""
+    init = {name: ["value", value] for name, value in example["init"].items()}
+    inputs = {"()": ["code", example["forward"]]} if example["forward"] else None
+    outcome = synth_search.attempt(kind, Plan(init, inputs), seed)
+    if isinstance(outcome, Plan):
+        return synth_search.Found(outcome, 1)
+    raise _BadExample(f"the example given for it fails: {outcome[0].message.splitlines()[0][:240]}")
 
 
 def is_concrete(kind: Any) -> bool:

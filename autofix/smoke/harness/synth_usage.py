@@ -19,8 +19,8 @@ class Usage:
     """Facts about one argument, empty where the source says nothing.
 
     attributes: names read from it. methods: those of them that are called. strings: literals it is compared with.
-    types: names in isinstance checks. ndim:
-    dimensions it is unpacked into. axes: the einops axes. first: attributes of `self` called with it, in order.
+    types: names in isinstance checks. ndim: dimensions it is unpacked into. axes: the einops axes. first: attributes
+    of `self` called with it, in order.
     """
 
     def __init__(self) -> None:

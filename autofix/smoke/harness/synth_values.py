@@ -1,7 +1,8 @@
 """Arguments as data: a spec says how a value is made, so that a class can be built again elsewhere, value for value.
 
 A spec is a JSON list whose first item is its kind: ["value", 3], ["tensor", [2, 16, 32], "normal"],
-["new", "package.module:Class", {"dim": spec}, [spec]], ["import", "package.module:name"], ["tuple", [spec]], ...
+["new", "package.module:Class", {"dim": spec}, [spec]], ["import", "package.module:name"], ["tuple", [spec]],
+["code", "torch.randn(2, 3), mask=None"] (the arguments of a call, as the user wrote them), ...
 """
 
 from __future__ import annotations
@@ -128,6 +129,8 @@ def build(spec: Spec) -> Any:
         return first_argument
     if kind == "factory":
         return make_network
+    if kind == "code":
+        return eval(f"(lambda *args, **kwargs: (args, kwargs))({spec[1]})", {"torch": torch, "nn": nn})
     if kind == "dtype":
         return getattr(torch, spec[1])
     if kind == "device":
