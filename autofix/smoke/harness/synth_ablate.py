@@ -10,6 +10,7 @@ from . import synth_search, synth_step
 from .synth_plan import Plan
 
 _CHOSEN = (
+    "top_n",
     "top_k",
     "topk",
     "k",

@@ -88,6 +88,10 @@ def candidates(owner: type, name: str, hint: Any, facts: synth_usage.Usage, *, d
     if hinted is not None:
         found.append(hinted)
     config = hint is None and synth_names.CONFIGS.match(name) is not None
+    if facts.is_config() and not config and hinted is None:
+        like = _class_with(owner, facts)
+        made = instance(owner, like, deep) if like is not None and not synth_config.is_config(like) else None
+        found += [made] if made is not None else []
     if config or (facts.is_config() and hinted is None):
         found += synth_config.candidates(owner, name, hint, deep)
     elif not _is_plain(hint):

@@ -57,6 +57,12 @@ def _construct(kind: type, plan: Plan, failure: Failure) -> Iterator[Plan]:
         return
     yield from _divisible(plan, failure, parameters)
     suspects = suspected(failure, {**dict.fromkeys(parameters), **failure.values})
+    left_out = [n for n in suspects if n in parameters and n not in plan.init and parameters[n].default is None]
+    if left_out and (isinstance(failure.error, AssertionError) or "None" in message or "specif" in message):
+        first = {
+            n: synth_guess.candidates(kind, n, hints.get(n), usage.get(n, synth_usage.Usage()))[0] for n in left_out
+        }
+        yield Plan({**plan.init, **first})
     yield from _by_words(plan, failure, suspects, parameters)
     yield from _in_configs(plan, failure)
     for name in suspects:
@@ -246,7 +252,7 @@ def _alternatives(name: str, value: Any, message: str) -> Iterator[Spec]:
         yield ["value", "gelu"]
         yield ["value", "default"]
     for other in (size, 1.0, None, True, False, 2 * size):
-        if other != value or type(other) is not type(value):
+        if type(other) is not type(value) or other != value:
             yield ["value", other]
 
 

@@ -61,7 +61,7 @@ def _with_tail(plan: Plan, names: list[str], message: str) -> Iterator[Plan]:
 def multiplied(plan: Plan, names: list[str], old: int, divisor: int) -> Iterator[Plan]:
     """Sizes that `divisor` divides: the dimension of size `old`, then every spatial one."""
     yield from _resized(plan, names, old, -(-old // divisor) * divisor)
-    for factor in (1, 2, 4, 8):
+    for factor in (1, 2, 4, 8, 16, 32):
         for name in names:
             spec = plan.inputs[name]
             for place in tensor_places(spec):
@@ -170,7 +170,7 @@ def at(spec: Spec, place: tuple[int, ...]) -> Spec:
 
 def _resized(plan: Plan, names: list[str], old: int, new: int) -> Iterator[Plan]:
     """A dimension of size `old` becomes `new`: the last ones first, in one input, then in all."""
-    if not 0 < new <= _MOST_DIMENSION or old == new:
+    if not 0 < new <= _MOST_DIMENSION or old <= 0 or old == new:
         return
     together = dict(plan.inputs)
     holders = 0
@@ -188,16 +188,15 @@ def _resized(plan: Plan, names: list[str], old: int, new: int) -> Iterator[Plan]
                     holders += 1
     if holders > 1:
         yield plan.with_inputs(together)
-    if new and old % new == 0:  # a patch that is too large by a factor: fewer channels
-        factor = old // new
-        for name in names:
-            spec = plan.inputs[name]
-            for place in tensor_places(spec):
-                shape = at(spec, place)[1]
-                for axis in (1, len(shape) - 1):
-                    if 1 <= axis < len(shape) and shape[axis] % factor == 0 and shape[axis] != factor:
-                        other = [*shape[:axis], shape[axis] // factor, *shape[axis + 1 :]]
-                        yield plan.with_input(name, changed(spec, place, ["tensor", other, at(spec, place)[2]]))
+    for name in names:  # a patch of another number of channels: 2048 = 32 x 64 where 192 = 3 x 64 is wanted
+        spec = plan.inputs[name]
+        for place in tensor_places(spec):
+            shape = at(spec, place)[1]
+            for axis in dict.fromkeys((1, len(shape) - 1)):
+                size = shape[axis] if 1 <= axis < len(shape) else 0
+                if size > 1 and old % size == 0 and new % (old // size) == 0 and size != old:
+                    other = [*shape[:axis], new // (old // size), *shape[axis + 1 :]]
+                    yield plan.with_input(name, changed(spec, place, ["tensor", other, at(spec, place)[2]]))
     for name in names:  # flattened: 2 x 16 x 32 seen as 32 x 32, or spatial sizes that multiply
         spec = plan.inputs[name]
         for place in tensor_places(spec):
