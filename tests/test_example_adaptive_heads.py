@@ -9,15 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from autofix.detect import scan
 from autofix.model import Source
 from autofix.patch import compose
 from autofix.registry import rule_named
 from autofix.rule import Options
-
-pytest.importorskip("torch")
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "adaptive_heads"
 

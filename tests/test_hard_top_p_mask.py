@@ -6,11 +6,10 @@ from types import ModuleType
 
 import golden_cases as golden
 import pytest
+import torch
 
 from autofix.detect import scan
 from autofix.patch import compose
-
-torch = pytest.importorskip("torch")
 
 CASES = [c for c in golden.cases("hard-top-p-mask") if (c.folder / "after.py").exists()]
 

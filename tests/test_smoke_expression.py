@@ -13,10 +13,8 @@ import pytest
 
 from autofix.model import Applicability, Claim, Edit, Fix, Relation, Source, Span
 from autofix.smoke.expression import plan
+from autofix.smoke.harness import expression
 from autofix.syntax import Module, parse
-
-torch = pytest.importorskip("torch")
-from autofix.smoke.harness import expression  # noqa: E402
 
 HEAD = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n\n"
 
