@@ -28,7 +28,9 @@ def constructor(kind: type, *, deep: int = 0) -> dict[str, Spec]:
     usage = synth_usage.of_class(kind, "__init__")
     hints = constructor_hints(kind)
     specs: dict[str, Spec] = {}
-    for parameter in constructor_parameters(kind):
+    own = [p for p in own_parameters(kind.__init__) if p.kind is not p.VAR_KEYWORD]  # type: ignore[misc]
+    # What `**kwargs` passes on is asked for only where nothing else is: a subclass mostly fills it in itself.
+    for parameter in own or constructor_parameters(kind):
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
         if parameter.default is not parameter.empty:
@@ -259,7 +261,8 @@ def _of_use(owner: type, name: str, facts: synth_usage.Usage, deep: int) -> list
         found.append(_layer_norm() if "norm" in name else ["import", "torch.nn.modules.activation:GELU"])
     if re.search(r"create|factory|^make_|^build_", name) or (facts.called and re.search(r"_fn$|_func$", name)):
         found.append(["factory"])
-    if facts.called or (synth_names.MODULES.search(name) and not facts.arithmetic):
+    module_like = synth_names.MODULES.search(name) and not plain and not facts.arithmetic
+    if facts.called or module_like:
         found.append(["linear", synth_names.WIDTH])
         found.append(["function"])
         found.append(["import", "torch.nn.modules.activation:GELU"])

@@ -48,7 +48,7 @@ def _construct(kind: type, plan: Plan, failure: Failure) -> Iterator[Plan]:
             facts = usage.get(name, synth_usage.Usage())
             for spec in synth_guess.candidates(kind, name, hints.get(name), facts)[:3]:
                 yield plan.with_init(name, spec)
-    for name in re.findall(r"unexpected keyword argument '(\w+)'", message):
+    for name in re.findall(r"(?:unexpected keyword|multiple values for(?: keyword)?) argument '(\w+)'", message):
         yield plan.without_init(name)
     for name in re.findall(r"KeyError: '(\w+)'", message) if "kwargs" in parameters else ():
         yield plan.with_init(name, synth_guess.candidates(kind, name, None, synth_usage.Usage())[0])
@@ -323,9 +323,9 @@ def _forward(kind: type, plan: Plan, failure: Failure, sizes: synth_inputs.Sizes
         yield plan.with_inputs({**plan.inputs, **dict.fromkeys(asked, number)})
         for name in asked:
             yield plan.with_input(name, number)
-    yield from synth_shapes.reshaped(plan, failure, tensors, sizes)
     for one, other in pairs_that_divide(failure):
         yield from synth_shapes.multiplied(plan, tensors, one, other)
+    yield from synth_shapes.reshaped(plan, failure, tensors, sizes)
     yield from _in_configs(plan, failure)
     for name in tensors:
         for spec in options(name):

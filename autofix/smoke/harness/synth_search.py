@@ -96,6 +96,7 @@ def attempt(kind: type, plan: Plan, seed: int) -> Plan | tuple[Failure, Plan, sy
     """Build and run once. The complete plan when it ran, else what happened, with the plan as tried."""
     values: dict[str, Any] = {}
     try:
+        refuse_large(kind, plan)
         module = construct(kind, plan, seed, values)
     except Exception as error:
         return Failure(kind, "construct", error, values, 0, _HERE), plan, None
@@ -114,6 +115,22 @@ def attempt(kind: type, plan: Plan, seed: int) -> Plan | tuple[Failure, Plan, sy
     return plan
 
 
+def refuse_large(kind: type, plan: Plan) -> None:
+    """Raises TooLarge before memory is taken and weights are drawn, where the class can be built without either."""
+    try:
+        with quiet(), torch.device("meta"):
+            size = _size(kind(**{name: build(spec) for name, spec in plan.init.items()}))
+    except Exception:
+        return  # the real attempt says what is wrong
+    if size > MOST_PARAMETERS:
+        raise TooLarge(f"{size:,} parameters, more than a trial may hold")
+
+
+def _size(module: nn.Module) -> int:
+    lazy = nn.parameter.UninitializedParameter
+    return sum(p.numel() for p in module.parameters() if not isinstance(p, lazy))
+
+
 def construct(kind: type, plan: Plan, seed: int, values: dict[str, Any] | None = None) -> nn.Module:
     """The module; `values` receives the arguments as they were built."""
     torch.manual_seed(seed)
@@ -124,7 +141,7 @@ def construct(kind: type, plan: Plan, seed: int, values: dict[str, Any] | None =
         module = kind(**values)
     if not isinstance(module, nn.Module):
         raise TypeError(f"{kind.__name__}(...) is no nn.Module")
-    size = sum(p.numel() for p in module.parameters() if not isinstance(p, nn.parameter.UninitializedParameter))
+    size = _size(module)
     if size > MOST_PARAMETERS:
         raise TooLarge(f"{size:,} parameters, more than a trial may hold")
     return module

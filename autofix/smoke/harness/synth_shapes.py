@@ -61,7 +61,7 @@ def _with_tail(plan: Plan, names: list[str], message: str) -> Iterator[Plan]:
 def multiplied(plan: Plan, names: list[str], old: int, divisor: int) -> Iterator[Plan]:
     """Sizes that `divisor` divides: the dimension of size `old`, then every spatial one."""
     yield from _resized(plan, names, old, -(-old // divisor) * divisor)
-    for factor in (1, 2, 4, 8, 16, 32):
+    for factor in (1, 2, 8, 32):  # of an image as it comes in: strides before the division count too
         for name in names:
             spec = plan.inputs[name]
             for place in tensor_places(spec):
