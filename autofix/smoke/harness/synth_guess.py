@@ -36,7 +36,9 @@ def constructor(kind: type, *, deep: int = 0) -> dict[str, Spec]:
         if parameter.default is not parameter.empty:
             continue
         facts = usage.get(parameter.name, synth_usage.Usage())
-        choices = candidates(kind, parameter.name, hints.get(parameter.name), facts, deep=deep)
+        hint = hints.get(parameter.name)
+        hinted = _of_hint(kind, parameter.name, hint, facts, deep)
+        choices = [hinted] if hinted is not None else candidates(kind, parameter.name, hint, facts, deep=deep)
         specs[parameter.name] = choices[0]
     return specs
 

@@ -77,6 +77,7 @@ def prepare(filename: str | None) -> None:
         _functions(filename)
 
 
+@functools.lru_cache(maxsize=4096)
 def statement_at(filename: str, line: int) -> ast.stmt | None:
     """The innermost statement that covers a line of a file."""
     tree = _tree(filename)
