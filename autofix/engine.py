@@ -268,6 +268,11 @@ class _Work:
     patch: Patch | None = None
     finished: bool = False
 
+    @property
+    def changed(self) -> Patch | None:
+        """The patch, when it changes anything after all."""
+        return self.patch if self.patch and self.patch.edits else None
+
 
 def _fix_all(work: Sequence[_Work], request: Request, verify: Verify | None) -> tuple[FileReport, ...]:
     """Passes over all files until none changes: verify what may be applied, compose, detect again."""
@@ -280,7 +285,7 @@ def _fix_all(work: Sequence[_Work], request: Request, verify: Verify | None) -> 
         by_finding = {(id(w), f): e for (w, f), e in zip(wanted, evidence, strict=True)}
         for w in active:
             _one_pass(w, {f: by_finding.get((id(w), f)) for f in w.findings}, request, number)
-    return tuple(FileReport(w.original.path, tuple(w.items), w.original, w.patch) for w in work if w.items)
+    return tuple(FileReport(w.original.path, tuple(w.items), w.original, w.changed) for w in work if w.items)
 
 
 def _evidence(items: Sequence[tuple[Source, Fix]], verify: Verify | None) -> Sequence[Evidence | None]:

@@ -168,6 +168,8 @@ def merge(first: Patch, second: Patch) -> Patch:
     changes = _onto(
         first.source.data, to_changes(first.source, first.edits), first.after, to_changes(second.source, second.edits)
     )
+    if second.after == first.source.data:  # a pass took back what the one before did, perhaps at another of its places
+        changes = []
     again = {(f.rule, f.message) for f, _ in second.rejected}
     rejected = [r for r in first.rejected if (r[0].rule, r[0].message) not in again]
     return _patch(

@@ -106,6 +106,7 @@ def test_merged_passes_give_what_the_last_one_gave(data: st.DataObject) -> None:
         assert apply_edits(source, [edit]) != source.data
 
 
+@example((Source("m.py", b"x = 1x = 1x = 1\nx = 1"), [Edit(Span(0, 16), "")]))
 @given(files_with_edits())
 def test_a_pass_that_undoes_the_one_before_leaves_no_edit(case: tuple[Source, list[Edit]]) -> None:
     source, edits = case
