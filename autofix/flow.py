@@ -10,7 +10,7 @@ import ast
 from dataclasses import dataclass
 from functools import cached_property
 
-from autofix.tree import Tree
+from autofix.tree import Tree, parameter_names
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
@@ -155,11 +155,7 @@ class Flow:
         return self._parameter(name)
 
     def _parameter(self, name: str) -> Definition | None:
-        args = getattr(self.scope, "args", None)
-        if not isinstance(args, ast.arguments):
-            return None
-        every = [*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg]
-        if any(a is not None and a.arg == name for a in every):
+        if name in parameter_names(self.scope):
             return Definition(name, self.scope, None, "parameter")
         return None
 
@@ -252,9 +248,8 @@ def _statements(scope: ast.AST) -> list[ast.stmt]:
     return out
 
 
-def _inner_names(node: ast.AST) -> set[str]:
+def _inner_names(node: ast.AST) -> frozenset[str]:
     if isinstance(node, ast.Lambda):
-        args = node.args
-        return {a.arg for a in [*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg] if a}
+        return parameter_names(node)
     generators = node.generators  # type: ignore[attr-defined]
-    return {n.id for g in generators for n in ast.walk(g.target) if isinstance(n, ast.Name)}
+    return frozenset(n.id for g in generators for n in ast.walk(g.target) if isinstance(n, ast.Name))

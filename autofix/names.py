@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from autofix.model import Edit
-from autofix.tree import Tree
+from autofix.tree import Tree, parameter_names
 
 # The same object under several public paths; rules see the right-hand one only.
 _CANONICAL = {
@@ -201,11 +201,7 @@ def _body(scope: ast.AST) -> list[ast.stmt]:
 
 def _bound_names(scope: ast.AST) -> frozenset[str]:
     """Names that a scope binds by anything but an import: parameters, assignments, definitions, loops."""
-    names: set[str] = set()
-    args = getattr(scope, "args", None)
-    if isinstance(args, ast.arguments):
-        every = [*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg]
-        names.update(a.arg for a in every if a is not None)
+    names = set(parameter_names(scope))
     escaped: set[str] = set()
     for statement in _walk_scope(scope):
         if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):

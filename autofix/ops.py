@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from autofix.tree import parameter_names
+
 if TYPE_CHECKING:
     from autofix.syntax import Module
 
@@ -225,11 +227,7 @@ def _module_constant(module: Module, node: ast.Name, depth: int) -> float | int 
     flow = module.flow(node)
     if flow.scope is not module.tree and flow.stores(node.id):
         return None
-    args = getattr(flow.scope, "args", None)
-    if isinstance(args, ast.arguments) and any(
-        a is not None and a.arg == node.id
-        for a in [*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg]
-    ):
+    if node.id in parameter_names(flow.scope):
         return None
     top = module.flow(module.tree)
     stores = top.stores(node.id)

@@ -285,6 +285,15 @@ def _self_attributes(cls: ast.ClassDef) -> dict[str, list[ast.expr | None]]:
     return table
 
 
+def parameter_names(scope: ast.AST) -> frozenset[str]:
+    """The names of a function's or lambda's parameters, of every kind; none for another node."""
+    args = getattr(scope, "args", None)
+    if not isinstance(args, ast.arguments):
+        return frozenset()
+    every = [*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg]
+    return frozenset(a.arg for a in every if a is not None)
+
+
 def _is_self(node: ast.AST) -> bool:
     return isinstance(node, ast.Name) and node.id == "self"
 
