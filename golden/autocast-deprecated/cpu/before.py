@@ -1,0 +1,7 @@
+import torch
+
+
+def infer(model, x):
+    with torch.cpu.amp.autocast(True, torch.bfloat16):
+        y = model(x)
+    return y

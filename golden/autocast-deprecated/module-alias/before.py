@@ -1,0 +1,8 @@
+import torch
+from torch.cuda import amp
+
+
+def step(model, x, fp16):
+    with amp.autocast(enabled=fp16):
+        y = model(x)
+    return y
