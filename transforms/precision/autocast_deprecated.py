@@ -31,9 +31,9 @@ When the fix is safe
 
 Left alone
 ----------
-`torch.cuda.amp.GradScaler`, whose successor exists since PyTorch 2.3 only; names that a `try` or an `if` imports from one place or another; an own function of this
-name. Where the name itself is imported (`from torch.cuda.amp import autocast`) and used more than once, the finding
-says what to change.
+`torch.cuda.amp.GradScaler`, whose successor exists since PyTorch 2.3 only; calls that unpack arguments; names that a
+`try` or an `if` imports from one place or another; an own function of this name. Where the name itself is imported
+(`from torch.cuda.amp import autocast`) and used more than once, the finding says what to change.
 
 Sources
 -------
