@@ -46,10 +46,12 @@ class Form:
     patterns: see `autofix.pattern`; the first that matches counts. replacement: see `autofix.substitute`; empty when
     there is none, and `why` says why. method: the replacement where every matched operation is written as a method.
     message, change: `{x}` stands for the source of a capture (a message may also be made by a function). change: which
-    finite values change and by how much; empty when none does. when: all must hold, or another form is tried. refuse:
-    a reason, where this code must not be rewritten. derive: expressions made from the match, for the replacement; the
-    form does not apply where one gives None. tidy: nothing diverges today, so it is worth saying only where the
-    rewrite leaves nothing of the old way behind. operands: what the metavariables stand for in tests.
+    finite values change and by how much; empty when none does. title: what this form's fix does, where the identity's
+    own title does not say it. relation, applicability, assumptions: of the claim and the fix. when: all must hold, or
+    another form is tried. refuse: a reason, where this code must not be rewritten. derive: expressions made from the
+    match, for the replacement; the form does not apply where one gives None. tidy: nothing diverges today, so it is
+    worth saying only where the rewrite leaves nothing of the old way behind. operands: what the metavariables stand for
+    in tests.
     """
 
     patterns: tuple[str, ...]
@@ -58,7 +60,11 @@ class Form:
     method: str = ""
     why: str = ""
     change: str = ""
+    title: str = ""
     hazard: tuple[str, ...] = ("value", "gradient")
+    relation: Relation = Relation.EQUAL
+    applicability: Applicability = Applicability.SAFE
+    assumptions: tuple[str, ...] = ()
     severity: Severity | None = None
     when: tuple[Guard, ...] = ()
     refuse: tuple[Words, ...] = ()
@@ -134,7 +140,7 @@ class Identity:
         if not reason:
             statement = module.statement(found.node)
             others = [self._found(module, n) for n in ast.walk(statement) if n is not node]
-            beside = [o for o in others if o and not o.why and module.statement(o.node) is statement]
+            beside = [o for o in others if o and o.is_like(found) and module.statement(o.node) is statement]
             try:
                 made = self._rewritten(module, [found, *_apart(module, found, beside)])
             except Unrewritable as error:
@@ -146,13 +152,14 @@ class Identity:
             return
         matches = [o for o in (found, *beside) if o.node in made]
         claim = Claim(
-            Relation.EQUAL,
+            found.form.relation,
             hazard=tuple(dict.fromkeys(h for o in matches for h in o.form.hazard)),
             change="; ".join(dict.fromkeys(o.change for o in matches if o.change)),
+            assumptions=tuple(dict.fromkeys(a for o in matches for a in o.assumptions)),
         )
         edits = tuple(dict.fromkeys(e for m in made.values() for e in m.edits))
-        title = self.title.replace("{new}", _short(made[found.node].text))
-        fix = Fix(title, edits, Applicability.SAFE, claim)
+        title = (found.form.title or self.title).replace("{new}", _short(made[found.node].text))
+        fix = Fix(title, edits, found.form.applicability, claim)
         yield context.finding(found.node, found.message, fix=fix, severity=found.form.severity)
 
     def _found(self, module: Module, node: ast.AST) -> _Found | None:
@@ -201,13 +208,20 @@ class _Found:
     message: str
     change: str
     why: str
+    assumptions: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, module: Module, node: ast.expr, form: Form, match: Match, derived: Mapping[str, Derived]) -> _Found:
         texts = {name: " ".join(module.source(part).split()) for name, part in match.captures.items()}
         said = form.message if isinstance(form.message, str) else form.message(module, match)
         why = _filled(form.why, texts) or next((r for r in (f(module, match) for f in form.refuse) if r), "")
-        return cls(node, form, match, derived, _filled(said, texts), _filled(form.change, texts), why)
+        assumed = tuple(_filled(a, texts) for a in form.assumptions)
+        return cls(node, form, match, derived, _filled(said, texts), _filled(form.change, texts), why, assumed)
+
+    def is_like(self, other: _Found) -> bool:
+        """Whether this can be rewritten in the same fix as `other`: it promises as much."""
+        same = self.form.relation is other.form.relation and self.form.applicability is other.form.applicability
+        return same and not self.why
 
     @property
     def template(self) -> str:
@@ -235,6 +249,7 @@ def _short(text: str, longest: int = 60) -> str:
 
 _OPERATORS: dict[type[ast.operator], str] = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow",
+    ast.MatMult: "matmul",
 }  # fmt: skip
 
 
@@ -243,4 +258,6 @@ def _may_be(node: ast.Call | ast.BinOp, roots: frozenset[str]) -> bool:
     if isinstance(node, ast.BinOp):
         return _OPERATORS.get(type(node.op), "") in roots
     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-    return name in roots or (name == "true_divide" and "div" in roots)
+    if name in roots:
+        return True
+    return (name == "true_divide" and "div" in roots) or (name in ("mm", "bmm", "mv") and "matmul" in roots)

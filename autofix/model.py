@@ -77,6 +77,7 @@ class Relation(enum.Enum):
     STRAIGHT_THROUGH = "straight-through"  # same forward; the gradient reaches the router
     SOFT = "soft"  # converges to the hard form as temperature -> 0, on the same support
     CLIP = "clip"  # same step while the gradient norm is below the bound; bounded above it
+    INTENDED = "intended"  # another function on purpose: runs and stays finite wherever the original did
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,8 @@ class Claim:
     change: for a REGULARISED patch, which finite values change and by how much, in words; empty means the
         patch is EXACT.
     assumptions: facts that only a name or a convention supports, stated wherever the evidence is shown.
+    extra: claims to run beside the relation. "jacobian": a log-determinant stays that of the elementwise map beside
+        it. "accuracy": a REGULARISED patch changes nothing where the original was finite and accurate.
     """
 
     relation: Relation
@@ -103,6 +106,7 @@ class Claim:
     parameters: Mapping[str, Scalar] = field(default_factory=dict, hash=False)
     change: str = ""
     assumptions: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

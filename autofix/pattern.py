@@ -33,6 +33,7 @@ _MAX_NAMES = 6  # names followed one after another
 
 _OPERATORS: dict[type[ast.operator], tuple[str, ...]] = {
     ast.Add: ("add",), ast.Sub: ("sub",), ast.Mult: ("mul",), ast.Div: ("div", "true_divide"), ast.Pow: ("pow",),
+    ast.MatMult: ("matmul", "mm", "bmm", "mv"),
 }  # fmt: skip
 _COMMUTATIVE = (ast.Add, ast.Mult)
 # What a missing argument means, where a pattern or the code writes it out.
@@ -323,8 +324,8 @@ def _canonical(op: Op | None, wanted: str) -> Op | None:
     """The operation, when it is `wanted` or another way to write it."""
     if op is None or op.name == wanted:
         return op
-    if wanted == "clamp" and op.name == "clamp_min":
-        return Op("clamp", op.call, op.input, op.args, op.extra, op.form)
+    if (wanted, op.name) in (("clamp", "clamp_min"), ("inverse", "inv")):
+        return Op(wanted, op.call, op.input, op.args, op.extra, op.form)
     return None
 
 

@@ -27,9 +27,12 @@ def f(x, y):
 """
 # What a metavariable with a condition stands for.
 _CONDITIONED = {"small": "1e-8", "near_one": "1.0", "zero": "0", "one": "1", "last": "-1", "integer": "-1"}
-_FUNCTIONAL = ("normalize", "softplus", "logsigmoid")
+_FUNCTIONAL = ("normalize", "softplus", "logsigmoid", "binary_cross_entropy", "nll_loss", "cross_entropy")
 _MODULES = {"softmax": "Softmax", "sigmoid": "Sigmoid", "softplus": "Softplus"}
-_SYMBOLS: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
+_SYMBOLS: dict[type[ast.operator], str] = {
+    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**",
+    ast.MatMult: "@",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,6 +151,9 @@ def _equal(tally: Tally, point: Point) -> None:
     if tally.relation == "mask":
         _equal_weights(tally, point)
         return
+    if tally.relation == "intended":
+        tally.compared += 1  # another function on purpose: no value is promised
+        return
     if tally.regularised and not point.pattern.ordinary:
         return
     if not point.truth.healthy or not point.after.healthy:

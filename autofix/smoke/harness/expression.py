@@ -166,8 +166,9 @@ def _claims(tally: Tally, total: int) -> list[dict[str, Any]]:
         if name in broken:
             claims.append(_claim(name, False, broken[name]))
         elif name == "equal":
-            held = True if tally.compared else None
-            claims.append(_claim(name, held, f"values and gradients compared on {tally.compared} inputs"))
+            held = True if tally.compared and tally.relation != "intended" else None
+            said = "compared" if tally.relation != "intended" else "meant to differ, and not compared,"
+            claims.append(_claim(name, held, f"values and gradients {said} on {tally.compared} inputs"))
     if failing:
         left = uncovered(tally)
         full = sum(tally.failing.get(d, 0) for d in FULL)
@@ -204,7 +205,7 @@ def _answer(
     shown: tuple[str, str] = ("", ""),
     reason: str = "",
 ) -> dict[str, Any]:
-    exact: bool | None = not spec["change"] and spec["relation"] not in ("clamped", "soft")
+    exact: bool | None = not spec["change"] and spec["relation"] not in ("clamped", "soft", "intended")
     return {
         "verdict": verdict,
         "claims": claims,
