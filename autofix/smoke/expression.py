@@ -90,6 +90,7 @@ def _plan(module: Module, fix: Fix) -> Job | str:
         "hazards": list(fix.claim.hazard),
         "parameters": dict(fix.claim.parameters),
         "change": fix.claim.change,
+        "extra": list(fix.claim.extra),
         "assumptions": assumptions,
         "variants": variants,
     }
