@@ -1,0 +1,7 @@
+import torch
+
+
+def gain(x):
+    return torch.exp(
+        x  # decibels
+    ).clamp(max=1000.0)

@@ -1,0 +1,5 @@
+import torch
+
+
+def accept(delta_energy):
+    return (-delta_energy).exp().clamp(max=1.0)

@@ -1,0 +1,5 @@
+import torch
+
+
+def rate(log_rate, limit):
+    return torch.exp(log_rate).clamp(max=limit)

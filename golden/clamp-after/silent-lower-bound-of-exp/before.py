@@ -1,0 +1,5 @@
+import torch
+
+
+def std(log_std):
+    return log_std.exp().clamp(min=1e-4)
