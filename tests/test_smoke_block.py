@@ -339,7 +339,8 @@ WRONG = {
 
 
 def planned(text: str) -> Job:
-    source, fix = marked(text)
+    bound = {"clip_value": 1.0} if "clip_grad_value_" in text else {"max_norm": 1.0}
+    source, fix = marked(text, **bound)
     module = parse(source)
     assert isinstance(module, Module), module
     job = block.plan(module, fix)

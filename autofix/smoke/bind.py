@@ -302,7 +302,8 @@ class Bindings:
     # -- the result -------------------------------------------------------------------------------------
 
     def spec(self) -> dict[str, Any]:
-        claimed = self.fix.claim.parameters.get("max_norm")
+        parameters = self.fix.claim.parameters
+        claimed = parameters.get("max_norm", parameters.get("clip_value"))
         bound = claimed if isinstance(claimed, (int, float)) and claimed > 0 else self._bound_literal
         if bound is None:
             bound = 1.0
@@ -334,6 +335,6 @@ class Bindings:
             "constants": constants(self.sides),
             "counters": counters(self.sides),
             "max_norm": float(bound),
-            "by_value": self.by_value,
+            "by_value": self.by_value and "max_norm" not in self.fix.claim.parameters,
             "assumptions": [*self.fix.claim.assumptions, *dict.fromkeys(self.assumptions)],
         }

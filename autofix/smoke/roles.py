@@ -26,6 +26,7 @@ _INDEX_OPERATIONS = {
     "index_add_": 1, "index_fill": 1, "index_copy": 1, "scatter_reduce": 1, "take_along_dim": 0, "take": 0,
 }  # fmt: skip
 _TARGET_FUNCTIONS = words("cross_entropy nll_loss")
+_COUNTING = words("sum any all nonzero")
 _SIZES = words("""
     view reshape expand repeat zeros ones full empty arange range new_zeros new_ones new_full tile
     repeat_interleave split chunk topk eye linspace narrow
@@ -163,12 +164,12 @@ class Usage:
         if name == "einsum" and node.args:
             self._read_einsum(node)
         if method and name not in SHAPE_METHODS and name not in CAST_METHODS and name not in _MASK_OPERATIONS:
-            self._receiver(first)
+            self._receiver(first, name)
         self._read_domain(name, first, node)
 
-    def _receiver(self, node: ast.AST | None) -> None:
-        """`x.clamp(0)`: x is a tensor, whatever else it is."""
-        if isinstance(node, ast.Name) and node.id in self.found and not self.found[node.id]:
+    def _receiver(self, node: ast.AST | None, method: str) -> None:
+        """`x.clamp(0)`: x is a tensor of numbers, unless masks are counted in the same way."""
+        if method not in _COUNTING and isinstance(node, ast.Name) and node.id in self.found and not self.found[node.id]:
             self.found[node.id].append("float")
 
     def _read_einsum(self, node: ast.Call) -> None:
@@ -313,6 +314,8 @@ def _ranked(leaf: Leaf, used: list[str]) -> list[str]:
     if "float" in used and "bool" in roles and leaf.text:
         roles.remove("bool")
         roles.insert(0, "float")
+    if leaf.domain and roles[:1] == ["binary"]:
+        roles.insert(0, "float")  # `where(x > 0, sqrt(x), 0)`: the comparison guards a number
     named = roles_by_name(leaf)
     if not roles and "float" in used:
         roles = ["float"]

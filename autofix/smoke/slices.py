@@ -88,17 +88,24 @@ def free_names(statements: Sequence[ast.stmt]) -> set[str]:
     return free
 
 
-def locate(module: Module, after: Module, fix: Fix) -> Place | str:
-    """Find the statements that a fix touches in both files, or say why that cannot be done."""
+def locate(module: Module, after: Module, fix: Fix, within_region: bool = False) -> Place | str:
+    """Find the statements that a fix touches in both files, or say why that cannot be done.
+
+    within_region: only those in the claim's region; what the fix changes elsewhere (a loss that `__init__` makes) is
+    seen through by name.
+    """
     edits = [e for e in fix.edits if not _at_top(module, e) and not _is_comment(e)]
     if not edits:
         edits = [e for e in fix.edits if not _is_import(e.text)]
     if not edits:
         return "the fix changes no statement"
+    region = fix.claim.region
+    if within_region and region is not None:
+        edits = [e for e in edits if region.start <= e.span.start and e.span.end <= region.end] or edits
     edits.sort(key=lambda e: (e.span.start, e.span.end))
     sizes = _sizes(module, fix.edits)
     new_ranges = [_new_range(after, sizes, e) for e in edits]
-    old_ranges = [(e.span.start, e.span.end) for e in edits]
+    old_ranges = [_old_range(module, e) for e in edits]
     if fix.claim.region is not None:
         old_ranges.append((fix.claim.region.start, fix.claim.region.end))
     container: Container | None = _container(after, new_ranges)
@@ -213,6 +220,23 @@ def _sizes(module: Module, edits: Iterable[Edit]) -> list[tuple[int, int, int]]:
 
     changes = to_changes(module.source_file, list(edits))
     return [(span.start, span.end, len(new) - (span.end - span.start)) for span, new in changes]
+
+
+def _old_range(module: Module, edit: Edit) -> tuple[int, int]:
+    """The bytes that an edit replaces, without surrounding white space; for text that is inserted into a line, the
+    byte of code that it continues: `.clamp(0)` behind a statement's last byte belongs to that statement."""
+    start, end = edit.span.start, edit.span.end
+    text = module.data[start:end]
+    if text.strip():
+        return start + len(text) - len(text.lstrip()), start + len(text.rstrip())
+    if start == end and edit.text.strip():
+        continues = edit.text.lstrip(" \t")[0] not in "\r\n#;"
+        if continues and module.data[start - 1 : start].strip():
+            return start - 1, start
+        leads = not edit.text[-1].isspace() and edit.text[-1] != ";"  # white space alone is an indentation
+        if leads and module.data[end : end + 1].strip():
+            return end, end + 1
+    return start, end
 
 
 def _new_range(after: Module, sizes: Sequence[tuple[int, int, int]], edit: Edit) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from .transform import Region
 from .world import Seen, World
 
 _ORDINARY = 0.05  # of the bound, for one backward pass: accumulated passes stay below it too
+_NEAR = 0.9  # of the bound, for the largest norm of a second ordinary run: a narrower bound shows there
 _EXPLODING = 1e4
 _STEPS = 3
 _TURNS = 48
@@ -84,6 +85,13 @@ def _attempt(
                 break
             size *= 0.2 * bound / largest
             plain = trial(before, size)
+        near, near_size = plain, size
+        for _ in range(2):  # the norm is not quite proportional: the first steps move the parameters
+            largest = max((s.norm for s in near.seen), default=0.0)
+            if not 0.0 < largest < bound:
+                break
+            near_size *= _NEAR * bound / largest
+            near = trial(before, near_size, plain.turns)
         bad = trial(before, _EXPLODING * bound, plain.turns)
     except RegionError as error:
         return _inconclusive(f"the code before the patch does not run in the trial: {error}")
@@ -94,6 +102,9 @@ def _attempt(
         return _inconclusive("no batch was found whose gradient norm stays below the bound")
     try:
         plain_after = trial(after, size, plain.turns)
+        ordinary = [(plain, plain_after)]
+        if near is not plain and all(s.norm < bound for s in near.seen):
+            ordinary.append((near, trial(after, near_size, plain.turns)))
         bad_after = trial(after, _EXPLODING * bound, plain.turns)
     except RegionError as error:
         if error.opaque or forced:
@@ -106,7 +117,7 @@ def _attempt(
     if spec["after_changed"] and not bad_after.loop.reached:
         stuck |= bad_after.loop.stuck()
         return _inconclusive("the patched lines were not reached in the trial")
-    result = _judge(spec, bound, (plain, plain_after), (bad, bad_after))
+    result = _judge(spec, bound, ordinary, (bad, bad_after))
     result["assumptions"] = [*spec["assumptions"], *sorted(bad_after.loop.assumed)]
     return result
 
@@ -135,14 +146,17 @@ def _trial(loop: Loop, turns: int | None, deadline: float) -> _Trace:
 
 
 def _judge(
-    spec: dict[str, Any], bound: float, plain: tuple[_Trace, _Trace], bad: tuple[_Trace, _Trace]
+    spec: dict[str, Any], bound: float, ordinary: list[tuple[_Trace, _Trace]], bad: tuple[_Trace, _Trace]
 ) -> dict[str, Any]:
     by_value = bool(spec["by_value"])
-    claims = [_same(*plain)]
+    same = [_same(*pair) for pair in ordinary]
+    claims = [next((c for c in same if not c["held"]), same[0])]
     touched = [o for o in spec["optimizers"] if _differs(bad[0].first(o), bad[1].first(o))]
     watched = touched or list(spec["optimizers"])
     first = [(o, bad[0].first(o), bad[1].first(o)) for o in watched]
     pairs = [(o, a, b) for o, a, b in first if a is not None and b is not None]
+    if not pairs and claims[0]["held"] is False:
+        return {"verdict": "REFUTED", "claims": claims, "reason": _reason(claims[0], "")}
     if not pairs:
         return _inconclusive("with a bad batch no optimizer step was reached in the trial")
     name, one, two = max(pairs, key=lambda p: _size(p[1], by_value))

@@ -49,14 +49,18 @@ class Point(NamedTuple):
 class Tally:
     """What the grid has shown so far."""
 
-    def __init__(self, relation: str, hazards: list[str], regularised: bool, mode: str) -> None:
+    def __init__(
+        self, relation: str, hazards: list[str], regularised: bool, mode: str, extra: frozenset[str] = frozenset()
+    ) -> None:
         self.relation, self.hazards, self.regularised, self.mode = relation, hazards, regularised, mode
+        self.extra = extra
         self.compared = 0
         self.data_dependent = False
         self.witness: Point | None = None
         self.witness_hazard = ""
         self.failing: dict[torch.dtype, int] = {}
         self.survived: dict[torch.dtype, int] = {}
+        self.failed_first: dict[torch.dtype, Point] = {}
         self.left: dict[torch.dtype, list[Point]] = {}
         self.contradictions: list[dict[str, Any]] = []
 
@@ -69,7 +73,10 @@ class Tally:
         if point.before.error_kind == "other":
             return
         _executes(self, point)
+        _differentiable(self, point)
         _equal(self, point)
+        if "accuracy" in self.extra:
+            _accurate(self, point)
         _no_new_failure(self, point)
         _coverage(self, point)
 
@@ -144,6 +151,28 @@ def _executes(tally: Tally, point: Point) -> None:
         tally.contradict("runs", point, f"the patched code raises {point.after.error}")
 
 
+def _differentiable(tally: Tally, point: Point) -> None:
+    """A result that a gradient started from still is one: a Python number has no backward."""
+    if not point.before.ran or not point.after.ran:
+        return
+    cut = sorted((point.before.attached - point.after.attached) & set(point.after.values))
+    if cut:
+        tally.contradict("differentiable", point, f"{cut[0]} no longer leads back to any input")
+
+
+def _accurate(tally: Tally, point: Point) -> None:
+    """A patch that changes values on purpose changes none where the original was finite and accurate."""
+    if point.dtype not in FULL or not point.before.healthy or not point.truth.healthy or not point.after.ran:
+        return
+    limit = allowed(point.dtype, 0.0)
+    own = [value_difference(point.truth, point.before), gradient_difference(point.truth, point.before)]
+    if any(d is not None and d.error > limit for d in own):
+        return
+    came = value_difference(point.truth, point.after)
+    if came is not None and came.error > 10 * limit:
+        tally.contradict("accuracy", point, str(came))
+
+
 def _equal(tally: Tally, point: Point) -> None:
     """Values and gradients against the float64 reference, wherever that is finite."""
     if not point.after.ran or not point.truth.ran:
@@ -154,7 +183,7 @@ def _equal(tally: Tally, point: Point) -> None:
     if tally.relation == "intended":
         tally.compared += 1  # another function on purpose: no value is promised
         return
-    if tally.regularised and not point.pattern.ordinary:
+    if tally.regularised and not _away_from_the_change(point):
         return
     if not point.truth.healthy or not point.after.healthy:
         return
@@ -172,6 +201,12 @@ def _equal(tally: Tally, point: Point) -> None:
     limit = allowed(point.dtype, own.error if own else 0.0)
     if came is not None and came.error > limit and not _beyond(point):
         tally.contradict("equal", point, str(came))
+
+
+def _away_from_the_change(point: Point) -> bool:
+    """Whether a REGULARISED patch must agree here: on ordinary draws, unless they are as small as the eps of a dtype
+    with few digits."""
+    return point.pattern.ordinary and (point.dtype in FULL or point.pattern.value >= 1.0)
 
 
 def _beyond(point: Point) -> bool:
@@ -275,6 +310,7 @@ def _coverage(tally: Tally, point: Point) -> None:
         return
     dtype = point.dtype
     tally.failing[dtype] = tally.failing.get(dtype, 0) + 1
+    tally.failed_first.setdefault(dtype, point)
     cured = point.after.healthy
     if hazard == "leak":
         cured = cured and leak_of(point, point.after) <= 1e-3
@@ -308,11 +344,13 @@ def representable(outcome: Outcome, dtype: torch.dtype) -> bool:
 
 
 def uncovered(tally: Tally) -> Point | None:
-    """A point that shows the claimed hazard is still there: any in full precision; in half precision when no
-    more than half of the failing points are cured."""
+    """A point that shows the claimed hazard is still there: any in full precision that the dtype could hold, or the
+    first when float32 is cured nowhere; in half precision when no more than half of the failing points are cured."""
     for dtype in FULL:
         if tally.left.get(dtype):
             return tally.left[dtype][0]
+    if tally.failing.get(torch.float32) and not tally.survived.get(torch.float32):
+        return tally.failed_first[torch.float32]
     for dtype in HALF:
         if tally.left.get(dtype) and len(tally.left[dtype]) >= tally.survived.get(dtype, 0):
             return tally.left[dtype][0]

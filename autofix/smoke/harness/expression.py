@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import time
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from typing import Any
 
 import torch
 
-from . import gates, witness
+from . import gates, jacobian, witness
 from .claims import Point, Tally, uncovered
 from .compare import FULL, dtype_name
 from .program import Program, leaves_for
@@ -20,6 +21,7 @@ from .values import PATTERNS, Choice, Pattern, Setting
 
 _DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 _TRIES, _MOST_TRIES = 300, 1500  # bindings to try before a shorter slice is taken, and on the last one
+_EPS = 1e-2  # the largest constant that is taken for a protection
 _ALWAYS = (torch.float32, torch.float16)
 _EVERYWHERE = ("masks all true", "masks all false", "rows of +-100", "all zero", "all 100", "all -100", "all -30000")
 
@@ -77,7 +79,9 @@ def _judge(
     settings = [setting, *other_shapes(sides.before, setting, sides.results, sides.mode)]
     if relation in ("straight-through", "soft"):
         return _judge_gate(spec, sides, settings, deadline)
-    tally = Tally(relation, list(spec["hazards"]), bool(spec["change"]) and relation == "equal", sides.mode)
+    extra = frozenset(spec.get("extra", ()))
+    regularised = bool(spec["change"]) and relation == "equal"
+    tally = Tally(relation, list(spec["hazards"]), regularised, sides.mode, extra)
     total = 0
     for point in _points(sides, settings, relation, deadline):
         tally.take(point)
@@ -85,6 +89,8 @@ def _judge(
         if len(tally.contradictions) >= 3:
             break
     claims = _claims(tally, total)
+    if "jacobian" in extra:
+        claims.append(jacobian.judge(sides, settings, deadline))
     reason = next((c["detail"] for c in claims if c["held"] is False), "")
     shown = ("", "")
     if tally.witness is not None and not reason:
@@ -117,6 +123,7 @@ def _with_softmax(sides: Sides, setting: Setting, otherwise: str) -> tuple[Sides
 def _points(sides: Sides, settings: list[Setting], relation: str, deadline: float) -> Iterator[Point]:
     main, *others = settings
     plan: list[tuple[Setting, Pattern, str | None, torch.dtype]] = []
+    near_eps = _near_eps(sides)
     plan += [(main, PATTERNS[0], None, d) for d in _DTYPES]
     for setting in [*others, *_flags(main)]:
         plan += [(setting, p, None, torch.float32) for p in PATTERNS if p.ordinary or p.mask != "some"]
@@ -126,6 +133,8 @@ def _points(sides: Sides, settings: list[Setting], relation: str, deadline: floa
         special = [p for p in PATTERNS if p.kind != "draw"]
         plan += [(main, p, n, torch.float32) for p in special for n in floats]
         plan += [(main, p, n, torch.float16) for p in special for n in floats if p.name in _EVERYWHERE]
+    plan += [(main, p, None, torch.float32) for p in near_eps]
+    plan += [(main, p, n, torch.float32) for p in near_eps for n in floats if len(floats) > 1]
     if others:
         plan += [(others[0], p, None, torch.float32) for p in PATTERNS if p.kind in ("rows", "alternate", "gap")]
     has_masks = any(c.role in ("bool", "binary") for c in main.values())
@@ -140,6 +149,16 @@ def _points(sides: Sides, settings: list[Setting], relation: str, deadline: floa
             continue
         done.add(key)
         yield point_at(sides, setting, pattern, dtype, only, relation)
+
+
+def _near_eps(sides: Sides) -> list[Pattern]:
+    """Inputs that an eps of the patch cancels: `d + 1e-6` is zero at -1e-6."""
+    found = {
+        node.value
+        for node in ast.walk(ast.parse(sides.after.body))
+        if isinstance(node, ast.Constant) and isinstance(node.value, float) and 0 < node.value <= _EPS
+    }
+    return [Pattern(f"all -{eps:g}", "constant", -eps) for eps in sorted(found)[:2]]
 
 
 def _flags(setting: Setting) -> list[Setting]:
@@ -162,7 +181,7 @@ def _claims(tally: Tally, total: int) -> list[dict[str, Any]]:
         claims.append(_claim("witness", True, f"{tally.witness_hazard} at {tally.witness.where()}"))
     else:
         claims.append(_claim("witness", None, f"the original showed no claimed failure on {total} inputs"))
-    for name in ("runs", "equal", "mask weight", "no new non-finite point"):
+    for name in ("runs", "differentiable", "equal", "accuracy", "mask weight", "no new non-finite point"):
         if name in broken:
             claims.append(_claim(name, False, broken[name]))
         elif name == "equal":
@@ -180,7 +199,18 @@ def _claims(tally: Tally, total: int) -> list[dict[str, Any]]:
             claims.append(_claim("coverage", False, f"none of the failing inputs is cured ({counts})"))
         else:
             claims.append(_claim("coverage", True, f"failing inputs cured: {counts}"))
+        if "half-precision" in tally.extra:
+            claims.append(_half_precision(tally))
     return claims
+
+
+def _half_precision(tally: Tally) -> dict[str, Any]:
+    """The hazard is gone in float16 too: from most of the failing inputs, for some exceed what it holds at all."""
+    failing, cured = tally.failing.get(torch.float16, 0), tally.survived.get(torch.float16, 0)
+    if not failing:
+        return _claim("half precision", None, "the original fails nowhere in float16")
+    detail = f"float16: {cured} of {failing} failing inputs cured"
+    return _claim("half precision", 2 * cured > failing, detail)
 
 
 def _judge_gate(spec: dict[str, Any], sides: Sides, settings: list[Setting], deadline: float) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -67,7 +69,8 @@ class Outcome:
 
     values: named outputs, detached. grads: by leaf; None where no gradient arrived. error: in words, "" when it
     ran. kind of error: "overflow", "unsupported" (this PyTorch lacks the operation in this dtype), "other".
-    entering: whether all that entered the patched statements was finite.
+    entering: whether all that entered the patched statements was finite. reached: whether the line that was asked
+    for ran. failed_at: the part of the program and the line that raised.
     """
 
     def __init__(self) -> None:
@@ -76,8 +79,11 @@ class Outcome:
         self.error = ""
         self.error_kind = ""
         self.entering = True
+        self.reached = True
+        self.failed_at: tuple[str, int] | None = None
         self.watch = Watch()
         self.scores: list[torch.Tensor] = []
+        self.attached: frozenset[str] = frozenset()  # outputs that a gradient can start from
 
     @property
     def ran(self) -> bool:
@@ -103,41 +109,105 @@ class Program:
         self._prefix = compile(prefix or "pass", "<definitions>", "exec")
         self._body = compile(body or "pass", "<statements>", "exec")
         self._suffix = compile(suffix or "pass", "<consumers>", "exec")
+        self._flat: list[tuple[str, ast.stmt]] | None = None
+        self._feeding: dict[tuple[str, int], frozenset[str]] = {}
+        self._deciding: frozenset[str] | None = None
 
     @property
     def text(self) -> str:
         return "\n".join(part for part in (self.prefix, self.body, self.suffix) if part.strip())
 
-    def reaches(self, env: dict[str, Any], line: int) -> bool:
-        """Whether the body's line is executed: a patch under a branch that is not taken has not been tried."""
-        seen = set()
+    @property
+    def deciding(self) -> frozenset[str]:
+        """Names that the conditions of the body read, with all that they come from."""
+        if self._deciding is None:
+            tests = [n.test for n in ast.walk(ast.parse(self.body)) if isinstance(n, (ast.If, ast.While, ast.IfExp))]
+            self._deciding = self._sources(_loads(tests), len(self._parsed()))
+        return self._deciding
 
+    def feeding(self, place: tuple[str, int]) -> frozenset[str]:
+        """Names that a statement reads, with all that they come from; `place` is a part of the program and a line."""
+        if place not in self._feeding:
+            flat = self._parsed()
+            at = [i for i, (part, s) in enumerate(flat) if part == place[0] and s.lineno <= place[1]]
+            last = at[-1] if at else 0
+            statement = flat[last][1] if flat else None
+            test = getattr(statement, "test", statement)
+            self._feeding[place] = self._sources(_loads([test] if test is not None else []), last)
+        return self._feeding[place]
+
+    def _sources(self, names: set[str], before: int) -> frozenset[str]:
+        for _, statement in reversed(self._parsed()[:before]):
+            stored = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+            if stored & names:
+                names |= _loads([statement])
+        return frozenset(names)
+
+    def _parsed(self) -> list[tuple[str, ast.stmt]]:
+        """Every statement in the order of the text, with the part that it stands in."""
+        if self._flat is None:
+            parts = (("<definitions>", self.prefix), ("<statements>", self.body), ("<consumers>", self.suffix))
+            self._flat = [
+                (part, s)
+                for part, text in parts
+                for s in sorted((n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.stmt)), key=_line)
+            ]
+        return self._flat
+
+    def execute(
+        self, env: dict[str, Any], outcome: Outcome, fixed: dict[str, Any] | None = None, reach: int = 0
+    ) -> None:
+        """Run all parts in `env`. reach: a line of the body; `outcome.reached` then says whether it was executed,
+        for a patch under a branch that is not taken has not been tried."""
+        exec(self._prelude, env)
+        if fixed:
+            env.update(fixed)
+        outcome.reached = not reach
+        exec(self._prefix, env)
+        outcome.entering = not any(
+            _is_broken(v) for v in env.values() if isinstance(v, torch.Tensor) and v.is_floating_point()
+        )
+        if reach:
+            self._traced(env, outcome, reach)
+        else:
+            exec(self._body, env)
+        exec(self._suffix, env)
+
+    def _traced(self, env: dict[str, Any], outcome: Outcome, line: int) -> None:
         def trace(frame: Any, event: str, _: Any) -> Any:
             if frame.f_code is not self._body:
                 return None
-            seen.add(frame.f_lineno)
+            outcome.reached |= frame.f_lineno == line
             return trace
 
-        exec(self._prelude, env)
-        exec(self._prefix, env)
         previous = sys.gettrace()
         sys.settrace(trace)
         try:
             exec(self._body, env)
         finally:
             sys.settrace(previous)
-        return line in seen
 
-    def execute(self, env: dict[str, Any], outcome: Outcome, fixed: dict[str, Any] | None = None) -> None:
-        exec(self._prelude, env)
-        if fixed:
-            env.update(fixed)
-        exec(self._prefix, env)
-        outcome.entering = not any(
-            _is_broken(v) for v in env.values() if isinstance(v, torch.Tensor) and v.is_floating_point()
-        )
-        exec(self._body, env)
-        exec(self._suffix, env)
+
+_PARTS = ("<definitions>", "<statements>", "<consumers>")
+
+
+def _place(error: BaseException) -> tuple[str, int] | None:
+    """The part of the program and the line that raised."""
+    found = None
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename in _PARTS:
+            found = (trace.tb_frame.f_code.co_filename, trace.tb_lineno)
+        trace = trace.tb_next
+    return found
+
+
+def _loads(nodes: Iterable[ast.AST]) -> set[str]:
+    return {n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+
+
+def _line(statement: ast.stmt) -> tuple[int, int]:
+    return statement.lineno, statement.col_offset
 
 
 def leaves_for(setting: Setting, pattern: Pattern, seed: int = 0, only: str | None = None) -> dict[str, Any]:
@@ -166,6 +236,7 @@ def run(
     gradients: bool = True,
     fixed: dict[str, Any] | None = None,
     measure: bool = False,
+    reach: int = 0,
 ) -> Outcome:
     """Run one side on `leaves` cast to `dtype`.
 
@@ -192,14 +263,16 @@ def run(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with torch.set_grad_enabled(gradients), outcome.watch:
-                program.execute(env, outcome, fixed)
+                program.execute(env, outcome, fixed, reach)
                 outputs = _outputs(env, outcome, results, mode, leaves)
             outcome.values = {n: v.detach() for n, v in outputs.items()}
+            outcome.attached = frozenset(n for n, v in outputs.items() if v.requires_grad)
             if gradients:
                 _differentiate(outcome, outputs, inputs)
     except Exception as error:
         outcome.error = f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no message'])[0][:160]}"
         outcome.error_kind = _kind_of(error)
+        outcome.failed_at = _place(error)
     finally:
         torch.set_default_dtype(previous)
     return outcome
@@ -217,16 +290,12 @@ def _kind_of(error: Exception) -> str:
 def _outputs(
     env: dict[str, Any], outcome: Outcome, results: list[str], mode: str, leaves: dict[str, Any]
 ) -> dict[str, torch.Tensor]:
-    found: dict[str, torch.Tensor] = {}
     if mode == "softmax" and outcome.watch.softmaxes:
+        found = {}
         for index, softmax in enumerate(outcome.watch.softmaxes):
             found["weights" if not index else f"weights {index + 1}"] = softmax.weights
         return found
-    for name in results:
-        if name in env:
-            _flatten(name, env[name], found)
-        elif not name.isidentifier():
-            _flatten(name, eval(name, env), found)
+    found = outputs_of(env, results)
     if mode in ("softmax", "append", "append-added"):
         floats = [v for v in found.values() if v.is_floating_point() and v.dim()]
         if floats:
@@ -234,6 +303,17 @@ def _outputs(
             if mode == "append-added":
                 scores = scores + env["added_scores"].expand(scores.shape)
             return {"weights": torch.softmax(scores, dim=-1)}
+    return found
+
+
+def outputs_of(env: dict[str, Any], results: list[str]) -> dict[str, torch.Tensor]:
+    """The tensors that `results` (names, or the text of expressions) hold; numbers as tensors without a graph."""
+    found: dict[str, torch.Tensor] = {}
+    for name in results:
+        if name in env:
+            _flatten(name, env[name], found)
+        elif not name.isidentifier():
+            _flatten(name, eval(name, env), found)
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from .program import Outcome, Program, as_dtype, leaves_for, run
+from .program import Outcome, Program, leaves_for, run
 from .values import PATTERNS, Choice, Setting
 
 _SHAPES: list[tuple[int, ...]] = [
@@ -20,6 +20,8 @@ _SHAPES: list[tuple[int, ...]] = [
 _BY_RANK: dict[int, tuple[int, ...]] = {0: (), 1: (7,), 2: (3, 7), 3: (2, 3, 7), 4: (2, 3, 5, 7), 5: (2, 3, 4, 5, 7)}
 _NUMBERS = [2, 1, 3, 7, 5, 0, 4, 21]
 _DOMAINS = ["positive", "probability", "simplex", "spd"]
+_REACHED = 1000  # operations: more than any slice has
+_ELSEWHERE = 6  # how much later a leaf is changed that the failing statement does not read
 
 
 class Found(NamedTuple):
@@ -35,7 +37,10 @@ def first_choice(leaf: dict[str, Any], role: str | None = None) -> Choice:
     if role in ("float", "binary", "bool", "index"):
         rank = leaf.get("rank")
         shape = tuple(leaf["shape"]) if leaf.get("shape") is not None else _BY_RANK.get(rank if rank is not None else 2)
-        return Choice(role, shape if shape is not None else (3, 7), domain)
+        if domain == "spd" and rank is None and leaf.get("shape") is None:
+            shape = (5, 5)
+        shape = shape if shape is not None else (3, 7)
+        return Choice(role, tuple(1 if i in (leaf.get("ones") or ()) else d for i, d in enumerate(shape)), domain)
     if role == "fixed":
         return Choice(role, leaf["value"])
     value = leaf.get("value")
@@ -57,6 +62,14 @@ def first_choice(leaf: dict[str, Any], role: str | None = None) -> Choice:
     return Choice(role, None)
 
 
+class _Node(NamedTuple):
+    """A binding still to be tried: one that was, and what to change in it."""
+
+    setting: Setting
+    changes: dict[str, Choice]
+    depth: int
+
+
 def search(
     program: Program,
     leaves: list[dict[str, Any]],
@@ -64,22 +77,30 @@ def search(
     mode: str,
     deadline: float,
     reach: int = 0,
-    limit: int = 1500,
+    limit: int = 500,
 ) -> tuple[Found | None, str]:
-    """Best first over bindings, ranked by how far the statements ran; and why the last of them failed."""
-    start = {leaf["name"]: first_choice(leaf) for leaf in leaves}
+    """Best first over bindings, ranked by how far the statements ran; and why the last of them failed.
+
+    reach: a line of the body that must be executed, 0 for none. deadline: a `time.monotonic()` value.
+    """
     by_name = {leaf["name"]: leaf for leaf in leaves}
     order = itertools.count()
-    queue: list[tuple[int, int, int, Setting]] = [(0, 0, next(order), start)]
-    seen = {_key(start)}
+    start = _Node({leaf["name"]: first_choice(leaf) for leaf in leaves}, {}, 0)
+    queue: list[tuple[int, int, _Node]] = [(0, next(order), start)]
+    seen: set[tuple[Any, ...]] = set()
     best_reason, best_progress, tries = "", -1, 0
     fallback: Found | None = None
     while queue and tries < limit and time.monotonic() < deadline:
-        _, depth, _, setting = heapq.heappop(queue)
-        outcome = _try(program, setting, results, mode)
+        _, _, node = heapq.heappop(queue)
+        setting = {**node.setting, **node.changes} if node.changes else node.setting
+        key = _key(setting)
+        if key in seen:
+            continue
+        seen.add(key)
+        outcome = _try(program, setting, results, mode, reach)
         tries += 1
         usable = outcome.ran and any(v.numel() for v in outcome.values.values())
-        if usable and reach and not _reaches(program, setting, reach):
+        if usable and not outcome.reached:
             outcome.error, usable = "the branch that the patch changes was not reached", False
         if usable:
             finite = outcome.bad_value() is None
@@ -93,11 +114,10 @@ def search(
         progress = outcome.watch.count
         if progress > best_progress:
             best_progress, best_reason = progress, outcome.error or "no value came out"
-        for weight, proposal in _proposals(setting, by_name, outcome):
-            key = _key(proposal)
-            if key not in seen:
-                seen.add(key)
-                heapq.heappush(queue, (-4 * progress + weight + depth, depth + 1, next(order), proposal))
+        # A binding that takes the patched branch goes before one that avoids it, however far that one runs.
+        rank = 4 * progress + (_REACHED if reach and outcome.reached else 0)
+        for weight, changes in _proposals(setting, by_name, outcome, program):
+            heapq.heappush(queue, (weight + node.depth - rank, next(order), _Node(setting, changes, node.depth + 1)))
         if fallback is not None and tries > 120:
             break
     return fallback, best_reason
@@ -109,6 +129,7 @@ def other_shapes(program: Program, setting: Setting, results: list[str], mode: s
     maps = [{s: s + 1 for s in sizes}]
     if len(sizes) > 1:
         maps.append(dict(zip(sizes, [6, 4, 3, 8, 5][: len(sizes)])))  # noqa: B905
+    maps.append(dict.fromkeys(sizes, 1))
     candidates = [_resized(setting, m) for m in maps]
     candidates.append(
         {n: c._replace(size=(2, *c.size)) if c.is_tensor and len(c.size) > 1 else c for n, c in setting.items()}
@@ -134,20 +155,10 @@ def _resized(setting: Setting, sizes: dict[int, int]) -> Setting:
     return out
 
 
-def _try(program: Program, setting: Setting, results: list[str], mode: str) -> Outcome:
-    leaves = leaves_for(setting, PATTERNS[0])
-    outcome = run(program, setting, leaves, torch.float32, results, mode, gradients=False)
-    outcome.grads = {}
-    return outcome
-
-
-def _reaches(program: Program, setting: Setting, line: int) -> bool:
-    leaves = leaves_for(setting, PATTERNS[0])
-    env = {n: as_dtype(v, setting[n], torch.float32) for n, v in leaves.items()}
-    try:
-        return program.reaches(env, line)
-    except Exception:
-        return False
+def _try(program: Program, setting: Setting, results: list[str], mode: str, reach: int = 0) -> Outcome:
+    return run(
+        program, setting, leaves_for(setting, PATTERNS[0]), torch.float32, results, mode, gradients=False, reach=reach
+    )
 
 
 def _redraw(program: Program, setting: Setting, results: list[str], mode: str, deadline: float) -> Setting | None:
@@ -165,59 +176,103 @@ def _redraw(program: Program, setting: Setting, results: list[str], mode: str, d
 
 
 def _key(setting: Setting) -> tuple[Any, ...]:
-    return tuple((n, c.role, repr(c.size)) for n, c in setting.items())
+    return tuple((c.role, c.size) for c in setting.values())
 
 
-def _proposals(setting: Setting, by_name: dict[str, dict[str, Any]], outcome: Outcome) -> Iterator[tuple[int, Setting]]:
+Change = tuple[int, dict[str, Choice]]  # how late it is tried, and the leaves that it binds anew
+
+
+def _proposals(
+    setting: Setting, by_name: dict[str, dict[str, Any]], outcome: Outcome, program: Program
+) -> Iterator[Change]:
+    """What to try next after a binding failed, the likeliest with the least weight."""
     _, args = outcome.watch.failed or ("", ())
-    tensors = list(_tensors(args))
-    shapes = [tuple(t.shape) for t in tensors]
+    shapes = [tuple(t.shape) for t in _tensors(args)]
+    wanted = _wanted(shapes, args)
+    numbers = sorted({d for s in shapes for d in s})
+    feeding = program.feeding(outcome.failed_at) if outcome.failed_at is not None else frozenset()
+    deciding = program.deciding if not outcome.reached else frozenset()
+    for position, (name, choice) in enumerate(setting.items()):
+        leaf = by_name[name]
+        late = position // 3 + (_ELSEWHERE if feeding and name not in feeding else 0)
+        if name in deciding:
+            late = -_ELSEWHERE
+        if choice.is_tensor:
+            yield from _reshaped(name, choice, leaf, shapes, wanted, late)
+        elif choice.role == "int":
+            for number in dict.fromkeys([*numbers, *_NUMBERS]):
+                if number != choice.size:
+                    yield 2 + late, {name: choice._replace(size=number)}
+        elif choice.role == "dim":
+            for number in (1, 0, 2, -2):
+                if number != choice.size:
+                    yield 3 + late, {name: choice._replace(size=number)}
+        elif choice.role == "flag":
+            yield 2 + late, {name: choice._replace(size=not choice.size)}
+        elif choice.role == "shape":
+            for shape in wanted:
+                yield 2 + late, {name: choice._replace(size=shape)}
+        for index, role in enumerate(leaf["roles"]):
+            if role != choice.role:
+                yield 2 + index + late, {name: first_choice(leaf, role)}
+    yield from _together(setting, by_name)
+
+
+def _reshaped(
+    name: str,
+    choice: Choice,
+    leaf: dict[str, Any],
+    shapes: list[tuple[int, ...]],
+    wanted: list[tuple[int, ...]],
+    late: int,
+) -> Iterator[Change]:
+    """Other shapes for one tensor: first those of the tensors in the failing call and of their relatives."""
+    rank = leaf.get("rank")
+    ones = leaf.get("ones") or ()
+    late += 0 if choice.size in shapes else 2
+    for index, shape in enumerate(dict.fromkeys([*wanted, *_SHAPES])):
+        if rank is not None and len(shape) == rank:
+            shape = tuple(1 if i in ones else d for i, d in enumerate(shape))
+        if shape == choice.size or len(shape) > 5:
+            continue
+        weight = late + (1 if index < len(wanted) else 3 + (index - len(wanted)) // 6)
+        yield weight + (4 if rank is not None and len(shape) != rank else 0), {name: choice._replace(size=shape)}
+
+
+def _wanted(shapes: list[tuple[int, ...]], args: Any) -> list[tuple[int, ...]]:
+    """Shapes that may suit a call that failed on tensors of `shapes`."""
     wanted: list[tuple[int, ...]] = []
+    sizes = tuple(_sizes(args[1:]))
+    if 1 <= len(sizes) <= 5 and shapes and all(d >= -1 for d in sizes):
+        wanted.append(tuple(3 if d == -1 else d for d in sizes))  # `view(b, t, -1)`: as if it had that shape already
     for shape in shapes:
         wanted += [shape, shape[-1:], (*shape[:-1], 1), shape[:-1], (1,) * (len(shape) - 1) + shape[-1:], shape[1:]]
         if len(shape) >= 2:
             wanted += [(*shape[:-2], shape[-1], shape[-2]), (shape[-1], 5), (5, shape[-1]), shape[-2:]]
-    numbers = sorted({d for s in shapes for d in s})
-    position = {n: i for i, n in enumerate(setting)}
-    for leaf_name, choice in setting.items():
-        leaf = by_name[leaf_name]
-        rank = 0 if any(shape == choice.size for shape in shapes) else 2
-        if choice.is_tensor:
-            pool = list(dict.fromkeys([*wanted, *_SHAPES]))
-            for index, shape in enumerate(pool):
-                if shape != choice.size and len(shape) <= 5:
-                    weight = rank + (1 if index < len(wanted) else 3 + index // 6) + position[leaf_name] // 3
-                    yield weight, _with(setting, leaf_name, choice._replace(size=shape))
-        elif choice.role == "int":
-            for number in dict.fromkeys([*numbers, *_NUMBERS]):
-                if number != choice.size:
-                    yield 2 + position[leaf_name] // 3, _with(setting, leaf_name, choice._replace(size=number))
-        elif choice.role == "dim":
-            for number in (1, 0, 2, -2):
-                if number != choice.size:
-                    yield 3, _with(setting, leaf_name, choice._replace(size=number))
-        elif choice.role == "flag":
-            yield 2, _with(setting, leaf_name, choice._replace(size=not choice.size))
-        elif choice.role == "shape":
-            for shape in wanted:
-                yield 2, _with(setting, leaf_name, choice._replace(size=shape))
-        for index, role in enumerate(leaf["roles"]):
-            if role != choice.role:
-                yield 2 + index, _with(setting, leaf_name, first_choice(leaf, role))
+            wanted += [(shape[0], *(1,) * (len(shape) - 1)), (*shape[:-1], 5)]
+    return list(dict.fromkeys(wanted))
+
+
+def _together(setting: Setting, by_name: dict[str, dict[str, Any]]) -> Iterator[Change]:
+    """Changes of all leaves of a kind at once."""
     for old, new in (("bool", "binary"), ("binary", "bool")):
         changed = {
-            n: c._replace(role=new) if c.role == old and new in by_name[n]["roles"] else c for n, c in setting.items()
+            n: c._replace(role=new) for n, c in setting.items() if c.role == old and new in by_name[n]["roles"]
         }
-        if changed != setting:
+        if changed:
             yield 2, changed
     ranks = {len(c.size) for c in setting.values() if c.is_tensor}
     for rank in (1, 2, 3, 4):  # everything of one rank
         if ranks != {rank}:
-            yield 3 + rank, {n: c._replace(size=_BY_RANK[rank]) if c.is_tensor else c for n, c in setting.items()}
+            yield 3 + rank, {n: c._replace(size=_BY_RANK[rank]) for n, c in setting.items() if c.is_tensor}
 
 
-def _with(setting: Setting, name: str, choice: Choice) -> Setting:
-    return {**setting, name: choice}
+def _sizes(values: Any) -> Iterator[int]:
+    for value in values:
+        if isinstance(value, (list, tuple)):
+            yield from _sizes(value)
+        elif isinstance(value, int) and not isinstance(value, bool):
+            yield value
 
 
 def _tensors(values: Any) -> Iterator[torch.Tensor]:

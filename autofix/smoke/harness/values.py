@@ -61,7 +61,7 @@ PATTERNS: list[Pattern] = [
     Pattern("rows that differ by 80", "rows", 80.0),
     Pattern("rows that differ by 300", "rows", 300.0),
     Pattern("all 1e-8", "constant", 1e-8),
-    Pattern("draws x 0.01", "draw", 0.01),
+    Pattern("draws x 0.1", "draw", 0.1, "some", True),
     Pattern("the last of each row 30000, the others -30000", "last", 3e4),
     Pattern("the first of each row 30000, the others -30000", "first", 3e4),
     Pattern("ordinary draws, other seed", "draw", 1.5, "some", True),
@@ -149,8 +149,10 @@ def _in_domain(x: torch.Tensor, domain: str, pattern: Pattern, generator: torch.
         x = x.abs()
         return torch.softmax(x, dim=-1) if x.dim() else x.clamp(0.0, 1.0)
     if domain == "correlation":
-        return torch.tanh(x) if pattern.kind == "draw" else x.clamp(-1.0, 1.0)
+        return 0.95 * torch.tanh(x) if pattern.kind == "draw" else x.clamp(-1.0, 1.0)
     if domain == "spd" and x.dim() >= 2 and x.shape[-1] == x.shape[-2]:
+        if pattern.kind == "constant" and pattern.value:
+            return torch.eye(x.shape[-1], dtype=x.dtype).expand(x.shape) * pattern.value**2
         return x @ x.transpose(-1, -2) + torch.eye(x.shape[-1], dtype=x.dtype)
     return x
 

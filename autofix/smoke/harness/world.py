@@ -36,6 +36,7 @@ class World:
         self.real_optimizers: dict[str, torch.optim.Optimizer] = {}
         self.objects: dict[str, Any] = {}
         self._batches: dict[str, tuple[torch.nn.Module, torch.Tensor, torch.Tensor]] = {}
+        self._losses: list[torch.Tensor] = []  # kept alive: a copy without a graph is known by its memory
         self._scale: Callable[[Any], Any] = lambda loss: loss
         self._make_models(spec)
         self._make_optimizers(spec)
@@ -114,7 +115,9 @@ class World:
 
     def loss(self) -> torch.Tensor:
         """A fresh loss that reaches the parameters of every model."""
-        return sum(torch.nn.functional.mse_loss(network(x), y) for network, x, y in self._batches.values())
+        loss = sum(torch.nn.functional.mse_loss(network(x), y) for network, x, y in self._batches.values())
+        self._losses.append(loss)
+        return loss
 
     def backward(self) -> None:
         """The backward pass that stands elsewhere in the project, on a scaled loss where a scaler steps here."""
@@ -122,7 +125,13 @@ class World:
 
     def as_loss(self, value: Any) -> Any:
         """`value` when it can be differentiated, else a fresh loss in its place."""
-        return value if isinstance(value, torch.Tensor) and value.requires_grad else self.loss()
+        if isinstance(value, torch.Tensor) and (value.requires_grad or self._is_detached(value)):
+            return value
+        return self.loss()
+
+    def _is_detached(self, value: torch.Tensor) -> bool:
+        """Whether it is a loss of this run without its graph (`loss.detach()`, `loss.data`): no stand-in's doing."""
+        return any(value.data_ptr() == loss.data_ptr() for loss in self._losses)
 
     def parameters(self) -> torch.Tensor:
         """Every parameter, as one vector."""

@@ -1,0 +1,9 @@
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+def f(s, t):
+    causal = torch.ones(t, t, dtype=torch.bool).triu(1)
+    s = s.masked_fill(causal, torch.finfo(s.dtype).min)
+    return s.softmax(-1)

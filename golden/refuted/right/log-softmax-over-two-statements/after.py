@@ -1,0 +1,11 @@
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class Head(nn.Module):
+    def forward(self, x):
+        logits = self.head(x)
+        p = F.softmax(logits, dim=1)
+        logp = F.log_softmax(logits, dim=1)
+        return p, logp

@@ -1,0 +1,8 @@
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+def loss(mu, logvar):
+    logvar = logvar.clamp(-30, 20)
+    return -0.5 * torch.sum(1 + logvar - mu.pow(2) - logvar.exp())

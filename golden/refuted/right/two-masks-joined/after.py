@@ -1,0 +1,8 @@
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+def weights(scores, pad, causal):
+    scores = scores.masked_fill(pad | causal, torch.finfo(scores.dtype).min)
+    return scores.softmax(-1)

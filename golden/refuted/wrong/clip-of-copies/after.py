@@ -1,0 +1,10 @@
+import torch
+
+
+def train(model, loader, optimizer):
+    for x in loader:
+        optimizer.zero_grad()
+        loss = model(x)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_([p.detach().clone() for p in model.parameters()], 1.0)
+        optimizer.step()
