@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from autofix import intervals as iv
 from autofix.calls import Call
+from autofix.guards import narrowed
 from autofix.intervals import UNKNOWN, Interval
 from autofix.relations import may_be_empty
 from autofix.syntax import Module
@@ -50,6 +51,8 @@ def operation(module: Module, call: Call, of: Evaluate) -> Interval:
         return of(call.input)
     if name.startswith("clamp") or name in ("clip", "clip_", "hardtanh"):
         return clamp(of(call.input), call, of)
+    if name in ("where", "masked_fill", "masked_fill_") and ("condition" in args or "mask" in args):
+        return _chosen(module, call, of)
     if name in ("where", "masked_fill", "masked_fill_", "index_fill", "lerp"):
         other = args.get("other") or args.get("value")
         return iv.join(of(call.input), of(other)) if other is not None else UNKNOWN
@@ -69,6 +72,21 @@ def operation(module: Module, call: Call, of: Evaluate) -> Interval:
     if name in ("full", "full_like", "new_full") and "fill_value" in args:
         return of(args["fill_value"])
     return _maker(call, of)
+
+
+def _chosen(module: Module, call: Call, of: Evaluate) -> Interval:
+    """`where` and `masked_fill`: each element comes from a side for which the condition is known."""
+    condition, kept = args_of_choice(call)
+    other = call.args.get("other") or call.args.get("value")
+    if other is None:
+        return UNKNOWN
+    mine = narrowed(module, call.input, of(call.input), (condition, kept), of)
+    return iv.join(mine, narrowed(module, other, of(other), (condition, not kept), of))
+
+
+def args_of_choice(call: Call) -> tuple[ast.expr, bool]:
+    """The condition of a `where` or `masked_fill`, and what it is where the input's own element is taken."""
+    return (call.args["condition"], True) if "condition" in call.args else (call.args["mask"], False)
 
 
 def _maker(call: Call, of: Evaluate) -> Interval:

@@ -9,20 +9,25 @@ from __future__ import annotations
 
 import ast
 import functools
+import math
 import re
 from collections.abc import Mapping
 
 from autofix import intervals as iv
+from autofix.attributes import clamped_attribute, lasting_attribute
 from autofix.calls import Call, call_of, returned
 from autofix.flow import Definition
+from autofix.guards import Condition, before_statement, narrowed, within_statement
 from autofix.intervals import UNKNOWN, Interval
 from autofix.operations import clamp, operate, operation
 from autofix.ops import constant
 from autofix.relations import (
     attribute_definition,
+    changes_in_place,
     in_place_changes,
     is_store,
     never_above,
+    reaches,
     same,
     signed_factors,
     signed_terms,
@@ -30,8 +35,9 @@ from autofix.relations import (
 )
 from autofix.syntax import Module
 from autofix.transfer import MODULES, UNARY
+from autofix.tree import parameter_names
 
-__all__ = ["Interval", "Ranges", "interval"]
+__all__ = ["Interval", "Ranges", "analysis", "interval"]
 
 _MAX_DEPTH = 60
 _EPSILON = re.compile(r"(^|_)(eps|epsilon|tiny|tol)\d*$", re.I)
@@ -46,7 +52,41 @@ _PARTS = ("chunk", "split", "unbind", "tensor_split")
 
 def interval(module: Module, node: ast.expr) -> Interval:
     """The values that `node` can take."""
-    return Ranges(module).of(node)
+    return analysis(module).of(node)
+
+
+def analysis(module: Module) -> Ranges:
+    """The analysis of a file, shared by all who ask; it goes when the module is let go."""
+    kept: Ranges = vars(module).setdefault("_analysis", None) or Ranges(module)
+    vars(module)["_analysis"] = kept
+    return kept
+
+
+def _identifiers(node: ast.expr) -> frozenset[str]:
+    """The names that an expression reads; of attributes of `self`, theirs."""
+    found = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+    if "self" in found:
+        found.discard("self")
+        found |= {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute)}
+    return frozenset(found)
+
+
+def plain_value(statement: ast.stmt, name: str) -> ast.expr | None:
+    """What a statement assigns to a plain name, when it does nothing else with it."""
+    if isinstance(statement, ast.Assign):
+        plain = any(isinstance(t, ast.Name) and t.id == name for t in statement.targets)
+        return statement.value if plain else None
+    return statement.value if isinstance(statement, ast.AnnAssign) else None
+
+
+def _step(value: ast.expr, name: str) -> ast.expr | None:
+    """What `name + step` adds to a name."""
+    if not isinstance(value, ast.BinOp) or not isinstance(value.op, ast.Add):
+        return None
+    for own, other in ((value.left, value.right), (value.right, value.left)):
+        if isinstance(own, ast.Name) and own.id == name:
+            return other
+    return None
 
 
 class Ranges:
@@ -58,6 +98,7 @@ class Ranges:
         self._names = names
         self._known: dict[ast.AST, Interval] = {}
         self._depth = 0
+        self._conditions: dict[ast.stmt, list[tuple[Condition, frozenset[str]]]] = {}
 
     def of(self, node: ast.expr) -> Interval:
         if node in self._known:
@@ -67,10 +108,28 @@ class Ranges:
         self._known[node] = UNKNOWN  # the answer inside a circle
         self._depth += 1
         try:
-            self._known[node] = self._evaluate(node)
+            self._known[node] = self._guarded(node, self._evaluate(node))
         finally:
             self._depth -= 1
         return self._known[node]
+
+    def _guarded(self, node: ast.expr, found: Interval) -> Interval:
+        """What is left of an interval by the branches, asserts and early exits that lead to `node`."""
+        if not isinstance(node, (ast.Name, ast.Attribute, ast.Call, ast.Subscript)) or not hasattr(node, "lineno"):
+            return found
+        given = [(c, _identifiers(c[0])) for c in within_statement(self.module, node)]
+        given += self._before(self.module.statement(node))
+        mine = _identifiers(node) if given else frozenset()
+        for condition, theirs in given:
+            if mine & theirs:
+                found = narrowed(self.module, node, found, condition, self.of)
+        return found
+
+    def _before(self, statement: ast.stmt) -> list[tuple[Condition, frozenset[str]]]:
+        if statement not in self._conditions:
+            found = [(c, _identifiers(c[0])) for c in before_statement(self.module, statement)]
+            self._conditions[statement] = found
+        return self._conditions[statement]
 
     def _evaluate(self, node: ast.expr) -> Interval:
         if isinstance(node, ast.Constant):
@@ -108,9 +167,35 @@ class Ranges:
         definition = self.module.flow(node).definition(node)
         if definition is not None and definition.kind != "parameter":
             return self._changed(node, definition, self.definition(definition))
+        if definition is None and self.module.flow(node).stores(node.id):
+            return self._accumulated(node)
         if node.id in self._leaves:
             return self._leaves[node.id]
         return self._by_name(node.id)
+
+    def _accumulated(self, node: ast.Name) -> Interval:
+        """A name that is set to something not negative and then only grows, whichever way the loops go."""
+        flow = self.module.flow(node)
+        if node.id in parameter_names(flow.scope) or changes_in_place(self.module, node):
+            return UNKNOWN
+        starts: list[Interval] = []
+        steps: list[Interval] = []
+        for statement in flow.stores(node.id):
+            if isinstance(statement, ast.AugAssign) and isinstance(statement.op, ast.Add):
+                steps.append(self.of(statement.value))
+                continue
+            value = plain_value(statement, node.id)
+            if value is None:
+                return UNKNOWN
+            step = _step(value, node.id)
+            (starts if step is None else steps).append(self.of(value if step is None else step))
+        if not starts or not all(i.low >= 0 for i in (*starts, *steps)):
+            return UNKNOWN
+        start = iv.join(*starts)
+        if not steps:
+            return start
+        whole = all(i.integer for i in (*starts, *steps))
+        return iv.make(start.low, max(start.high, math.inf), zero=start.zero, integer=whole)
 
     def _by_name(self, name: str) -> Interval:
         if self._names and _EPSILON.search(name):
@@ -173,13 +258,24 @@ class Ranges:
         """The interval of a name after in-place operations between its definition and this read."""
         found = before
         for change in in_place_changes(self.module, node, definition):
-            if not isinstance(change, ast.Call) or not isinstance(change.func, ast.Attribute):
+            after = self._after(node, found, change)
+            if after is None:
                 return UNKNOWN
-            call = call_of(self.module, change)
-            if call is None or not call.name.startswith("clamp"):
-                return UNKNOWN
-            found = clamp(found, call, self.of)
+            found = after if reaches(self.module, change, node) else iv.join(found, after)
         return found
+
+    def _after(self, node: ast.Name, before: Interval, change: ast.AST) -> Interval | None:
+        """What one change in place makes of a tensor whose values were those of `before`."""
+        if isinstance(change, ast.Subscript):
+            statement = self.module.parent(change)
+            if not isinstance(statement, ast.Assign) or not isinstance(change.value, ast.Name):
+                return None
+            kept = narrowed(self.module, node, before, (change.slice, False), self.of)
+            return iv.join(kept, self.of(statement.value))
+        call = call_of(self.module, change) if isinstance(change, ast.Call) else None
+        if call is None or not isinstance(call.input, ast.Name):
+            return None
+        return operation(self.module, call, lambda n: before if n is call.input else self.of(n))
 
     def _attribute(self, node: ast.Attribute) -> Interval:
         number = constant(self.module, node)
@@ -206,14 +302,13 @@ class Ranges:
         cls = self.module.class_of(node)
         if cls is None or any(is_store(self.module, n, text) for n in ast.walk(self.module.flow(node).scope)):
             return UNKNOWN
-        once = self.module.self_attribute(cls, node.attr) if words(self.module, node.value) == "self" else None
-        # A tensor may be changed in place by any method: numbers only.
-        return self.of(once) if once is not None and self._is_number(once) else UNKNOWN
-
-    def _is_number(self, node: ast.expr) -> bool:
-        calls = [n for n in ast.walk(node) if isinstance(n, ast.Call)]
-        homes = [(self.module.qualified(c.func) or getattr(c.func, "id", "")) for c in calls]
-        return all(h.startswith("math.") or h in ("float", "int", "len", "max", "min", "abs") for h in homes)
+        if words(self.module, node.value) != "self":
+            return UNKNOWN
+        clamped = clamped_attribute(self.module, node)
+        if clamped is not None:
+            return clamp(UNKNOWN, clamped, self.of)
+        once = lasting_attribute(self.module, cls, node.attr)
+        return self.of(once) if once is not None else UNKNOWN
 
     # -- operators -------------------------------------------------------------------------------------
 

@@ -232,6 +232,17 @@ def in_place_changes(module: Module, read: ast.Name, definition: Definition) -> 
     return out
 
 
+def changes_in_place(module: Module, read: ast.Name) -> list[ast.AST]:
+    """Every in-place operation on a name in the function around `read`."""
+    return _changes(module, read).get(read.id, [])
+
+
+def reaches(module: Module, change: ast.AST, read: ast.AST) -> bool:
+    """Whether a statement that comes before `read` is always run before it."""
+    block = module.block(module.statement(change))
+    return any(s in block for s in (module.statement(read), *module.ancestors(read)))
+
+
 def _changes(module: Module, read: ast.AST) -> dict[str, list[ast.AST]]:
     """In-place operations of the function around `read`, by the name that they change."""
     table: dict[str, list[ast.AST]] = {}

@@ -106,7 +106,7 @@ def test_proved_positive(expression: str) -> None:
         ("s = x * 1\ns.clamp_(max=3)", "s", Interval(high=3.0)),
         ("s = x.sigmoid()\ns = s + 1", "s", iv.make(1.0, 2.0)),
         ("s = x.sigmoid()\ns += 1", "s", iv.make(1.0, 2.0)),
-        ("s = x.sigmoid()\ns.mul_(9)", "s", iv.UNKNOWN),
+        ("s = x.sigmoid()\ns.mul_(9)", "s", iv.make(0.0, 9.0)),
         ("s = x.sigmoid()\ns[0] = y", "s", iv.UNKNOWN),
         ("s = x.sigmoid()\nif mask:\n    s = y", "s", iv.UNKNOWN),
     ],
