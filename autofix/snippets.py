@@ -28,6 +28,7 @@ def f(x, y):
 # What a metavariable with a condition stands for.
 _CONDITIONED = {"small": "1e-8", "near_one": "1.0", "zero": "0", "one": "1", "last": "-1", "integer": "-1"}
 _FUNCTIONAL = ("normalize", "softplus", "logsigmoid", "binary_cross_entropy", "nll_loss", "cross_entropy")
+_LINALG = ("vector_norm",)
 _MODULES = {"softmax": "Softmax", "sigmoid": "Sigmoid", "softplus": "Softplus"}
 _SYMBOLS: dict[type[ast.operator], str] = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**",
@@ -180,10 +181,11 @@ class _Writer:
         out = ["out=y"] if self.out and outermost else []
         if self.style.form == "module" and name in _MODULES and set(written) <= {"dim"}:
             return f"nn.{_MODULES[name]}({', '.join(arguments)})({operand})"
-        if self.style.form == "method" and name not in _FUNCTIONAL and (written or name != "softmax"):
+        if self.style.form == "method" and name not in (*_FUNCTIONAL, *_LINALG) and (written or name != "softmax"):
             bare = isinstance(ast.parse(operand, mode="eval").body, (ast.Name, ast.Call, ast.Subscript))
             return f"{operand if bare else f'({operand})'}.{name}({', '.join([*arguments, *out])})"
         home = "F" if name in _FUNCTIONAL or (name == "softmax" and not written) else "torch"
+        home = "torch.linalg" if name in _LINALG else home
         return f"{home}.{name}({', '.join([operand, *arguments, *out])})"
 
     def _is_there(self, value: ast.expr) -> bool:

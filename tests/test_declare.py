@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -12,94 +11,52 @@ import pytest
 import torch
 
 from autofix import snippets
-from autofix.declare import Form, Identity, Operand
+from autofix.declare import Form, Identity
 from autofix.detect import scan
 from autofix.model import Relation, Severity, Source
 from autofix.patch import compose
 from autofix.rule import Options, Rule
 from autofix.snippets import Snippet
-from autofix.transforms.identities import log_softmax, manual_logsumexp, manual_softmax
-
-SHIPPED = (log_softmax.IDENTITY, manual_softmax.IDENTITY, manual_logsumexp.IDENTITY)
-
-# Three identities of other kinds, to see that the notation carries them.
-LOG_SIGMOID = Identity(
-    name="log-sigmoid",
-    summary="log(sigmoid(x)) becomes logsigmoid(x)",
-    severity=Severity.ERROR,
-    triggers=((b"sigmoid", b"Sigmoid"), (b"log(",)),
-    anchor=re.compile(r"\blog\("),
-    title="write {new}",
-    forms=(
-        Form(
-            ("log(sigmoid($x))",),
-            "torch.nn.functional.logsigmoid({x})",
-            "-inf below -104",
-            operands={"x": Operand()},
-        ),
-        Form(
-            ("log(1 - sigmoid($x))",),
-            "torch.nn.functional.logsigmoid(-{x})",
-            "-inf above 17",
-            operands={"x": Operand()},
-        ),
-        Form(
-            ("log(sigmoid($x) + $eps:small)",),
-            "torch.nn.functional.logsigmoid({x})",
-            "no gradient",
-            change="raised to log({eps}) no longer",
-            hazard=("zero-gradient",),
-            operands={"x": Operand(), "eps": Operand()},
-        ),
-    ),
-    near_misses=("torch.log(2 - torch.sigmoid(x))", "torch.log(torch.sigmoid(x) * y)"),
+from autofix.transforms.identities import (
+    bce_with_logits,
+    entropy,
+    expm1,
+    log1p,
+    log_det,
+    log_sigmoid,
+    log_softmax,
+    manual_logsumexp,
+    manual_norm,
+    manual_normalize,
+    manual_sigmoid,
+    manual_softmax,
+    manual_softplus,
+    nll_of_log_softmax,
+    solve_not_inverse,
+    variance_cancellation,
 )
-MANUAL_NORM = Identity(
-    name="manual-norm",
-    summary="sqrt((x ** 2).sum(dim)) becomes linalg.vector_norm(x, dim=dim)",
-    severity=Severity.WARNING,
-    triggers=((b"sqrt(",), (b"sum(",)),
-    anchor=re.compile(r"\bsqrt\("),
-    title="write {new}",
-    forms=(
-        Form(
-            (
-                "sqrt(sum($x ** 2, $dim, keepdim=$keep?))",
-                "sqrt(sum($x * $x, $dim, keepdim=$keep?))",
-                "sqrt(sum(square($x), $dim, keepdim=$keep?))",
-            ),
-            "torch.linalg.vector_norm({x}, dim={dim}, keepdim={keep})",
-            "NaN gradient at 0",
-            hazard=("gradient",),
-            operands={"x": Operand(hazard=(0.0, 0.0)), "dim": Operand(code="-1"), "keep": Operand(code="True")},
-        ),
-    ),
-    near_misses=("torch.sqrt((x**3).sum(-1))", "torch.sqrt((x * y).sum(-1))", "torch.sqrt((x**2).mean(-1))"),
-)
-EXPM1 = Identity(
-    name="expm1",
-    summary="exp(x) - 1 becomes expm1(x)",
-    severity=Severity.INFO,
-    triggers=((b"exp(",),),
-    anchor=re.compile(r"\bexp\("),
-    title="write {new}",
-    forms=(
-        Form(
-            ("exp($x) - 1",),
-            "torch.expm1({x})",
-            "0 near 0",
-            method="{x}.expm1()",
-            hazard=("underflow",),
-            operands={"x": Operand(hazard=(1e-9, 2e-9))},
-        ),
-    ),
-    near_misses=("torch.exp(x) - 2", "1 - torch.exp(x)", "torch.exp(x) + 1"),
-)
-SKETCHED = (LOG_SIGMOID, MANUAL_NORM, EXPM1)
-EVERY = (*SHIPPED, *SKETCHED)
 
-FIRING = [(i, s) for i in EVERY for s in snippets.firing(i)]
-SILENT = [(i, s) for i in EVERY for s in snippets.silent(i)]
+SHIPPED = (
+    log_softmax.IDENTITY,
+    manual_softmax.IDENTITY,
+    manual_logsumexp.IDENTITY,
+    log_sigmoid.IDENTITY,
+    manual_sigmoid.IDENTITY,
+    manual_softplus.IDENTITY,
+    expm1.IDENTITY,
+    log1p.IDENTITY,
+    bce_with_logits.IDENTITY,
+    nll_of_log_softmax.IDENTITY,
+    manual_norm.IDENTITY,
+    manual_normalize.IDENTITY,
+    variance_cancellation.IDENTITY,
+    log_det.IDENTITY,
+    entropy.IDENTITY,
+    solve_not_inverse.IDENTITY,
+)
+
+FIRING = [(i, s) for i in SHIPPED for s in snippets.firing(i)]
+SILENT = [(i, s) for i in SHIPPED for s in snippets.silent(i)]
 
 
 def patched(rule: Rule, code: str) -> tuple[str, list[Any]]:
@@ -168,7 +125,7 @@ def test_fires_and_is_right(identity: Identity, snippet: Snippet) -> None:
     assert sound_value.isfinite().all()
     assert sound_gradient.isfinite().all()
     broken = not (value.isfinite().all() and gradient.isfinite().all())
-    assert broken or (sound_gradient.abs().sum() > 0.5 and gradient.abs().sum() < 1e-6)
+    assert broken or (sound_gradient.abs().sum() > 0.1 and gradient.abs().sum() < 1e-6)
 
 
 @pytest.mark.parametrize(

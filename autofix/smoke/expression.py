@@ -61,7 +61,11 @@ def _plan(module: Module, fix: Fix) -> Job | str:
     relation = fix.claim.relation
     if relation is Relation.CLIP:
         return "a training loop is executed as a block"
-    if any(isinstance(s, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) for s in place.before):
+    if _holds_functions(place) and fix.claim.region is not None:
+        place = locate(module, after, fix, within_region=True)
+        if isinstance(place, str):
+            return place
+    if _holds_functions(place):
         return "the fix touches more than one function"
     place = _header_only(place)
     quantity = _quantity(fix)
@@ -95,6 +99,10 @@ def _plan(module: Module, fix: Fix) -> Job | str:
         "variants": variants,
     }
     return Job("expression", spec)
+
+
+def _holds_functions(place: Place) -> bool:
+    return any(isinstance(s, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) for s in place.before)
 
 
 def _variant(

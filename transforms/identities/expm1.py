@@ -1,0 +1,110 @@
+"""An exponential minus one.
+
+The defect
+----------
+For small x, `exp(x)` is 1 plus a small number, and what the subtraction leaves is the rounding of that sum.
+
+Why it hurts
+------------
+`exp(1e-8) - 1` is exactly 0 in float32, and at x = 1e-4 three of seven digits are left (float16: below x = 5e-4
+nothing is). Probabilities of rare events, KL estimates, discount rates and the left branch of an ELU are such
+quantities. Nothing becomes infinite, so this is information.
+
+Before
+------
+
+    hazard = 1 - torch.exp(-rate * dt)
+
+After
+-----
+
+    hazard = -torch.expm1(-rate * dt)
+
+When the fix is safe
+--------------------
+It is the same function, computed without the cancellation; values and gradients agree up to the rounding of today's.
+
+Left alone
+----------
+An exponential that is read elsewhere as well; exponents proved to lie away from 0; other constants than 1; NumPy,
+`math`, `out=` and complex tensors.
+
+Sources
+-------
+PyTorch documentation: `torch.expm1`. Goldberg: What every computer scientist should know about floating-point
+arithmetic (1991).
+"""
+
+from __future__ import annotations
+
+import re
+
+from autofix.declare import Form, Identity, Operand
+from autofix.model import Severity
+from autofix.pattern import Match
+from autofix.ranges import interval
+from autofix.syntax import Module
+
+_MESSAGE = "for exponents near 0 the subtraction leaves only rounding: exactly 0 below 6e-8 (5e-4 in float16)"
+# Tells the two apart: exp rounds to 1 there.
+_X = Operand(hazard=(1e-9, 2e-9))
+
+
+def _is_large(module: Module, match: Match) -> bool:
+    values = interval(module, match.captures["x"])
+    return values.low > 0.5 or values.high < -0.5
+
+
+IDENTITY = Identity(
+    name="expm1",
+    summary="exp(x) - 1 becomes expm1(x)",
+    severity=Severity.INFO,
+    triggers=((b"exp(",), (b"- 1", b"-1", b"-  1", b"1 -", b"1-", b"1. -", b"1.0 -", b"+ 1", b"1 +")),
+    anchor=re.compile(r"exp\((?<!math\.exp\()(?<!np\.exp\()(?<!numpy\.exp\()"),
+    title="write {new}, which keeps its digits near 0",
+    local="exponent",
+    forms=(
+        Form(
+            ("exp($x) - 1", "exp($x) + -1"),
+            "torch.expm1({x})",
+            _MESSAGE,
+            method="{x}.expm1()",
+            hazard=("underflow",),
+            tidy=True,
+            operands={"x": _X},
+        ),
+        Form(
+            ("1 - exp($x)", "-exp($x) + 1"),
+            "-torch.expm1({x})",
+            _MESSAGE,
+            method="-{x}.expm1()",
+            hazard=("underflow",),
+            tidy=True,
+            operands={"x": _X},
+        ),
+        Form(
+            ("exp($x) - $x - 1",),
+            "torch.expm1({x}) - {x}",
+            _MESSAGE,
+            method="{x}.expm1() - {x}",
+            hazard=("underflow",),
+            tidy=True,
+        ),
+    ),
+    silent=(_is_large,),
+    near_misses=(
+        "torch.exp(x) - 2",
+        "torch.exp(x) + 1",
+        "torch.exp(x) - y",
+        "2 - torch.exp(x)",
+        "torch.exp(x) - 1e-8",
+        "torch.exp2(x) - 1",
+        "torch.exp(x.abs() + 1) - 1",
+        "torch.exp(x, out=y) - 1",
+        "torch.expm1(x)",
+        "math.exp(0.5) - 1 + x",
+        "np.exp(x) - 1",
+        "torch.exp(1j * x) - 1",
+    ),
+)
+RULE = IDENTITY.rule

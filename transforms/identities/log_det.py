@@ -1,0 +1,100 @@
+"""The logarithm of a determinant, taken in two steps.
+
+The defect
+----------
+`log(det(A))` forms the determinant itself: a product of as many factors as the matrix has rows.
+
+Why it hurts
+------------
+The determinant of a 40 x 40 diagonal matrix of 0.05 is 9e-53 and of 20 is 1e52; float32 holds neither, so the
+logarithm is -inf or inf and the gradient NaN, although the result (-119.8 and 119.8) is an ordinary number.
+Log-likelihoods of Gaussians, flows with matrices and Laplace approximations take this logarithm.
+
+Before
+------
+
+    log_det = torch.log(torch.det(weight))
+
+After
+-----
+
+    log_det = torch.logdet(weight)
+
+When the fix is safe
+--------------------
+`logdet` is the same function, NaN for a negative determinant included: values and gradients agree wherever today's
+are finite. `log(abs(det(A)))` becomes the second result of `linalg.slogdet`. Where an eps is removed, the change is
+stated.
+
+Left alone
+----------
+Determinants that are not only logarithms; NumPy, other bases, `out=` and complex matrices.
+
+Sources
+-------
+PyTorch documentation: `torch.logdet`, `torch.linalg.slogdet`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from autofix.declare import Form, Identity
+from autofix.model import Severity
+
+_MESSAGE = (
+    "the determinant leaves the range of the dtype (40 factors of 0.05 or of 20 do), and its logarithm is -inf or inf"
+)
+_EPS_MESSAGE = "{eps} hides a determinant that has rounded to 0: the logarithm is constant there and has no gradient"
+_EPS_CHANGE = "determinants near and below {eps} are no longer raised towards it"
+
+IDENTITY = Identity(
+    name="log-det",
+    summary="log(det(A)) becomes logdet(A)",
+    severity=Severity.ERROR,
+    triggers=((b"det(",), (b"log(",)),
+    anchor=re.compile(r"\bdet\((?<!logdet\()(?<!np\.linalg\.det\()"),
+    title="write {new}, which adds logarithms instead of multiplying",
+    local="matrix",
+    forms=(
+        Form(
+            ("log(abs(det($x)))",),
+            "torch.linalg.slogdet({x})[1]",
+            _MESSAGE,
+            title="write {new}, which adds logarithms instead of multiplying and keeps the sign apart",
+        ),
+        Form(
+            ("log(abs(det($x)) + $eps:small)", "log(clamp(abs(det($x)), $eps:small))"),
+            "torch.linalg.slogdet({x})[1]",
+            _EPS_MESSAGE,
+            title="write {new}, which adds logarithms instead of multiplying and keeps the sign apart",
+            change=_EPS_CHANGE,
+            hazard=("value", "gradient", "zero-gradient"),
+            severity=Severity.WARNING,
+        ),
+        Form(("log(det($x))",), "torch.logdet({x})", _MESSAGE, method="{x}.logdet()"),
+        Form(
+            ("log(det($x) + $eps:small)", "log(clamp(det($x), $eps:small))"),
+            "torch.logdet({x})",
+            _EPS_MESSAGE,
+            change=_EPS_CHANGE,
+            hazard=("value", "gradient", "zero-gradient"),
+            severity=Severity.WARNING,
+        ),
+    ),
+    near_misses=(
+        "torch.det(x)",
+        "torch.log(torch.det(x) + 1)",
+        "torch.log(torch.det(x) * y)",
+        "torch.log(-torch.det(x))",
+        "torch.log2(torch.det(x))",
+        "torch.log1p(torch.det(x))",
+        "torch.log(torch.det(x).sum())",
+        "torch.log(torch.det(x), out=y)",
+        "torch.logdet(x)",
+        "torch.linalg.slogdet(x)[1]",
+        "np.log(np.linalg.det(x))",
+        "torch.log(torch.det(1j * x))",
+    ),
+)
+RULE = IDENTITY.rule

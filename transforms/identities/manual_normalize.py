@@ -1,0 +1,127 @@
+"""A normalisation to unit length written by hand.
+
+The defect
+----------
+`x / x.norm(dim=d, keepdim=True)` divides by a length that may be exactly 0.
+
+Why it hurts
+------------
+A zero vector (padding, a dead unit, the difference of two equal rows) gives 0 / 0 = NaN, forward and in the gradient
+of everything before it. `x * rsqrt((x * x).sum(...))` gives 0 times inf, the same. An eps added to a root of squares
+that is written by hand protects the value only: the gradient of the root is NaN at 0 nevertheless.
+
+Before
+------
+
+    direction = x / x.norm(dim=-1, keepdim=True)
+
+After
+-----
+
+    direction = F.normalize(x, dim=-1)
+
+When the fix is safe
+--------------------
+`normalize` divides by the length or by 1e-12, whichever is larger: vectors longer than that keep their values and
+gradients, and a zero vector becomes zero instead of NaN. Where an eps is removed from the denominator, the result
+changes by less than eps divided by the length, which is stated. `x / (x.norm(...) + eps)` is protected already: there
+the finding is information.
+
+Left alone
+----------
+Lengths of something else than the numerator; lengths that are clamped, or read elsewhere as well; norms of a whole
+tensor, for which `normalize` has no dimension; roots of means (RMS); eps inside the root; complex tensors.
+
+Sources
+-------
+PyTorch documentation: `torch.nn.functional.normalize`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from autofix.declare import Form, Identity, Operand
+from autofix.model import Severity
+
+_ZERO = "a zero vector is divided by its length 0, which is NaN, forward and in every gradient before it"
+_ZERO_CHANGE = "vectors shorter than 1e-12 are divided by 1e-12"
+_HALF_PROTECTED = "{eps} protects the value, but the gradient of the hand-written root is NaN at a zero vector"
+_STYLE = "the division is protected by {eps}, but every unit vector comes out shorter; normalize does it in one call"
+_EPS_CHANGE = "lengths are no longer raised by {eps}: results change by less than {eps} divided by the length"
+_X = Operand(hazard=(0.0, 0.0))
+_DIM, _EPS = Operand(code="-1"), Operand(code="1e-8")
+_NORM = (
+    "norm($x, dim=$dim, keepdim=True)",
+    "norm($x, 2, $dim, keepdim=True)",
+    "vector_norm($x, dim=$dim, keepdim=True)",
+    "vector_norm($x, 2, $dim, keepdim=True)",
+)
+_ROOT = (
+    "sqrt(sum($x ** 2, $dim, keepdim=True))",
+    "sqrt(sum($x * $x, $dim, keepdim=True))",
+    "sum($x ** 2, $dim, keepdim=True) ** 0.5",
+)
+_LOST = (
+    "unsqueeze(norm($x, dim=$dim), $dim)",
+    "unsqueeze(norm($x, 2, $dim), $dim)",
+    "norm($x, dim=$dim:last)[..., None]",
+    "norm($x, dim=$dim:one)[:, None]",
+)
+_RECIPROCAL = ("rsqrt(sum($x ** 2, $dim, keepdim=True))", "rsqrt(sum($x * $x, $dim, keepdim=True))")
+_NEW = "torch.nn.functional.normalize({x}, dim={dim})"
+
+IDENTITY = Identity(
+    name="manual-normalize",
+    summary="x / x.norm(dim=d, keepdim=True) becomes F.normalize(x, dim=d)",
+    severity=Severity.WARNING,
+    triggers=((b"norm(", b"sqrt(", b"0.5"), (b"keepdim", b"unsqueeze(", b"None]", b"True")),
+    anchor=re.compile(r"norm\((?<!np\.linalg\.norm\()|sqrt\((?<!math\.sqrt\()(?<!np\.sqrt\()|\*\* ?0?\.5"),
+    title="write {new}, which turns a zero vector into zeros",
+    local="vectors",
+    forms=(
+        Form(
+            (*(f"$x / {norm}" for norm in (*_NORM, *_ROOT, *_LOST)), *(f"$x * {norm}" for norm in _RECIPROCAL)),
+            _NEW,
+            _ZERO,
+            change=_ZERO_CHANGE,
+            tidy=True,
+            operands={"x": _X, "dim": _DIM},
+        ),
+        Form(
+            tuple(f"$x / ({norm} + $eps:small)" for norm in _ROOT),
+            _NEW,
+            _HALF_PROTECTED,
+            change=_EPS_CHANGE,
+            hazard=("gradient",),
+            tidy=True,
+            operands={"x": _X, "dim": _DIM, "eps": _EPS},
+        ),
+        Form(
+            tuple(f"$x / ({norm} + $eps:small)" for norm in _NORM),
+            _NEW,
+            _STYLE,
+            title="write {new}, which clamps the length instead of raising it",
+            change=_EPS_CHANGE,
+            severity=Severity.INFO,
+            tidy=True,
+            operands={"x": _X, "dim": _DIM, "eps": _EPS},
+        ),
+    ),
+    near_misses=(
+        "x / y.norm(dim=-1, keepdim=True)",
+        "x / x.norm(dim=-1)",
+        "x / x.norm()",
+        "x / x.norm(p=1, dim=-1, keepdim=True)",
+        "x * x.norm(dim=-1, keepdim=True)",
+        "x / x.norm(dim=-1, keepdim=True).clamp(min=1e-6)",
+        "x / x.norm(dim=-1, keepdim=True) ** 2",
+        "x / (x.norm(dim=-1, keepdim=True) + 1)",
+        "x / torch.sqrt((x**2).mean(-1, keepdim=True))",
+        "x * torch.rsqrt((x * x).sum(-1, keepdim=True) + 1e-6)",
+        "x / torch.sqrt((x**2).sum(-1, keepdim=True) + 1e-6)",
+        "F.normalize(x, dim=-1)",
+        "x / np.linalg.norm(x, axis=-1, keepdims=True)",
+    ),
+)
+RULE = IDENTITY.rule

@@ -1,0 +1,87 @@
+"""A softplus written by hand.
+
+The defect
+----------
+`log(1 + exp(x))` forms an exponential that overflows, though the result is close to x there.
+
+Why it hurts
+------------
+Above x = 88.7 (float16: 11.09) `exp(x)` is inf, the logarithm of it inf, and the gradient inf / inf = NaN: a logistic
+loss or a positive scale fails exactly on the examples that the model gets most wrong. `log1p(exp(x))` fails at the
+same place.
+
+Before
+------
+
+    loss = torch.log(1 + torch.exp(-margin)).mean()
+
+After
+-----
+
+    loss = F.softplus(-margin).mean()
+
+When the fix is safe
+--------------------
+It is the same function: values and gradients agree wherever today's are finite. Above 20 `softplus` returns x itself,
+which differs by less than 2.1e-9. An exponential that is read elsewhere as well stays.
+
+Left alone
+----------
+Exponents proved to stay below the overflow, such as `log(1 + exp(-abs(x)))`, the second half of a softplus that is
+already split by hand; other constants than 1; sums of exponentials (`manual-logsumexp`); NumPy, `math`, `out=` and
+complex tensors.
+
+Sources
+-------
+PyTorch documentation: `torch.nn.functional.softplus`. Mächler: Accurately computing log(1 - exp(-|a|)) (2012).
+"""
+
+from __future__ import annotations
+
+import re
+
+from autofix.declare import Form, Identity, Operand
+from autofix.model import Severity
+from autofix.pattern import Match
+from autofix.ranges import interval
+from autofix.syntax import Module
+from autofix.transforms.identities._operands import is_fixed_grid
+
+
+def _is_silent(module: Module, match: Match) -> bool:
+    return interval(module, match.captures["x"]).high <= 80 or is_fixed_grid(module, match)
+
+
+IDENTITY = Identity(
+    name="manual-softplus",
+    summary="log(1 + exp(x)) becomes softplus(x)",
+    severity=Severity.ERROR,
+    triggers=((b"exp(",), (b"log(", b"log1p(")),
+    anchor=re.compile(r"log(?:1p)?\((?<!math\.log\()(?<!np\.log\()(?<!np\.log1p\()"),
+    title="write {new}, which never forms the exponential",
+    local="exponent",
+    forms=(
+        Form(
+            ("log(1 + exp($x))", "log1p(exp($x))"),
+            "torch.nn.functional.softplus({x})",
+            "the result is inf with a NaN gradient once the exponent passes 88.7 (11.09 in float16)",
+            operands={"x": Operand()},
+        ),
+    ),
+    silent=(_is_silent,),
+    near_misses=(
+        "torch.log(2 + torch.exp(x))",
+        "torch.log(1 - torch.exp(x))",
+        "torch.log(torch.exp(x) - 1)",
+        "torch.log(1 + torch.exp(-x.abs()))",
+        "torch.log1p(torch.exp(torch.tanh(x)))",
+        "torch.log(1 + torch.exp(x).sum(dim=-1))",
+        "torch.log2(1 + torch.exp(x))",
+        "torch.log(1 + torch.exp(x) + torch.exp(y))",
+        "torch.log(1 + torch.exp(x), out=y)",
+        "F.softplus(x)",
+        "np.log(1 + np.exp(x))",
+        "torch.log(1 + torch.exp(1j * x))",
+    ),
+)
+RULE = IDENTITY.rule

@@ -1,0 +1,98 @@
+"""A variance as the difference of two large numbers.
+
+The defect
+----------
+`mean(x ** 2) - mean(x) ** 2` subtracts two numbers that agree in most of their digits when the mean is large against
+the spread.
+
+Why it hurts
+------------
+In float32, data with mean 1e4 and spread 0.1 gives squares near 1e8, which are spaced 8 apart: the result is
+rounding, often negative, and its root NaN. In float16 the squares overflow at 256, and inf - inf is NaN as well.
+
+Before
+------
+
+    std = torch.sqrt((x ** 2).mean(dim=0) - x.mean(dim=0) ** 2)
+
+After
+-----
+
+    std = torch.sqrt(torch.var(x, dim=0, correction=0))
+
+When the fix is safe
+--------------------
+It is the same function (the population variance), computed from the differences to the mean: values and gradients
+agree up to the rounding of today's. Moments that are read elsewhere as well stay.
+
+Left alone
+----------
+Moments of different tensors or along different dimensions; running moments and sums over batches, which have no
+single tensor to take the variance of; weighted means; complex tensors.
+
+Sources
+-------
+Chan, Golub, LeVeque: Algorithms for computing the sample variance (1983). PyTorch documentation: `torch.var`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from autofix.declare import Form, Identity, Operand
+from autofix.model import Severity
+
+_MESSAGE = (
+    "the two means agree in most digits when the mean is large against the spread: the variance is then rounding, and "
+    "may be negative (NaN under a root); in float16 the squares overflow at 256"
+)
+_SQUARES = ("$x ** 2", "$x * $x", "square($x)")
+_MEAN = "mean($x, $dim, keepdim=$keep?)"
+_ALL = "mean($x)"
+
+
+def _pairs(mean: str) -> tuple[str, ...]:
+    inside = mean.replace("mean($x", "mean({}")
+    first = tuple(inside.format(square) for square in _SQUARES)
+    second = (f"{mean} ** 2", f"{mean} * {mean}", f"square({mean})")
+    return tuple(f"{a} - {b}" for a in first for b in second)
+
+
+IDENTITY = Identity(
+    name="variance-cancellation",
+    summary="mean(x ** 2) - mean(x) ** 2 becomes var(x, correction=0)",
+    severity=Severity.WARNING,
+    triggers=((b"mean(",), (b"** 2", b"**2", b"pow(", b"square(", b"* "), (b") - ", b"sub(", b" - ")),
+    anchor=re.compile(r"mean\((?<!np\.mean\()"),
+    title="write {new}, which subtracts the mean before it squares",
+    local="values",
+    forms=(
+        Form(
+            _pairs(_MEAN),
+            "torch.var({x}, dim={dim}, correction=0, keepdim={keep})",
+            _MESSAGE,
+            operands={"x": Operand(hazard=(2e19, 3e19)), "dim": Operand(code="-1"), "keep": Operand(code="True")},
+        ),
+        Form(
+            _pairs(_ALL),
+            "torch.var({x}, correction=0)",
+            _MESSAGE,
+            operands={"x": Operand(hazard=(2e19, 3e19))},
+        ),
+    ),
+    near_misses=(
+        "(x**2).mean(-1) - y.mean(-1) ** 2",
+        "(x**2).mean(-1) - x.mean(0) ** 2",
+        "(x**2).mean(-1) - x.mean(-1)",
+        "(x**2).sum(-1) - x.sum(-1) ** 2",
+        "(x**2).mean(-1) + x.mean(-1) ** 2",
+        "x.mean(-1) ** 2 - (x**2).mean(-1)",
+        "(x**3).mean(-1) - x.mean(-1) ** 3",
+        "(x * y).mean(-1) - x.mean(-1) * y.mean(-1)",
+        "(x**2).mean(-1) - 2 * x.mean(-1) ** 2",
+        "torch.var(x, dim=-1, correction=0)",
+        "np.mean(x**2) - np.mean(x) ** 2",
+        "torch.mean((x - x.mean(-1, keepdim=True)) ** 2, -1)",
+    ),
+)
+RULE = IDENTITY.rule
