@@ -14,11 +14,12 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from autofix.smoke import sandbox as sandboxes
 from autofix.smoke.interpreter import Interpreter, clean_environment
 from autofix.smoke.job import Job
 
@@ -40,6 +41,7 @@ _MEMORY_BYTES = 4 * 1024**3
 _START_SECONDS = 180.0  # importing torch from a cold network disk takes minutes at worst
 _SILENCE_SECONDS = 30.0  # beyond a job's own limit: the parent should have killed it long before
 _STOP_SECONDS = 3.0
+_WAKE_SECONDS = 2.0
 _MAX_CRASHES = 3
 
 
@@ -55,17 +57,30 @@ class Zygote:
     """Runs jobs under `interpreter`, `workers` at once, each for at most `seconds`.
 
     Use it as a context manager; the process starts with the first job. `memory` caps what one job may allocate,
-    in bytes. `sandbox` says which isolation was reached, once something has run.
+    in bytes. `mode` is how much isolation is asked for (`sandbox.MODES`), `sandbox` what was reached, once something
+    has run; `levels` are the ways to isolate that may be used. `device` is what jobs may use beside the processor:
+    "cpu" (nothing), "cuda" or "mps".
     """
 
     def __init__(
-        self, interpreter: Interpreter, *, workers: int = 2, seconds: float = 10.0, memory: int = _MEMORY_BYTES
+        self,
+        interpreter: Interpreter,
+        *,
+        workers: int = 2,
+        seconds: float = 10.0,
+        memory: int = _MEMORY_BYTES,
+        mode: str = sandboxes.AUTO,
+        device: str = "cpu",
+        levels: Sequence[str] = sandboxes.LEVELS,
     ) -> None:
         self.interpreter = interpreter
         self.workers = max(1, workers)
         self.seconds = seconds
         self.memory = memory
-        self.sandbox = ""
+        self.mode = mode
+        self.device = device
+        self.levels = tuple(levels)
+        self.sandbox = sandboxes.Sandbox()
         self.torch = interpreter.torch
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] | None = None
@@ -114,6 +129,7 @@ class Zygote:
                 continue  # asked for by a run that its caller gave up
             result = answer["result"]
             result["seconds"] = answer["seconds"]
+            result["sandbox"] = self.sandbox.words
             yield job, result
 
     def _fill(self, pending: Iterator[Job], flying: dict[int, Job]) -> None:
@@ -137,14 +153,28 @@ class Zygote:
         self._buffer = b""
         self._folder = tempfile.mkdtemp(prefix="autofix-trials-")
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-        options = json.dumps({"workers": self.workers, "folder": self._folder})
+        arguments = ["-c", _BOOTSTRAP, str(HARNESS)]
+        with sandboxes.launched(
+            self.interpreter.path, arguments, self.mode, self._folder, self.device, self.levels
+        ) as launch:
+            options = {"workers": self.workers, "folder": self._folder, "isolation": launch.isolation}
+            greeting = self._greeted([*launch.command, json.dumps(options)])
+        self.sandbox = sandboxes.reached(greeting)
+        if not greeting.get("ready"):
+            raise _NoStart(sandboxes.refusal(self.sandbox))
+        self.torch = str(greeting.get("torch", self.torch))
+        assert self._process is not None
+        return self._process
+
+    def _greeted(self, command: list[str]) -> dict[str, Any]:
+        """Start the process; what it says when it is ready."""
         try:
             self._process = subprocess.Popen(
-                [self.interpreter.path, "-c", _BOOTSTRAP, str(HARNESS), options],
+                command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
-                env=clean_environment(),
+                env={**clean_environment(device=self.device), "TMPDIR": self._folder, "XDG_CACHE_HOME": self._folder},
                 cwd=self._folder,
                 start_new_session=True,  # Ctrl-C reaches the tool only, which then ends this
                 bufsize=0,
@@ -152,12 +182,9 @@ class Zygote:
         except OSError as error:
             raise _NoStart(f"{self.interpreter.path} cannot be started: {error.strerror}") from error
         try:
-            greeting = self._receive(_START_SECONDS)
+            return self._receive(_START_SECONDS)
         except _Crash as crash:
             raise _NoStart(str(crash)) from crash
-        self.sandbox = str(greeting.get("sandbox", ""))
-        self.torch = str(greeting.get("torch", self.torch))
-        return self._process
 
     def _send(self, message: dict[str, Any]) -> None:
         stream = self._started().stdin
@@ -179,8 +206,11 @@ class Zygote:
             selector.register(process.stdout, selectors.EVENT_READ)
             while b"\n" not in self._buffer:
                 left = until - time.monotonic()
-                if left <= 0 or not selector.select(left):
+                if left <= 0:
                     raise _Crash(f"the process that runs the code was silent for {seconds:g} s")
+                if not selector.select(min(left, _WAKE_SECONDS)):
+                    process.send_signal(signal.SIGCONT)  # a job may have stopped its parent
+                    continue
                 data = os.read(process.stdout.fileno(), 1 << 20)
                 if not data:
                     raise _Crash(self._why("ended"))

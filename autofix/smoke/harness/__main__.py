@@ -1,7 +1,7 @@
 """The warm parent: reads jobs, one JSON object a line, forks a child for each, writes results the same way.
 
 It never runs a job itself. A job is {"id", "kind", "spec", "seconds", "memory", "seed"}; an answer {"id", "result",
-"seconds"}; the first line written is {"ready", "torch", "python", "sandbox"}. The end of standard input ends
+"seconds"}; the first line written is {"ready", "torch", "python", "level", "why"}. The end of standard input ends
 everything: no child outlives this process, and this process does not outlive the tool.
 """
 
@@ -16,25 +16,25 @@ import select
 import shutil
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
 
-from . import child
+from . import child, isolation
 
 _GRACE_SECONDS = 0.5  # between the deadline that a job knows and the kill
 _RESULT_BYTES = 8 * 1024 * 1024
 _WATCH_SECONDS = 1.0  # how often the parent looks whether the tool is still there
-SANDBOX = "limits on memory, time and files; own session and directory; clean environment; network not blocked"
 
 
 class _Trial:
     """A child at work."""
 
-    def __init__(self, job: dict[str, Any], pid: int, directory: str) -> None:
+    def __init__(self, job: dict[str, Any], pid: int, post: child.Post) -> None:
         self.job = job
         self.pid = pid
-        self.directory = directory
+        self.post = post
         self.started = time.monotonic()
         self.deadline = self.started + float(job["seconds"]) + _GRACE_SECONDS
         self.killed = False
@@ -63,9 +63,12 @@ def warm() -> str:
 
 
 class _Parent:
-    def __init__(self, workers: int, root: str, out: int) -> None:
-        self.workers = workers
-        self.root = root
+    def __init__(self, options: dict[str, Any], reached: isolation.Reached, out: int) -> None:
+        self.workers = int(options["workers"])
+        self.root = str(options["folder"])
+        self.reached = reached
+        self.courtesy = bool(options["isolation"]["levels"]) and not reached.isolated
+        self.address_space = not options["isolation"]["devices"]
         self.out = out
         self.tool = os.getppid()
         self.waiting: list[dict[str, Any]] = []
@@ -117,13 +120,14 @@ class _Parent:
         self.count += 1
         directory = os.path.join(self.root, str(self.count))
         os.mkdir(directory, 0o700)
-        parent = os.getpid()
+        result, output = _nameless(self.root), _nameless(self.root)
+        post = child.Post(directory, os.getpid(), result, output, self.reached, self.courtesy, self.address_space)
         sys.stdout.flush()
         sys.stderr.flush()
         pid = os.fork()
         if pid == 0:
-            child.become(job, directory, parent)
-        self.running[pid] = _Trial(job, pid, directory)
+            child.become(job, post)
+        self.running[pid] = _Trial(job, pid, post)
 
     def _kill_overdue(self) -> None:
         now = time.monotonic()
@@ -152,7 +156,9 @@ class _Parent:
         _signal(os.killpg, trial.pid)  # what is left of its session
         self._kill_orphans()
         result = _result(trial, status)
-        shutil.rmtree(trial.directory, ignore_errors=True)
+        os.close(trial.post.result)
+        os.close(trial.post.output)
+        _remove(trial.post.directory)
         self.send({"id": trial.job["id"], "result": result, "seconds": round(seconds, 4)})
 
     def _kill_orphans(self) -> None:
@@ -181,7 +187,7 @@ class _Parent:
             if pid == 0:
                 select.select([], [], [], 0.01)
             self.running.pop(pid, None)
-        shutil.rmtree(self.root, ignore_errors=True)  # the tool may be dead
+        _remove(self.root)  # the tool may be dead
 
 
 def _kill(pid: int) -> None:
@@ -195,14 +201,28 @@ def _signal(kill: Callable[[int, int], None], pid: int) -> None:
         kill(pid, signal.SIGKILL)
 
 
+def _nameless(folder: str) -> int:
+    """A new file that no path leads to; the descriptor is the only way to it."""
+    descriptor, path = tempfile.mkstemp(dir=folder)
+    os.unlink(path)
+    return descriptor
+
+
+def _remove(folder: str) -> None:
+    """A trial's files, as far as they can be removed; nothing that the code made there may stop the parent."""
+    with contextlib.suppress(RecursionError):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _result(trial: _Trial, status: int) -> dict[str, Any]:
-    path = os.path.join(trial.directory, "result")
+    size = os.fstat(trial.post.result).st_size
+    if size > _RESULT_BYTES:
+        return child.conclude("the result is larger than 8 MB")
+    if not os.WIFEXITED(status) or os.WEXITSTATUS(status) or trial.killed:
+        return {**child.conclude(_why(trial, status)), "lasting": False}
     try:
-        if os.path.getsize(path) > _RESULT_BYTES:
-            return child.conclude("the result is larger than 8 MB")
-        with open(path, encoding="utf-8") as stream:
-            loaded: dict[str, Any] = json.load(stream)
-            return loaded
+        loaded: dict[str, Any] = json.loads(os.pread(trial.post.result, size, 0))
+        return loaded
     except (OSError, ValueError):
         return {**child.conclude(_why(trial, status)), "lasting": False}
 
@@ -211,6 +231,8 @@ def _why(trial: _Trial, status: int) -> str:
     """Why a child left no result, in words."""
     if trial.killed:
         return f"it did not finish within {float(trial.job['seconds']):g} s and was killed"
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status) == child.CLOSED:
+        return "the code closed the files of the harness"
     if os.WIFEXITED(status):
         return f"the code ended the process (exit status {os.WEXITSTATUS(status)}){_last_line(trial)}"
     number = os.WTERMSIG(status)
@@ -222,18 +244,17 @@ def _why(trial: _Trial, status: int) -> str:
 
 
 def _last_line(trial: _Trial) -> str:
-    try:
-        with open(os.path.join(trial.directory, "output"), "rb") as stream:
-            stream.seek(max(0, os.path.getsize(stream.name) - 2000))
-            lines = stream.read().decode("utf-8", "replace").strip().splitlines()
-    except OSError:
-        return ""
+    size = os.fstat(trial.post.output).st_size
+    text = os.pread(trial.post.output, 2000, max(0, size - 2000))
+    lines = text.decode("utf-8", "replace").strip().splitlines()
     return f": {lines[-1][:200]}" if lines else ""
 
 
 def main() -> None:
-    """Serve jobs. The second argument of the process is JSON: {"workers", "folder"}, the folder for trials."""
+    """Serve jobs. The second argument of the process is JSON: {"workers", "folder", "isolation"}: how many trials at
+    once, the folder for them, and what `isolation.enter` is to try."""
     options = json.loads(sys.argv[2])
+    reached = isolation.enter(options["isolation"], options["folder"])
     out = os.dup(1)
     os.dup2(2, 1)  # whatever is printed from here on must not get between the answers
     read_end, write_end = os.pipe()
@@ -242,12 +263,17 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the tool decides; it closes our standard input
     child.load_libc()
-    version = warm()
-    gc.collect()
-    gc.freeze()
-    parent = _Parent(int(options["workers"]), options["folder"], out)
+    isolation.shield()
+    parent = _Parent(options, reached, out)
+    greeting = {"ready": True, "python": sys.version.split()[0], **reached._asdict()}
     try:
-        parent.send({"ready": True, "torch": version, "python": sys.version.split()[0], "sandbox": SANDBOX})
+        if options["isolation"]["required"] and not reached.isolated:
+            parent.send({**greeting, "ready": False})
+            return
+        version = warm()
+        gc.collect()
+        gc.freeze()
+        parent.send({**greeting, "torch": version})
         parent.serve(read_end)
     except BrokenPipeError:
         sys.stderr.write("the tool stopped listening\n")

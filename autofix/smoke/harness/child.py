@@ -1,8 +1,9 @@
-"""What a forked child does: put itself under limits, run one job, leave the result in a file."""
+"""What a forked child does: put itself under limits, run one job, leave the result in a file without a name."""
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import importlib
 import json
 import math
@@ -10,9 +11,12 @@ import os
 import random
 import signal
 import sys
+import tempfile
 import time
 import traceback
-from typing import Any
+from typing import Any, NamedTuple
+
+from . import isolation
 
 try:
     import resource
@@ -27,7 +31,27 @@ _SECRET_FREE = (
     "VIRTUAL_ENV", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "PYTHONHASHSEED",
     "PYTHONDONTWRITEBYTECODE",
 )  # fmt: skip
+_MOST_PROCESSES = 512
+_WRITING_EVENTS = {
+    "os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate", "os.chmod", "os.chown",
+    "os.utime", "shutil.rmtree",
+}  # fmt: skip
+_NETWORK_EVENTS = {"socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinfo", "socket.gethostbyname"}
 _libc: Any = None
+
+
+class Post(NamedTuple):
+    """Where a child works and writes. result, output: descriptors of files that no path leads to, so that no other
+    child can write to them. courtesy: whether Python-level writes and connections are refused, for want of better.
+    address_space: whether its memory is capped (an accelerator's driver maps more than any cap)."""
+
+    directory: str
+    parent: int
+    result: int
+    output: int
+    reached: isolation.Reached
+    courtesy: bool = False
+    address_space: bool = True
 
 
 def load_libc() -> None:
@@ -47,30 +71,73 @@ def conclude(reason: str) -> dict[str, Any]:
     return {"verdict": "INCONCLUSIVE", "reason": reason}
 
 
-def become(job: dict[str, Any], directory: str, parent: int) -> None:
+def become(job: dict[str, Any], post: Post) -> None:
     """Run `job` in this freshly forked process and end it. Never returns."""
     code = 1
     try:
         os.setsid()
         if _libc is not None:
             _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-            if os.getppid() != parent:
+            if os.getppid() != post.parent:
                 os._exit(1)
-        work = os.path.join(directory, "work")
-        _detach(directory, work)
-        _limit(float(job["seconds"]), int(job["memory"]))
+        work = os.path.join(post.directory, "work")
+        _detach(post, work)
+        _limit(float(job["seconds"]), int(job["memory"]), post)
+        if post.reached.isolated and not post.reached.processes:
+            isolation.scope()
+        place = os.fstat(post.result)
+        if post.courtesy:
+            sys.addaudithook(_refuse_outside(work))
         result = _execute(job)
         text = json.dumps(result, allow_nan=True, default=str)
-        temporary = os.path.join(directory, "result.tmp")
-        with open(temporary, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        os.replace(temporary, os.path.join(directory, "result"))
-        code = 0
+        code = _leave(post.result, (place.st_dev, place.st_ino), text.encode())
     except BaseException:
         # Nothing may propagate into the parent's loop, which this process is a copy of.
         traceback.print_exc()
     finally:
         os._exit(code)
+
+
+CLOSED = 79  # exit status of a child that has a result and nowhere to write it
+
+
+def _leave(result: int, place: tuple[int, int], text: bytes) -> int:
+    """Write the result, unless the code closed its file: the number may belong to a file of the code's own by now."""
+    try:
+        now = os.fstat(result)
+        if (now.st_dev, now.st_ino) != place:
+            return CLOSED
+        os.ftruncate(result, 0)
+        os.lseek(result, 0, os.SEEK_SET)
+        while text:
+            text = text[os.write(result, text) :]
+    except OSError:
+        return CLOSED
+    return 0
+
+
+def _refuse_outside(work: str) -> Any:
+    """An audit hook against accidents: it is no isolation, for other languages' code never asks it."""
+    inside = os.path.join(os.path.realpath(work), "")
+
+    def outside(path: Any) -> bool:
+        if not isinstance(path, (str, bytes, os.PathLike)):
+            return False
+        full = os.path.realpath(os.fsdecode(path))
+        return not (full + os.sep).startswith(inside) and not full.startswith("/dev/")
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event in _NETWORK_EVENTS:
+            if event not in ("socket.connect", "socket.bind", "socket.sendto") or isinstance(arguments[1], tuple):
+                raise PermissionError(errno.EPERM, "the network is off while code is under trial")
+        elif event == "open":
+            path, _mode, flags = arguments
+            if isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and outside(path):
+                raise PermissionError(errno.EPERM, "only the work folder is writable while code is under trial", path)
+        elif event in _WRITING_EVENTS and any(outside(path) for path in arguments[:2]):
+            raise PermissionError(errno.EPERM, "only the work folder is writable while code is under trial")
+
+    return hook
 
 
 def _execute(job: dict[str, Any]) -> dict[str, Any]:
@@ -91,6 +158,10 @@ def _execute(job: dict[str, Any]) -> dict[str, Any]:
     except BaseException as error:
         if "allocate memory" in str(error):
             return conclude("it asked for more memory than a trial may use")
+        if isinstance(error, OSError) and error.errno == errno.EFBIG:
+            return conclude(f"it wrote more than {_FILE_BYTES // 1024**2} MB to one file")
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            return conclude("its files take more space than a trial may use")
         return conclude(f"{type(error).__name__}: {first_line(error)}{_place(error)}")
     if not isinstance(result, dict) or "verdict" not in result:
         return conclude(f"the harness module {job['kind']!r} returned no verdict")
@@ -120,34 +191,44 @@ def _seed(seed: int) -> None:
         numpy.random.seed(seed)
 
 
-def _detach(directory: str, work: str) -> None:
+def _detach(post: Post, work: str) -> None:
     """Default signals, no inherited descriptors, a clean environment, output to a file, a directory of its own."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
     null = os.open(os.devnull, os.O_RDONLY)
-    out = os.open(os.path.join(directory, "output"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     os.dup2(null, 0)
-    os.dup2(out, 1)
-    os.dup2(out, 2)
-    os.closerange(3, 256)
+    os.dup2(post.output, 1)
+    os.dup2(post.output, 2)
+    os.closerange(3, post.result)
+    os.closerange(post.result + 1, max(256, post.result + 64))
     os.mkdir(work)
     os.chdir(work)
     kept = {name: os.environ[name] for name in _SECRET_FREE if name in os.environ}
     os.environ.clear()
-    os.environ.update(kept, HOME=work, TMPDIR=work)
+    os.environ.update(kept, HOME=work, TMPDIR=work, MPLCONFIGDIR=work, XDG_CACHE_HOME=work)
+    tempfile.tempdir = None  # the parent's
 
 
-def _limit(seconds: float, memory: int) -> None:
+def _limit(seconds: float, memory: int, post: Post) -> None:
     if resource is None:
         return
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_FSIZE, _FILE_BYTES)
     _lower(resource.RLIMIT_CPU, math.ceil(seconds) + 2)
-    if sys.platform.startswith("linux"):
+    if post.reached.processes and _counts_apart():
+        _lower(resource.RLIMIT_NPROC, _MOST_PROCESSES)
+    if sys.platform.startswith("linux") and post.address_space:
         # torch alone maps gigabytes, so the cap counts from what is mapped already.
         _lower(resource.RLIMIT_AS, _mapped_bytes() + memory)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit raises instead
+
+
+def _counts_apart() -> bool:
+    """Whether the kernel counts the processes of a user namespace on their own (5.14): before, the user's other
+    programs would count against a trial."""
+    major, minor = (int("".join(c for c in part if c.isdigit()) or 0) for part in os.uname().release.split(".")[:2])
+    return (major, minor) >= (5, 14)
 
 
 def _lower(kind: int, value: int) -> None:
