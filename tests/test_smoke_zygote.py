@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ while not os.path.exists({path!r}):
 @pytest.fixture(scope="module")
 def bare() -> Iterator[Zygote]:
     """A warm parent without a sandbox: its jobs can write where the test reads, and see the test's process numbers."""
-    with Zygote(interpreter(), seconds=20.0, mode="off") as running:
+    with Zygote(replace(interpreter(), sandbox="off"), seconds=20.0) as running:
         yield running
 
 
@@ -185,7 +186,8 @@ def test_nothing_is_left_when_the_tool_ends(tmp_path: Path, number: int) -> None
         "from running import interpreter\n"
         "from test_smoke_zygote import Zygote, job\n"
         "code = 'import os, time\\nopen(%r, \"w\").write(str(os.getpid()))\\nany(False for _ in iter(int, 1))\\n'\n"
-        f"list(Zygote(interpreter(), seconds=60.0, mode='off').run([job(code % {str(path)!r})]))\n"
+        "from dataclasses import replace\n"
+        f"list(Zygote(replace(interpreter(), sandbox='off'), seconds=60.0).run([job(code % {str(path)!r})]))\n"
     )
     tool = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.DEVNULL)
     try:

@@ -33,33 +33,29 @@ _KEPT = (
     "PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT",
     "CONDA_PREFIX", "VIRTUAL_ENV",
 )  # fmt: skip
-_ACCELERATORS = (
-    "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "CUDA_HOME", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES",
-    "NVIDIA_VISIBLE_DEVICES",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
-    """A Python that has torch. version and torch: "3.11.9", "2.6.0+cpu". why: how it was chosen, for a person."""
+    """A Python that has torch. version and torch: "3.11.9", "2.6.0+cpu". why: how it was chosen, for a person.
+    sandbox: how much isolation code that it runs must have, one of `sandbox.MODES`."""
 
     path: str
     version: str
     torch: str
     why: str
     fork: bool = True
+    sandbox: str = "auto"
 
 
-def clean_environment(environ: Mapping[str, str] | None = None, *, device: str = "cpu") -> dict[str, str]:
-    """A process environment without secrets, on one thread and without the network's hubs; accelerators are in it
-    when `device` is one."""
+def clean_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """A process environment without secrets, on one thread, without accelerators and without the network's hubs."""
     source = os.environ if environ is None else environ
-    visible = {"CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {n: source[n] for n in _ACCELERATORS if n in source}
     return {
         **{name: source[name] for name in _KEPT if name in source},
         "OMP_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
-        **visible,
+        "CUDA_VISIBLE_DEVICES": "",
         "PYTHONHASHSEED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
         "HF_HUB_OFFLINE": "1",

@@ -72,15 +72,15 @@ def reached(greeting: Mapping[str, Any]) -> Sandbox:
 
 @contextlib.contextmanager
 def launched(
-    python: str, arguments: Sequence[str], mode: str, folder: str, device: str, levels: Sequence[str] = LEVELS
+    python: str, arguments: Sequence[str], mode: str, folder: str, levels: Sequence[str] = LEVELS
 ) -> Iterator[Launch]:
     """How to start `python` with `arguments`; leave it once the harness has greeted.
 
     A port on the loopback stays open meanwhile: the harness shows that it cannot reach it. mode: "auto" takes the
     best level that works, "require" also wants it to be better than limits, "off" asks for limits only. folder: what
-    stays writable. device: "cpu", "cuda", "mps". levels: which may be used, best first.
+    stays writable. levels: which may be used, best first.
     """
-    devices = _devices() if device != "cpu" else []
+    devices = _devices()
     wish: dict[str, Any] = {
         "levels": [], "hidden": [], "devices": devices, "outside": [], "port": 0, "required": mode == REQUIRE,
     }  # fmt: skip

@@ -57,9 +57,8 @@ class Zygote:
     """Runs jobs under `interpreter`, `workers` at once, each for at most `seconds`.
 
     Use it as a context manager; the process starts with the first job. `memory` caps what one job may allocate,
-    in bytes. `mode` is how much isolation is asked for (`sandbox.MODES`), `sandbox` what was reached, once something
-    has run; `levels` are the ways to isolate that may be used. `device` is what jobs may use beside the processor:
-    "cpu" (nothing), "cuda" or "mps".
+    in bytes. `sandbox` is the isolation that was reached, once something has run; `levels` are the ways that may be
+    used.
     """
 
     def __init__(
@@ -69,16 +68,12 @@ class Zygote:
         workers: int = 2,
         seconds: float = 10.0,
         memory: int = _MEMORY_BYTES,
-        mode: str = sandboxes.AUTO,
-        device: str = "cpu",
         levels: Sequence[str] = sandboxes.LEVELS,
     ) -> None:
         self.interpreter = interpreter
         self.workers = max(1, workers)
         self.seconds = seconds
         self.memory = memory
-        self.mode = mode
-        self.device = device
         self.levels = tuple(levels)
         self.sandbox = sandboxes.Sandbox()
         self.torch = interpreter.torch
@@ -155,7 +150,7 @@ class Zygote:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         arguments = ["-c", _BOOTSTRAP, str(HARNESS)]
         with sandboxes.launched(
-            self.interpreter.path, arguments, self.mode, self._folder, self.device, self.levels
+            self.interpreter.path, arguments, self.interpreter.sandbox, self._folder, self.levels
         ) as launch:
             options = {"workers": self.workers, "folder": self._folder, "isolation": launch.isolation}
             greeting = self._greeted([*launch.command, json.dumps(options)])
@@ -174,7 +169,7 @@ class Zygote:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
-                env={**clean_environment(device=self.device), "TMPDIR": self._folder, "XDG_CACHE_HOME": self._folder},
+                env={**clean_environment(), "TMPDIR": self._folder, "XDG_CACHE_HOME": self._folder},
                 cwd=self._folder,
                 start_new_session=True,  # Ctrl-C reaches the tool only, which then ends this
                 bufsize=0,

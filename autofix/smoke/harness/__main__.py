@@ -68,7 +68,6 @@ class _Parent:
         self.root = str(options["folder"])
         self.reached = reached
         self.courtesy = bool(options["isolation"]["levels"]) and not reached.isolated
-        self.address_space = not options["isolation"]["devices"]
         self.out = out
         self.tool = os.getppid()
         self.waiting: list[dict[str, Any]] = []
@@ -121,7 +120,7 @@ class _Parent:
         directory = os.path.join(self.root, str(self.count))
         os.mkdir(directory, 0o700)
         result, output = _nameless(self.root), _nameless(self.root)
-        post = child.Post(directory, os.getpid(), result, output, self.reached, self.courtesy, self.address_space)
+        post = child.Post(directory, os.getpid(), result, output, self.reached, self.courtesy)
         sys.stdout.flush()
         sys.stderr.flush()
         pid = os.fork()

@@ -42,8 +42,7 @@ _libc: Any = None
 
 class Post(NamedTuple):
     """Where a child works and writes. result, output: descriptors of files that no path leads to, so that no other
-    child can write to them. courtesy: whether Python-level writes and connections are refused, for want of better.
-    address_space: whether its memory is capped (an accelerator's driver maps more than any cap)."""
+    child can write to them. courtesy: whether Python-level writes and connections are refused, for want of better."""
 
     directory: str
     parent: int
@@ -51,7 +50,6 @@ class Post(NamedTuple):
     output: int
     reached: isolation.Reached
     courtesy: bool = False
-    address_space: bool = True
 
 
 def load_libc() -> None:
@@ -218,7 +216,7 @@ def _limit(seconds: float, memory: int, post: Post) -> None:
     _lower(resource.RLIMIT_CPU, math.ceil(seconds) + 2)
     if post.reached.processes and _counts_apart():
         _lower(resource.RLIMIT_NPROC, _MOST_PROCESSES)
-    if sys.platform.startswith("linux") and post.address_space:
+    if sys.platform.startswith("linux"):
         # torch alone maps gigabytes, so the cap counts from what is mapped already.
         _lower(resource.RLIMIT_AS, _mapped_bytes() + memory)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit raises instead
