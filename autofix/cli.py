@@ -21,7 +21,7 @@ from autofix.cli_smoke import smoke_command
 from autofix.deliver import explain as pages
 from autofix.deliver import preview, records, terminal
 from autofix.model import Evidence, Fix, Problem, Source
-from autofix.projects import run_smoke_commands
+from autofix.projects import examples_of, run_smoke_commands
 from autofix.registry import all_rules, rule_named
 from autofix.report import Report, as_unwritten, remaining
 
@@ -39,6 +39,11 @@ _GROUP_OPTIONS = ("--help", "-h", "--version", "--install-completion", "--show-c
 class OutputFormat(str, enum.Enum):
     TEXT = "text"
     JSON = "json"
+
+
+class Level(str, enum.Enum):
+    EXPRESSION = "expression"
+    MODULE = "module"
 
 
 class Routing(str, enum.Enum):
@@ -64,6 +69,14 @@ Unsafe = Annotated[
     bool | None, typer.Option("--unsafe-fixes", help="Also apply fixes that go beyond a checked relation.")
 ]
 RoutingOption = Annotated[Routing | None, typer.Option(help="How a hard routing mask is made differentiable.")]
+LevelOption = Annotated[
+    Level | None,
+    typer.Option(
+        help="How far executing a fix goes: its own statements, which imports nothing of your project, or also the "
+        "nn.Module class around them.",
+        show_default="module",
+    ),
+]
 NoVerify = Annotated[bool | None, typer.Option("--no-verify", help="Do not execute the fixes.")]
 AllowUnverified = Annotated[
     bool | None, typer.Option("--allow-unverified", help="Also apply fixes that could not be executed.")
@@ -103,6 +116,7 @@ def fix_command(
     exclude: Exclude = None,
     unsafe_fixes: Unsafe = None,
     routing: RoutingOption = None,
+    level: LevelOption = None,
     no_verify: NoVerify = None,
     allow_unverified: AllowUnverified = None,
     python: Python = None,
@@ -116,7 +130,18 @@ def fix_command(
     """Patch in place what is safe and not refuted (the default command: its name may be left out)."""
     places = _places(paths)
     settings = _settings(
-        places, select, ignore, exclude, unsafe_fixes, routing, no_verify, allow_unverified, python, smoke, jobs
+        places,
+        select,
+        ignore,
+        exclude,
+        unsafe_fixes,
+        routing,
+        no_verify,
+        allow_unverified,
+        python,
+        smoke,
+        jobs,
+        level,
     )
     err = terminal.console(stderr=True)
     with terminal.ProgressBar(err) as bar:
@@ -235,6 +260,7 @@ def _settings(
     python: str | None = None,
     smoke: str | None = None,
     jobs: int | None = None,
+    level: Level | None = None,
 ) -> config.Config:
     loaded = config.load(Path() if _from_stdin(places) else config.common_parent(places))
     if isinstance(loaded, Problem):
@@ -251,6 +277,7 @@ def _settings(
         python=python,
         smoke=smoke,
         jobs=jobs,
+        level=level.value if level else None,
     )
     if isinstance(merged, Problem):
         _fail(merged.message)
@@ -286,7 +313,8 @@ def _fixed(
 ) -> Report:
     """Findings, evidence and patches, the project's own smoke command included."""
     request = _request(settings, no_cache)
-    verify = _verifier(settings, request.cache, bar, err) if settings.verify else None
+    as_module = settings.level == Level.MODULE.value and not _from_stdin(places)
+    verify = _verifier(settings, as_module, request.cache, bar, err) if settings.verify else None
     if _from_stdin(places):
         return engine.fix_source(_stdin(stdin_filename), request, verify)
     report = engine.fix(places, request, verify, settings.exclude, bar)
@@ -295,9 +323,12 @@ def _fixed(
     return run_smoke_commands(report, settings, smoke, settings.python)
 
 
-def _verifier(settings: config.Config, cache: Cache | None, bar: terminal.ProgressBar, err: Console) -> engine.Verify:
+def _verifier(
+    settings: config.Config, as_module: bool, cache: Cache | None, bar: terminal.ProgressBar, err: Console
+) -> engine.Verify:
     """Executes fixes under the project's interpreter; without torch there, says so once and leaves them unverified."""
     from autofix.smoke.interpreter import Interpreter, find_python
+    from autofix.smoke.modules.evidence import ModuleLevel
     from autofix.smoke.verify import unverified, verify
 
     found: list[Interpreter | Problem] = []
@@ -310,9 +341,14 @@ def _verifier(settings: config.Config, cache: Cache | None, bar: terminal.Progre
         interpreter = found[0]
         if isinstance(interpreter, Problem):
             return [unverified(interpreter.message) for _ in items]
-        workers = settings.jobs or 2
+        modules = ModuleLevel(settings.module_seconds, examples_of(items, settings)) if as_module else None
         return verify(
-            items, interpreter, workers=workers, cache=cache, on_done=lambda n: bar("verifying", n, len(items))
+            items,
+            interpreter,
+            workers=settings.jobs or 2,
+            cache=cache,
+            on_done=lambda n: bar("verifying", n, len(items)),
+            modules=modules,
         )
 
     return run

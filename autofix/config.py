@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import os
 import re
 import sys
@@ -23,6 +25,7 @@ else:
 __all__ = ["Config", "Suppressions", "common_parent", "load", "merge", "project_root", "suggestion", "suppressions"]
 
 ROUTINGS = ("straight-through", "soft", "gumbel")
+LEVELS = ("expression", "module")  # "expression" imports nothing of the project
 COMMAND_LINE = "command line"
 
 
@@ -32,7 +35,9 @@ class Config:
 
     root: the project's directory. exclude: as in .gitignore; a pattern with a slash inside is absolute.
     smoke: the project's own command, "" for none; smoke_timeout: its limit in seconds. python: the interpreter that
-    executes fixes, None for the project's own. jobs: 0 for one per core.
+    executes fixes, None for the project's own. jobs: 0 for one per core. level: how far executing a fix goes, one of
+    LEVELS; module_seconds: the limit of one class there. example: by "package.module:Class" or "Class", arguments for
+    classes that cannot be built without being told: {"init": {...}, "forward": "..."}.
     """
 
     root: Path
@@ -48,6 +53,9 @@ class Config:
     allow_unverified: bool = False
     verify: bool = True
     jobs: int = 0
+    level: str = "module"
+    module_seconds: float = 8.0
+    example: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     rule: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
 
     @property
@@ -187,6 +195,59 @@ def _routing(value: object) -> str:
     return f"must be one of {', '.join(ROUTINGS)}, not {_named(value)}{close}"
 
 
+def _level(value: object) -> str:
+    if value in LEVELS:
+        return ""
+    close = suggestion(value, LEVELS) if isinstance(value, str) else ""
+    return f"must be one of {', '.join(LEVELS)}, not {_named(value)}{close}"
+
+
+def _examples(value: object) -> str:
+    if not isinstance(value, dict):
+        return f"must hold one table per class, not {_named(value)}"
+    for name, table in value.items():
+        shown = f'"{name}"'
+        if not re.fullmatch(r"(\w+(\.\w+)*:)?\w+(\.\w+)*", name):
+            return f'{shown} must be called like "package.module:Class"'
+        if not isinstance(table, dict):
+            return f"{shown} must be a table, not {_named(table)}"
+        for key, item in table.items():
+            check = _EXAMPLE_CHECKS.get(key)
+            if check is None:
+                return f"{shown} has an unknown key {key}{suggestion(key, _EXAMPLE_CHECKS)}"
+            wrong = check(item)
+            if wrong:
+                return f"{shown} {key} {wrong}"
+        if not table:
+            return f"{shown} must give init or forward"
+    return ""
+
+
+def _init(value: object) -> str:
+    """The constructor's arguments travel to the harness as JSON."""
+    if not isinstance(value, dict):
+        return f"must be a table of the constructor's arguments, not {_named(value)}"
+    for name, item in value.items():
+        try:
+            json.dumps(item, allow_nan=False)
+        except (TypeError, ValueError):
+            return f"argument {name} must be a number, a string, true, false, a list or a table"
+    return ""
+
+
+def _call(value: object) -> str:
+    if not isinstance(value, str):
+        return _string(value)
+    try:
+        ast.parse(f"call({value}\n)", mode="eval")
+    except (SyntaxError, ValueError):
+        return f'must be the arguments of a call, such as "torch.randn(2, 8), mask=None", not {value!r}'
+    return ""
+
+
+_EXAMPLE_CHECKS: Mapping[str, Callable[[object], str]] = {"init": _init, "forward": _call}
+
+
 def _rule_tables(value: object) -> str:
     if not isinstance(value, dict):
         return f"must hold one table per rule, not {_named(value)}"
@@ -223,6 +284,9 @@ _CHECKS: Mapping[str, Callable[[object], str]] = {
     "allow_unverified": _boolean,
     "verify": _boolean,
     "jobs": _count,
+    "level": _level,
+    "module_seconds": _positive,
+    "example": _examples,
     "rule": _rule_tables,
 }
 

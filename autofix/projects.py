@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from autofix.config import Config, load
-from autofix.model import Evidence, Patch, Problem, Verdict
+from autofix.model import Evidence, Fix, Patch, Problem, Source, Verdict
 from autofix.report import CommandReport, Report, withhold
 from autofix.smoke.command import smoke
 from autofix.smoke.interpreter import Interpreter, find_python
@@ -37,6 +38,16 @@ def run_smoke_commands(report: Report, settings: Config, command: str | None, py
         if evidence.verdict is Verdict.REFUTED:
             report = withhold(report, frozenset(p.source.path for p in patches))
     return report
+
+
+def examples_of(items: Iterable[tuple[Source, Fix]], settings: Config) -> dict[str, Mapping[str, Any]]:
+    """The examples of the run's project and of each file's own."""
+    found = dict(settings.example)
+    for folder in {Path(source.path).parent for source, _ in items}:
+        config = load(folder)
+        if not isinstance(config, Problem):
+            found.update(config.example)
+    return found
 
 
 def _config_of(patch: Patch) -> Config | None:

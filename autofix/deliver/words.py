@@ -6,6 +6,9 @@ from autofix.model import Evidence, Verdict
 from autofix.report import Item, Report, Status
 
 
+_OF_MODULES = ("trains", "module-witness")
+
+
 def why_not(item: Item) -> str:
     """Why a finding is not in the patch; empty when it is."""
     finding, evidence = item.finding, item.evidence
@@ -44,6 +47,7 @@ def evidence_lines(evidence: Evidence) -> list[str]:
         facts.append(f"witness: {evidence.witness_summary}")
     if evidence.reason and evidence.reason != evidence.witness_summary:
         facts.append(f"reason: {evidence.reason}")
+    facts.extend(f"module: {c.detail}" for c in evidence.claims if c.name in _OF_MODULES and c.held)
     if evidence.change:
         facts.append(f"changes: {evidence.change}")
     facts.extend(f"assumes: {a}" for a in evidence.assumptions)

@@ -12,6 +12,9 @@ from autofix.model import ClaimResult, Evidence, Fix, Level, Problem, Relation, 
 from autofix.smoke import block, expression
 from autofix.smoke.interpreter import Interpreter
 from autofix.smoke.job import Job
+from autofix.smoke.modules import evidence
+from autofix.smoke.modules.evidence import ModuleLevel
+from autofix.smoke.modules.judge import combine, judge, silent
 from autofix.smoke.zygote import HARNESS, Zygote
 from autofix.syntax import Module, parse
 
@@ -35,16 +38,18 @@ def verify(
     seconds: float = 20.0,
     cache: Store | None = None,
     on_done: Callable[[int], None] | None = None,
+    modules: ModuleLevel | None = None,
 ) -> list[Evidence]:
     """Evidence for each fix against its file, in the order given.
 
-    seconds: the limit of one trial. on_done: told how many fixes have their evidence, as it grows. Whatever the
-    code under trial does, the answer is an `Evidence`, never an exception.
+    seconds: the limit of one trial. modules: also try each fix on a class that runs its lines, for which the user's
+    modules are imported (in the harness); None imports nothing of the user's. on_done: told how many fixes have their
+    evidence, as it grows. Whatever the code under trial does, the answer is an `Evidence`, never an exception.
     """
     results: dict[int, Evidence] = {}
 
-    def done(number: int, evidence: Evidence) -> None:
-        results[number] = evidence
+    def done(number: int, found: Evidence) -> None:
+        results[number] = found
         if on_done is not None:
             on_done(len(results))
 
@@ -69,7 +74,57 @@ def verify(
                 cache.put(_KIND, key, result)
             for number in waiting[key]:
                 done(number, _evidence(job.kind, result))
+        if modules is not None:
+            open_ = [n for n in range(len(items)) if results[n].verdict is not Verdict.REFUTED]
+            results.update(_on_modules(items, open_, results, modules, zygote, cache))
     return [results[n] for n in range(len(items))]
+
+
+def _on_modules(
+    items: Sequence[tuple[Source, Fix]],
+    numbers: Sequence[int],
+    known: Mapping[int, Evidence],
+    level: ModuleLevel,
+    zygote: Zygote,
+    cache: Store | None,
+) -> dict[int, Evidence]:
+    """What is known of these fixes, joined with what a class that runs their lines shows."""
+    planned, reasons = evidence.plan(items, numbers, level, zygote.workers)
+    found = {n: combine(known[n], silent(reason), 0.0) for n, reason in reasons.items()}
+    pending: dict[int, evidence.Planned] = {}
+    keys = {id(one.job): f"{_key(one.job, zygote.interpreter)}:{one.stamp}" for one in planned}
+    for one in planned:
+        stored = cache.get(_KIND, keys[id(one.job)]) if cache is not None else None
+        if isinstance(stored, dict):
+            found.update(_judged(one, stored, items, known))
+        else:
+            pending[id(one.job)] = one
+    zygote.seconds = max([zygote.seconds, *(one.seconds for one in pending.values())])
+    for job, result in zygote.run([one.job for one in pending.values()]):
+        if cache is not None and result.get("lasting", True) and evidence.settled(job, result):
+            cache.put(_KIND, keys[id(job)], result)
+        found.update(_judged(pending[id(job)], result, items, known))
+    return found
+
+
+def _judged(
+    planned: evidence.Planned,
+    result: Mapping[str, Any],
+    items: Sequence[tuple[Source, Fix]],
+    known: Mapping[int, Evidence],
+) -> dict[int, Evidence]:
+    """The fixes of one job. What the harness could not have written says nothing."""
+    results = result.get("results") or {}
+    found = {}
+    share = float(result.get("seconds") or 0.0) / max(1, len(planned.numbers))
+    for position, number in enumerate(planned.numbers):
+        one = results.get(str(position)) or {"reason": str(result.get("reason") or "it was not reached in time")}
+        try:
+            verdict = judge(one, items[number][1], planned.job.spec["items"][position]["module"])
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            verdict = silent(f"the trial returned no usable result: {type(error).__name__}: {error}")
+        found[number] = combine(known[number], verdict, share)
+    return found
 
 
 def unverified(reason: str) -> Evidence:

@@ -16,24 +16,35 @@ import os
 import select
 import signal
 import time
+from collections.abc import Callable
 from typing import Any
 
 from . import child, synth_trial
 
 _MARGIN = 1.5  # the host kills a trial itself; this is for a host that cannot
 _MOST_HOSTS = 12
+Serve = Callable[
+    [dict[str, Any], list[dict[str, Any]], int, int], None
+]  # what, which items, where to write, its parent
 __all__ = ["run", "synth_trial"]  # synth_trial is loaded here, in the warm parent, so that no fork pays for it
 
 
 def run(spec: dict[str, Any], deadline: float) -> dict[str, Any]:
     """{"verdict": "DONE", "results": {id: result}}; an item that was not reached is missing."""
+    from . import synth_host
+
     child.adopt_orphans()
-    pending = list(spec["items"])
+    return {"verdict": "DONE", "results": drive(spec, spec["items"], deadline, synth_host.serve)}
+
+
+def drive(spec: dict[str, Any], items: list[dict[str, Any]], deadline: float, serve: Serve) -> dict[str, Any]:
+    """Results by the items' ids, from hosts that `serve`: one after another, until none is needed."""
+    pending = list(items)
     results: dict[str, Any] = {}
     for _ in range(_MOST_HOSTS):
         if not pending or time.monotonic() >= deadline - _MARGIN:
             break
-        at, why = _hosted(spec, pending, deadline - _MARGIN, results)
+        at, why = _hosted(spec, pending, deadline - _MARGIN, results, serve)
         pending = [item for item in pending if str(item["id"]) not in results]
         if why is None:
             break
@@ -41,21 +52,19 @@ def run(spec: dict[str, Any], deadline: float) -> dict[str, Any]:
             if at == item["module"] or at == item["id"]:
                 results[str(item["id"])] = {"verdict": synth_trial.NOT_SYNTHESISED, "reason": why, "seconds": 0.0}
                 pending.remove(item)
-    return {"verdict": "DONE", "results": results}
+    return results
 
 
 def _hosted(
-    spec: dict[str, Any], items: list[dict[str, Any]], deadline: float, results: dict[str, Any]
+    spec: dict[str, Any], items: list[dict[str, Any]], deadline: float, results: dict[str, Any], serve: Serve
 ) -> tuple[Any, str | None]:
     """Run a host until it ends. What it was doing when it had to be stopped, and why; (None, None) at the end."""
-    from . import synth_host
-
     reading, writing = os.pipe()
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
         os.close(reading)
-        synth_host.serve(spec, items, writing, parent)
+        serve(spec, items, writing, parent)
     os.close(writing)
     at: Any = None
     limit = float(spec["import_seconds"])

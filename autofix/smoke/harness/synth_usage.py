@@ -13,6 +13,7 @@ from typing import Any
 _CALLS_DEEP = 2
 _OTHER_ENTRIES = ("log_prob", "loss", "compute_loss", "energy", "score")
 OVERLAY: dict[str, str] = {}  # patched bytes (as latin-1 text, for JSON) by real path
+ENTRIES: dict[str, str] = {}  # by "module:Class", the method to call in place of forward
 
 
 class Usage:
@@ -154,6 +155,9 @@ def attributes_of(kind: type) -> frozenset[str]:
 
 def entry(kind: type) -> str:
     """The method that is trained: `forward`, or what a class offers whose `forward` refuses to be called."""
+    chosen = ENTRIES.get(f"{kind.__module__}:{kind.__qualname__}")
+    if chosen is not None:
+        return chosen
     if not refuses(getattr(kind, "forward", None)):
         return "forward"
     return next((name for name in _OTHER_ENTRIES if callable(getattr(kind, name, None))), "forward")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 from collections.abc import Iterator
@@ -45,17 +46,51 @@ def resolve(target: str, interpreter: Interpreter, here: Path | None = None) -> 
     return _of_module(dotted, name, interpreter, here)
 
 
-def _rooted(path: Path) -> tuple[Path, tuple[tuple[Path, str], ...]]:
+def place_of(target: str) -> Path:
+    """Where a target's configuration is looked for: at the target when it is a path, else here."""
+    path = Path(target.partition("::")[0])
+    return path if path.exists() else Path()
+
+
+def rooted(path: Path) -> tuple[Path, str]:
+    """The folder that a file is imported from, and its dotted module name."""
     root = _root(path)
-    return root, ((path.resolve(), _dotted(path, root)),)
+    return root, _dotted(path, root)
+
+
+def _rooted(path: Path) -> tuple[Path, tuple[tuple[Path, str], ...]]:
+    root, module = rooted(path)
+    return root, ((path.resolve(), module),)
+
+
+def import_paths(path: Path, root: Path) -> list[str]:
+    """Folders for `sys.path`: the one that the file is imported from, then what imports of its neighbours by their
+    full name may start from: the project's folder and its `src`."""
+    found = [root]
+    for folder in (root, *root.parents):
+        if (folder / "pyproject.toml").is_file() or (folder / "setup.py").is_file() or (folder / ".git").exists():
+            found += [place for place in (folder / "src", folder) if place.is_dir()]
+            break
+    return list(dict.fromkeys(str(place) for place in found))
 
 
 def _root(path: Path) -> Path:
-    """The folder above the outermost package that holds `path`."""
+    """The folder above the outermost package that holds `path`; packages without `__init__.py` count as far as the
+    file's own relative imports reach."""
     folder = path.resolve().parent
-    while (folder / "__init__.py").is_file() and folder.parent != folder:
-        folder = folder.parent
+    least = _relative_levels(path)
+    while folder.parent != folder and ((folder / "__init__.py").is_file() or least > 0):
+        folder, least = folder.parent, least - 1
     return folder
+
+
+def _relative_levels(path: Path) -> int:
+    """How many packages the relative imports of a file need around it."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return 0
+    return max((node.level for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)), default=0)
 
 
 def _dotted(path: Path, root: Path) -> str:
