@@ -94,15 +94,19 @@ def mask_truth(scores: torch.Tensor, masked: torch.Tensor, dim: int) -> torch.Te
     return torch.softmax(scores.detach().to(torch.float64).masked_fill(masked, float("-inf")), dim=dim)
 
 
-def mask_difference(truth: torch.Tensor, masked: torch.Tensor, weights: torch.Tensor, dim: int) -> dict[str, float]:
-    """Over rows with an unmasked position: the largest error of a weight, and the largest masked weight."""
+def mask_difference(
+    truth: torch.Tensor, masked: torch.Tensor, weights: torch.Tensor, dim: int, own: torch.Tensor | None = None
+) -> dict[str, float]:
+    """Over rows with an unmasked position: the largest error of a weight, and the largest masked weight (of the
+    positions `own` alone, where given)."""
     if tuple(truth.shape) != tuple(weights.shape):
         return {"error": float("inf"), "leak": 0.0}
     open_rows = (~masked).any(dim=dim, keepdim=True).expand(truth.shape)
     got = weights.detach().to(torch.float64)
     zero = torch.zeros((), dtype=torch.float64)
     error = torch.where(open_rows, (got - truth).abs(), zero).nan_to_num(nan=float("inf"))
-    leak = torch.where(open_rows & masked, got, zero).nan_to_num(nan=0.0)
+    hidden = open_rows & masked if own is None else open_rows & masked & own
+    leak = torch.where(hidden, got, zero).nan_to_num(nan=0.0)
     return {"error": _most(error), "leak": _most(leak)}
 
 

@@ -104,7 +104,7 @@ def _judge(
     else:
         verdict = "CONSISTENT"
         reason = "no input was found on which the original fails"
-    return _answer(spec, verdict, claims, shown, reason)
+    return _answer({**spec, "change": spec["change"] or tally.changed}, verdict, claims, shown, reason)
 
 
 def _with_softmax(sides: Sides, setting: Setting, otherwise: str) -> tuple[Sides, Setting]:

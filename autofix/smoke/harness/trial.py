@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import torch
@@ -53,8 +54,28 @@ def point_at(
         if same
         else execute(sides.reference, setting, rounded, double, sides.results, sides.mode, measure=dtype in HALF)
     )
-    zero: Outcome | None = None
-    if relation == "mask":
-        calm = {n: v * 0 if setting[n].role == "float" else v for n, v in rounded.items()}
-        zero = execute(sides.before, setting, calm, double, sides.results, sides.mode, gradients=False)
-    return Point(pattern, dtype, setting, leaves, only, before, after, truth, after64, zero)
+    calm = {n: v * 0 if setting[n].role == "float" else v for n, v in rounded.items()}
+
+    def told(program: Program) -> Outcome:
+        return execute(program, setting, calm, double, sides.results, sides.mode, gradients=False)
+
+    zero = told(sides.before) if relation == "mask" else None
+
+    def nearby(seed: int) -> Outcome:
+        near = _perturbed(rounded, setting, dtype, seed)
+        return execute(sides.reference, setting, near, double, sides.results, sides.mode)
+
+    zero_after = functools.partial(told, sides.after)
+    return Point(pattern, dtype, setting, leaves, only, before, after, truth, after64, zero, zero_after, nearby)
+
+
+def _perturbed(leaves: dict[str, Any], setting: Setting, dtype: torch.dtype, seed: int) -> dict[str, Any]:
+    """Every number off by one unit in its last place, up or down."""
+    generator = torch.Generator().manual_seed(4241 + seed)
+    step = torch.finfo(dtype).eps
+    out = dict(leaves)
+    for name, value in leaves.items():
+        if setting[name].role == "float" and isinstance(value, torch.Tensor):
+            sign = torch.randint(0, 2, tuple(value.shape), generator=generator).to(value.dtype) * 2 - 1
+            out[name] = value * (1 + step * sign)
+    return out
