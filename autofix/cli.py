@@ -77,6 +77,14 @@ LevelOption = Annotated[
         show_default="module",
     ),
 ]
+SandboxOption = Annotated[
+    config.Sandbox | None,
+    typer.Option(
+        help="How code is isolated while it is executed: by the best that works here (auto), not executed at all when "
+        "nothing isolates it (require), by limits on memory, time and files only (off).",
+        show_default="auto",
+    ),
+]
 NoVerify = Annotated[bool | None, typer.Option("--no-verify", help="Do not execute the fixes.")]
 AllowUnverified = Annotated[
     bool | None, typer.Option("--allow-unverified", help="Also apply fixes that could not be executed.")
@@ -120,6 +128,7 @@ def fix_command(
     no_verify: NoVerify = None,
     allow_unverified: AllowUnverified = None,
     python: Python = None,
+    sandbox: SandboxOption = None,
     smoke: Smoke = None,
     jobs: Jobs = None,
     no_cache: NoCache = False,
@@ -142,6 +151,7 @@ def fix_command(
         smoke,
         jobs,
         level,
+        sandbox,
     )
     err = terminal.console(stderr=True)
     with terminal.ProgressBar(err) as bar:
@@ -261,6 +271,7 @@ def _settings(
     smoke: str | None = None,
     jobs: int | None = None,
     level: Level | None = None,
+    sandbox: config.Sandbox | None = None,
 ) -> config.Config:
     loaded = config.load(Path() if _from_stdin(places) else config.common_parent(places))
     if isinstance(loaded, Problem):
@@ -278,6 +289,7 @@ def _settings(
         smoke=smoke,
         jobs=jobs,
         level=level.value if level else None,
+        sandbox=sandbox.value if sandbox else None,
     )
     if isinstance(merged, Problem):
         _fail(merged.message)
@@ -335,7 +347,7 @@ def _verifier(
 
     def run(items: Sequence[tuple[Source, Fix]]) -> Sequence[Evidence]:
         if not found:
-            found.append(find_python(settings.python, settings.root))
+            found.append(find_python(settings.python, settings.root, sandbox=settings.sandbox))
             if isinstance(found[0], Problem):
                 terminal.show_problems(err, [found[0]])
         interpreter = found[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import enum
 import json
 import os
 import re
@@ -29,6 +30,14 @@ LEVELS = ("expression", "module")  # "expression" imports nothing of the project
 COMMAND_LINE = "command line"
 
 
+class Sandbox(str, enum.Enum):
+    """How code is isolated while it is executed."""
+
+    AUTO = "auto"  # by the best that works
+    REQUIRE = "require"  # not executed when nothing isolates it
+    OFF = "off"  # limits on memory, time and files only
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """One run's settings.
@@ -37,7 +46,8 @@ class Config:
     smoke: the project's own command, "" for none; smoke_timeout: its limit in seconds. python: the interpreter that
     executes fixes, None for the project's own. jobs: 0 for one per core. level: how far executing a fix goes, one of
     LEVELS; module_seconds: the limit of one class there. example: by "package.module:Class" or "Class", arguments for
-    classes that cannot be built without being told: {"init": {...}, "forward": "..."}.
+    classes that cannot be built without being told: {"init": {...}, "forward": "..."}. sandbox: how the code is
+    isolated, the value of a `Sandbox`.
     """
 
     root: Path
@@ -55,6 +65,7 @@ class Config:
     jobs: int = 0
     level: str = "module"
     module_seconds: float = 8.0
+    sandbox: str = "auto"
     example: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     rule: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
 
@@ -195,6 +206,14 @@ def _routing(value: object) -> str:
     return f"must be one of {', '.join(ROUTINGS)}, not {_named(value)}{close}"
 
 
+def _sandbox(value: object) -> str:
+    known = [one.value for one in Sandbox]
+    if value in known:
+        return ""
+    close = suggestion(value, known) if isinstance(value, str) else ""
+    return f"must be one of {', '.join(known)}, not {_named(value)}{close}"
+
+
 def _level(value: object) -> str:
     if value in LEVELS:
         return ""
@@ -285,6 +304,7 @@ _CHECKS: Mapping[str, Callable[[object], str]] = {
     "verify": _boolean,
     "jobs": _count,
     "level": _level,
+    "sandbox": _sandbox,
     "module_seconds": _positive,
     "example": _examples,
     "rule": _rule_tables,

@@ -189,6 +189,7 @@ class Evidence:
     assumptions: tuple[str, ...] = ()
     exact: bool | None = None  # True: EXACT; False: REGULARISED; None: not decided
     change: str = ""
+    sandbox: str = ""  # what isolated the code while it ran
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from autofix.config import Config, load
+from autofix.config import Config, Sandbox, load
 from autofix.model import Evidence, Fix, Patch, Problem, Source, Verdict
 from autofix.report import CommandReport, Report, withhold
 from autofix.smoke.command import smoke
@@ -31,7 +31,10 @@ def run_smoke_commands(report: Report, settings: Config, command: str | None, py
             configs[config.root] = config
             groups[config.root].append(patch)
     for root, patches in groups.items():
-        evidence = _run(configs[root], patches, python)
+        if Sandbox.REQUIRE.value in (settings.sandbox, configs[root].sandbox):
+            evidence = unverified("it was not run: a smoke command is not isolated, and --sandbox=require wants that")
+        else:
+            evidence = _run(configs[root], patches, python)
         report = replace(
             report, commands=(*report.commands, CommandReport(_shown(root), configs[root].smoke, evidence))
         )

@@ -61,5 +61,6 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
         "exact": evidence.exact,
         "change": evidence.change or None,
         "assumptions": list(evidence.assumptions),
+        "sandbox": evidence.sandbox or None,
         "claims": [{"name": c.name, "held": c.held, "detail": c.detail} for c in evidence.claims],
     }

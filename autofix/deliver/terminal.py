@@ -57,6 +57,8 @@ def show_problems(err: Console, problems: Iterable[Problem]) -> None:
 def show_summary(err: Console, report: Report) -> None:
     for line in words.command_lines(report):
         err.print(f"autofix: {line}")
+    for reached in dict.fromkeys(i.evidence.sandbox for i in report.items if i.evidence and i.evidence.sandbox):
+        err.print(f"autofix: sandbox: {reached}")
     err.print(f"autofix: {words.tally(report)}")
 
 

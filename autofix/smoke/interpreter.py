@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autofix.model import Problem
@@ -67,15 +67,18 @@ def clean_environment(environ: Mapping[str, str] | None = None) -> dict[str, str
     }
 
 
-def find_python(python: str | None, root: Path, environ: Mapping[str, str] | None = None) -> Interpreter | Problem:
+def find_python(
+    python: str | None, root: Path, environ: Mapping[str, str] | None = None, *, sandbox: str = "auto"
+) -> Interpreter | Problem:
     """The interpreter of the project at `root`: `python` (a path or a name), else the active environment, else
     `.venv` or `venv` in `root` or above it, else the one that runs autofix. A `Problem` says what is missing there
-    and what to do."""
+    and what to do. sandbox: how much isolation what it runs must have."""
     env = os.environ if environ is None else environ
     path, why = _choose(root, python, env)
     if path is None:
         return Problem(str(python), f"{python} is not an interpreter that can be run; give `--python` a path to one")
-    return _probe(path, why, env)
+    found = _probe(path, why, env)
+    return found if isinstance(found, Problem) else replace(found, sandbox=sandbox)
 
 
 def _choose(root: Path, python: str | None, env: Mapping[str, str]) -> tuple[str | None, str]:

@@ -182,6 +182,7 @@ def _evidence(kind: str, result: Mapping[str, Any]) -> Evidence:
             assumptions=tuple(str(a) for a in result.get("assumptions") or ()),
             exact=result.get("exact"),
             change=str(result.get("change") or ""),
+            sandbox=str(result.get("sandbox") or ""),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         return unverified(f"the trial returned no usable result: {error}")

@@ -57,8 +57,8 @@ class Zygote:
     """Runs jobs under `interpreter`, `workers` at once, each for at most `seconds`.
 
     Use it as a context manager; the process starts with the first job. `memory` caps what one job may allocate,
-    in bytes. `sandbox` is the isolation that was reached, once something has run; `levels` are the ways that may be
-    used.
+    in bytes. `sandbox` is the isolation that was reached, once something has run; `refused` says why it was not enough
+    to run anything. `levels` are the ways to isolate that may be used.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class Zygote:
         self.memory = memory
         self.levels = tuple(levels)
         self.sandbox = sandboxes.Sandbox()
+        self.refused = ""
         self.torch = interpreter.torch
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] | None = None
@@ -156,7 +157,8 @@ class Zygote:
             greeting = self._greeted([*launch.command, json.dumps(options)])
         self.sandbox = sandboxes.reached(greeting)
         if not greeting.get("ready"):
-            raise _NoStart(sandboxes.refusal(self.sandbox))
+            self.refused = sandboxes.refusal(self.sandbox)
+            raise _NoStart(self.refused)
         self.torch = str(greeting.get("torch", self.torch))
         assert self._process is not None
         return self._process
