@@ -81,7 +81,7 @@ from autofix.transforms.ranges._exponents import (
     is_buffer,
     quantity,
 )
-from autofix.transforms.ranges._roles import LOG_RATIO, LOGIT_SCALE, Bounds, bounds
+from autofix.transforms.ranges._roles import LOG_RATIO, LOG_SCALE, LOGIT_SCALE, Bounds, bounds
 
 _HALF_OVERFLOW = 11.0
 
@@ -98,7 +98,7 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         reason = shared_with_methods(module, found)
         if reason:
             raise Unrewritable(reason)
-        fix = _fix(found, limits, clamping(module, found.node, limits))
+        fix = _fix(module, found, limits, clamping(module, found.node, limits))
     except Unrewritable as error:
         yield context.finding(node, message, why=str(error), severity=severity)
         return
@@ -155,7 +155,7 @@ def _message(module: Module, found: Quantity) -> str:
     )
 
 
-def _fix(found: Quantity, limits: Bounds, made: Clamping) -> Fix:
+def _fix(module: Module, found: Quantity, limits: Bounds, made: Clamping) -> Fix:
     span = f"at most {limits.high:.4g}" if limits.low is None else f"{limits.low:g} to {limits.high:g}"
     return Fix(
         title=f"clamp {made.quantity} to {span} {made.where}, so that its exp stays finite",
@@ -166,8 +166,17 @@ def _fix(found: Quantity, limits: Bounds, made: Clamping) -> Fix:
             region=made.region,
             parameters={"quantity": made.quantity, "min": limits.low, "max": _written(limits.high)},
             change=f"values of {made.quantity} outside {span} are held at the bound and get no gradient there",
+            extra=("jacobian",) if found.role is LOG_SCALE and _is_summed(module, found) else (),
         ),
     )
+
+
+def _is_summed(module: Module, found: Quantity) -> bool:
+    """Whether the function sums the quantity somewhere, as the log-determinant of a flow does."""
+    text = ast.unparse(found.node)
+    calls = (n for n in ast.walk(module.flow(found.node).scope) if isinstance(n, ast.Call))
+    sums = (c for c in calls if getattr(c.func, "attr", "").startswith(("sum", "mean")))
+    return any(isinstance(n, ast.expr) and ast.unparse(n) == text for c in sums for n in ast.walk(c))
 
 
 def _written(value: float) -> float:
