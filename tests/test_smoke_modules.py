@@ -165,7 +165,9 @@ def test_uninitialised_memory_is_a_finding_and_not_chance(run: Smoke) -> None:
                 return x @ self.weight
         """)
     assert reports["Mixer"].verdict == "non-finite"
-    assert reports["Mixer"].rule == "param-uninitialised"
+    origin = reports["Mixer"].origin
+    assert origin is not None
+    assert (origin.operation, origin.when, origin.line) == ("empty", "initialisation", 10)
 
 
 def test_configurations_are_real_classes_where_there_are_any(run: Smoke) -> None:

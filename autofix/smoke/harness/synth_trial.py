@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
-import torch
 from torch import nn
 
 from . import synth_ablate, synth_checks, synth_search, synth_shapes, synth_step, synth_usage, synth_values
@@ -14,7 +12,6 @@ from .synth_step import BARE, FAILED, NON_FINITE, Outcome
 
 NOT_SYNTHESISED = "could-not-synthesise"
 NO_CLASS = "not-a-class"  # no nn.Module, or one that is meant to be subclassed: left out of the report
-_CHECK_SECONDS = 1.0
 _MOST_PARENTS = 60
 
 
@@ -45,16 +42,14 @@ def trial(kind: Any, item: dict[str, Any], options: dict[str, Any]) -> dict[str,
     if note:
         result["stand_ins"].append(note)
     if outcome.verdict == NON_FINITE:
-        operation, result["rule"] = synth_step.culprit(kind, plan, seed)
-        result["reason"] += f"; first broken by {operation}" if operation else ""
+        result["origin"] = synth_checks.origin(kind, plan, options)
     if outcome.verdict in (FAILED, NON_FINITE):
         return result
     result["parts"] = _parts(kind, plan, seed)
     if options.get("ablate"):
         result["ablation"] = synth_ablate.compare(kind, plan, seed, max(8, int(options["steps"])))
     if options.get("checks", True):
-        until = time.monotonic() + _CHECK_SECONDS
-        result["checks"] = synth_checks.all_checks(kind, plan, seed, lambda: time.monotonic() < until)
+        result["checks"] = synth_checks.all_checks(kind, plan, options, outcome.missing)
     return result
 
 
@@ -84,18 +79,8 @@ def is_concrete(kind: Any) -> bool:
 
 def _stepped(kind: type, plan: Plan, options: dict[str, Any]) -> Outcome:
     """The training steps; what they raise is the class's own failure, since forward has run before."""
-    seed, steps = int(options["seed"]), int(options["steps"])
     try:
-        module, _ = synth_step.build_initialised(kind, plan, seed)
-        inputs = synth_search.inputs_of(plan, seed)
-        device, dtype = options.get("device") or "cpu", options.get("dtype") or "float32"
-        if device == "cpu" and dtype == "float32":
-            return synth_step.train(module, inputs, seed, steps)
-        module, inputs = module.to(device), synth_step.moved(inputs, device)
-        if dtype == "float32":
-            return synth_step.train(module, inputs, seed, steps)
-        with torch.autocast(torch.device(device).type, dtype=getattr(torch, dtype)):
-            return synth_step.train(module, inputs, seed, steps)
+        return synth_checks.stepped(kind, plan, options)
     except Exception as error:
         lines = str(error).strip().splitlines()
         outcome = Outcome(FAILED)
