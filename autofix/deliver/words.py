@@ -5,7 +5,6 @@ from __future__ import annotations
 from autofix.model import Evidence, Verdict
 from autofix.report import Item, Report, Status
 
-
 _OF_MODULES = ("trains", "module-witness")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,32 +21,46 @@ from .synth_plan import Plan
 
 ROUNDING = 1.2e-7  # of float32: code that computes in float32 inside a float64 run is measured as well
 _MOST_FIGURES = 400
+_SHARE = 0.4  # of the time of one class: where a step takes long, some conditions are left out
 _INVERTED = "the mask inverted"
 _HALF = (("bf16", torch.bfloat16), ("fp16", torch.float16))
 
 
-def measure(kind: type, plan: Plan, options: dict[str, Any], path: str, noise: bool) -> dict[str, Any]:
+def measure(
+    kind: type, plan: Plan, options: dict[str, Any], path: str, beside: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """{"conditions": {name: outcome}, "figures": {dtype: figures of one step}, "noise": the same, moved by one
     rounding, "lines": those of `path` that one forward and backward ran, "parameters": how many there are}.
+
+    beside: the measurement of the original; the patched version is put under the same conditions. The original leaves
+    out what there is no time for, and it alone is measured for noise.
 
     An outcome is {"verdict", "reason", "losses", "missing"}, and "inputs" where they are not the plan's own.
     """
     seed, steps = int(options["seed"]), int(options["steps"])
     lines: set[int] = set()
+    until = time.process_time() + _SHARE * float(options["processor_seconds"])
+
+    def wanted(name: str) -> bool:
+        return time.process_time() < until if beside is None else name in beside["conditions"]
+
     conditions = {"fp32": outcome(kind, plan, seed, steps, trace=(path, lines))}
     found: dict[str, Any] = {"conditions": conditions, "figures": {}, "noise": {}}
     others = dict(unusual(plan))
     if conditions["fp32"]["verdict"] != synth_step.FAILED:
-        for name, dtype in _HALF:
-            conditions[name] = outcome(kind, plan, seed, 2, dtype=dtype)
         for name, used, dtype in _compared(plan, others):
-            figures = figures_of(kind, used, seed, dtype, 0.0)
-            found["figures"][name] = figures
-            if noise and figures is not None:  # the patched version is measured in all: this says which one counts
+            if beside is not None and name not in beside["noise"]:
+                continue
+            found["figures"][name] = figures = figures_of(kind, used, seed, dtype, 0.0)
+            if beside is None and figures is not None:
                 found["noise"][name] = figures_of(kind, used, seed, dtype, ROUNDING)
                 break
+        for name, dtype in _HALF:
+            if wanted(name):
+                conditions[name] = outcome(kind, plan, seed, 2, dtype=dtype)
     for name, other in others.items():
-        conditions[name] = {**outcome(kind, other, seed, 1), "inputs": other.inputs}
+        if wanted(name):
+            conditions[name] = {**outcome(kind, other, seed, 1), "inputs": other.inputs}
     found["lines"] = sorted(lines)
     found["parameters"] = conditions["fp32"].pop("parameters")
     return found

@@ -7,7 +7,8 @@ twice in one process gets a host for each version instead.
 spec: "paths" (folders for `sys.path`), "items" (one a fix: {"id", "module", "path", "before", "after" (bytes as
 latin-1), "before_ranges", "after_ranges" (first and last lines of the changed statements), "classes" (those that may
 run them, the nearest first), "methods" (by class, the method that was changed), "names" (words near the change),
-"examples" (by class)}), "steps", "seed", "class_seconds", "import_seconds".
+"examples" (by class)}), "steps", "seed", "processor_seconds" and "class_seconds" (the limits of one class in one
+version: what it computes, and how long it takes on a busy machine), "import_seconds".
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def serve(spec: dict[str, Any], items: list[dict[str, Any]], out: int, parent: i
                 if "version" in item:
                     tell({"trying": item["id"]})
                     work = _measured(known, item, spec)
-                    tell({"id": item["id"], "result": versions.forked(work, float(spec["class_seconds"]), out)})
+                    tell({"id": item["id"], "result": versions.forked(work, spec, out)})
                 else:
                     tell({"id": item["id"], "result": _contrasted(known, item, spec, befores, tell, out)})
         tell({"end": True})
@@ -76,8 +77,7 @@ def _contrasted(
     known: str, item: dict[str, Any], spec: dict[str, Any], befores: dict[str, dict[str, Any]], tell: Tell, out: int
 ) -> dict[str, Any]:
     """The first class that runs the changed lines, before and after; or why there is none."""
-    seconds = float(spec["class_seconds"])
-    until = time.monotonic() + _FORKS * seconds
+    until = time.monotonic() + _FORKS * float(spec["class_seconds"])
     reasons: list[str] = []
     for name in item["classes"]:
         if time.monotonic() > until:
@@ -86,19 +86,19 @@ def _contrasted(
         key = f"{name} {hash(item['before'])}"
         if key not in befores:
             tell({"trying": item["id"]})
-            befores[key] = versions.forked(versions.original(known, item, name, spec), seconds, out)
+            befores[key] = versions.forked(versions.original(known, item, name, spec), spec, out)
         before = befores[key]
         if before.get("fresh"):
             return before
         if "measure" in before and not contrast.covers(before["measure"]["lines"], item["before_ranges"]):
             tell({"trying": item["id"]})
-            before = versions.forked(versions.reaching(known, item, name, spec, before["plan"]), seconds, out)
+            before = versions.forked(versions.reaching(known, item, name, spec, before["plan"]), spec, out)
         if "measure" not in before:
             if before.get("reason"):
                 reasons.append(f"{name}: {before['reason']}")
             continue
         tell({"trying": item["id"]})
-        after = versions.forked(versions.patched(known, item, name, spec, before), seconds, out)
+        after = versions.forked(versions.patched(known, item, name, spec, before), spec, out)
         return contrast.contrast(name, before, after, item)
     return {"reason": "; ".join(reasons[:3]) or "no class of the file could be built and run"}
 

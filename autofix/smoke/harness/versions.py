@@ -43,9 +43,10 @@ Work = Callable[[], dict[str, Any]]
 # -- processes ---------------------------------------------------------------------------------------------------
 
 
-def forked(work: Work, seconds: float, *closed: int) -> dict[str, Any]:
-    """What `work` returns in a fork of this process, killed after so many seconds; {"reason"} where it returns
-    nothing. closed: descriptors that the fork must not hold."""
+def forked(work: Work, spec: dict[str, Any], *closed: int) -> dict[str, Any]:
+    """What `work` returns in a fork of this process, killed after spec["class_seconds"], or when it has computed for
+    spec["processor_seconds"]; {"reason"} where it returns nothing. closed: descriptors that the fork must not hold."""
+    seconds = float(spec["class_seconds"])
     reading, writing = os.pipe()
     host = os.getpid()
     started = time.monotonic()
@@ -53,7 +54,7 @@ def forked(work: Work, seconds: float, *closed: int) -> dict[str, Any]:
     if pid == 0:
         for number in (reading, *closed):
             os.close(number)
-        _become(work, seconds, writing, host)
+        _become(work, float(spec["processor_seconds"]), writing, host)
     os.close(writing)
     text = synth_host._read(reading, started + seconds)
     os.close(reading)
@@ -66,7 +67,10 @@ def forked(work: Work, seconds: float, *closed: int) -> dict[str, Any]:
     try:
         result: dict[str, Any] = json.loads(text)
     except ValueError:
-        result = {"reason": synth_host._why(status, took >= seconds, seconds), "died": took < seconds}
+        computed = os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL)
+        late = took >= seconds or computed
+        seconds = seconds if took >= seconds else float(spec["processor_seconds"])
+        result = {"reason": synth_host._why(status, late, seconds), "died": not late}
     return result
 
 
@@ -76,7 +80,7 @@ def _become(work: Work, seconds: float, out: int, host: int) -> None:
         os.setsid()
         synth_host._die_with(host)
         if resource is not None:
-            child._lower(resource.RLIMIT_CPU, int(seconds) + 2)
+            child._lower(resource.RLIMIT_CPU, int(seconds) + 1)
         try:
             result = work()
         except MemoryError:
@@ -207,14 +211,14 @@ def patched(
         child._seed(int(spec["seed"]))
         _enter(kind, before["entry"])
         plan = Plan(before["plan"]["init"], before["plan"]["inputs"])
-        return {"measure": measure.measure(kind, plan, spec, item["path"], noise=False)}
+        return {"measure": measure.measure(kind, plan, spec, item["path"], before["measure"])}
 
     return work
 
 
 def _measured(kind: type, plan: Plan, spec: dict[str, Any], item: dict[str, Any], entry: str) -> dict[str, Any]:
     shown = synth_trial._result(synth_step.Outcome(""), plan, 1)
-    found = measure.measure(kind, plan, spec, item["path"], noise=True)
+    found = measure.measure(kind, plan, spec, item["path"])
     wanted = ("plan", "arguments", "inputs", "stand_ins")
     return {"measure": found, "entry": entry, **{key: shown[key] for key in wanted}}
 

@@ -62,7 +62,11 @@ def changes_of(source: Source, fix: Fix) -> Changes | str:
     return Changes(
         patched, tuple(dict.fromkeys(r for r, _ in old)), tuple(dict.fromkeys(r for r, _ in new)),
         tuple(classes[:_MOST_CLASSES]), tuple(sorted({**inherited, **methods}.items())),
-        frozenset(_names(before, [r for r, _ in old]) | _names(after, [r for r, _ in new])),
+        frozenset(
+            _names(before, [r for r, _ in old])
+            | _names(after, [r for r, _ in new])
+            | _names(before, _callers(before, {chain[-1] for chain in owners}))
+        ),
     )  # fmt: skip
 
 
@@ -146,6 +150,16 @@ def _descends(tree: ast.Module, name: str, owner: str) -> bool:
             seen.add(one)
             pending += [base.id for base in node.bases if isinstance(base, ast.Name)]
     return False
+
+
+def _callers(tree: ast.Module, functions: set[str]) -> list[Range]:
+    """Lines that call one of the functions: what stands in the conditions around them decides whether it runs."""
+    called = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return [
+        (node.lineno, node.end_lineno or node.lineno)
+        for node in called
+        if getattr(node.func, "id", None) in functions or getattr(node.func, "attr", None) in functions - {"forward"}
+    ]
 
 
 def _names(tree: ast.Module, ranges: Sequence[Range]) -> set[str]:

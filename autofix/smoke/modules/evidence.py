@@ -18,6 +18,7 @@ from autofix.smoke.modules.targets import import_paths, rooted
 
 _IMPORT_SECONDS = 60.0
 _STEPS = 3
+_PATIENCE = 2.5  # a busy machine takes that much longer than a class computes
 _MARGIN = 10.0
 _MOST_STAMPED = 10_000
 _LEAST_IN_JOB = 6  # a package is imported once for so many fixes at least
@@ -27,8 +28,8 @@ _LEAST_IN_JOB = 6  # a package is imported once for so many fixes at least
 class ModuleLevel:
     """How fixes are tried on whole classes.
 
-    seconds: the limit of one class in one version. examples: by "package.module:Class" or "Class",
-    {"init": {...}, "forward": "..."}, for classes whose arguments cannot be made up.
+    seconds: what one class may compute in one version, in seconds of processor time. examples: by
+    "package.module:Class" or "Class", {"init": {...}, "forward": "..."}, for classes whose arguments cannot be made up.
     """
 
     seconds: float = 8.0
@@ -125,10 +126,11 @@ def _job(group: Sequence[tuple[int, dict[str, Any]]], paths: list[str], level: M
     """The items are numbered within the job: the same fixes make the same job wherever else they stand."""
     spec = {
         "items": [{**item, "id": position} for position, (_, item) in enumerate(group)], "paths": paths,
-        "steps": _STEPS, "seed": 0, "class_seconds": level.seconds, "import_seconds": _IMPORT_SECONDS,
+        "steps": _STEPS, "seed": 0, "processor_seconds": level.seconds, "class_seconds": _PATIENCE * level.seconds,
+        "import_seconds": _IMPORT_SECONDS,
     }  # fmt: skip
     modules = len({item["module"] for _, item in group})
-    limit = _MARGIN + _IMPORT_SECONDS + 5.0 * (modules - 1) + 2.0 * level.seconds * len(group)
+    limit = _MARGIN + _IMPORT_SECONDS + 5.0 * (modules - 1) + _PATIENCE * level.seconds * (len(group) + 1)
     stamp = _stamp(Path(paths[0]), {str(item["module"]).partition(".")[0] for _, item in group})
     return Planned(Job("patched", spec), limit, tuple(number for number, _ in group), stamp)
 
