@@ -25,6 +25,9 @@ _INDEX_OPERATIONS = {
     "gather": 1, "index_select": 1, "scatter": 1, "scatter_": 1, "scatter_add": 1, "scatter_add_": 1, "index_add": 1,
     "index_add_": 1, "index_fill": 1, "index_copy": 1, "scatter_reduce": 1, "take_along_dim": 0, "take": 0,
 }  # fmt: skip
+_COMPARISONS: dict[str, type[ast.cmpop]] = {
+    "ne": ast.NotEq, "gt": ast.Gt, "ge": ast.GtE, "lt": ast.Lt, "le": ast.LtE,
+}  # fmt: skip
 _TARGET_FUNCTIONS = words("cross_entropy nll_loss")
 _COUNTING = words("sum any all nonzero")
 _SIZES = words("""
@@ -43,6 +46,7 @@ class Usage:
         self.domains: dict[str, str] = {}
         self.sizes: dict[str, int] = {}
         self.optional: set[str] = set()
+        self.marks: dict[str, int] = {}
         for statement in statements:
             self._define(statement)
         for statement in statements:
@@ -109,6 +113,8 @@ class Usage:
         elif isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.Is, ast.IsNot)):
             if isinstance(node.left, ast.Name) and node.left.id in self.found:
                 self.optional.add(node.left.id)
+        elif isinstance(node, ast.Compare) and len(node.ops) == 1:
+            self._mark(node.left, type(node.ops[0]), node.comparators[0])
         elif isinstance(node, ast.BoolOp):
             for value in node.values:
                 self._read_test(value)
@@ -116,6 +122,26 @@ class Usage:
             self._read_index(node)
         elif isinstance(node, ast.Assign):
             self._read_unpacking(node)
+
+    def _mark(self, node: ast.AST, op: type[ast.cmpop], other: ast.AST) -> None:
+        """`labels != -100`: the number that marks what is left out, should `labels` hold whole numbers."""
+        number = _number(other)
+        if number is None and isinstance(other, ast.Name) and other.id in self.found:
+            value = self.leaves[other.id].value
+            number = float(value) if isinstance(value, (int, float)) else None
+        while isinstance(node, (ast.Subscript, ast.Call)):
+            func = getattr(node, "func", None)
+            if isinstance(node, ast.Call) and not (isinstance(func, ast.Attribute) and func.attr in SHAPE_METHODS):
+                return
+            node = node.value if isinstance(node, ast.Subscript) else func.value  # type: ignore[union-attr]
+        if isinstance(node, ast.Name) and node.id not in self.found:
+            values = self.definitions.get(node.id, [])
+            if len(values) == 1 and not isinstance(values[0], ast.Compare):
+                self._mark(values[0], op, other)
+        elif isinstance(node, ast.Name) and number is not None and number.is_integer():
+            left_out = {ast.NotEq: 0, ast.Gt: 0, ast.GtE: -1, ast.Lt: 0, ast.LtE: 1}.get(op)
+            if left_out is not None:
+                self.marks[node.id] = int(number) + left_out
 
     def _read_test(self, test: ast.expr) -> None:
         if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
@@ -145,6 +171,8 @@ class Usage:
             self.require(node.args[0], "index")
         elif name in ("logical_not", "logical_and", "logical_or") and first is not None:
             self.require(first, "bool")
+        if name in _COMPARISONS and args:
+            self._mark(first, _COMPARISONS[name], args[0])  # type: ignore[arg-type]
         if name in _SIZES:
             for value in args if method else node.args:
                 for part in value.elts if isinstance(value, (ast.Tuple, ast.List)) else [value]:
@@ -199,6 +227,10 @@ class Usage:
             self._domain(value, "positive")
         elif name in ("binary_cross_entropy", "atanh_of_probability", "logit", "bernoulli"):
             self._domain(value, "probability")
+            if name == "binary_cross_entropy" and len(node.args) > 1:
+                self._domain(node.args[1], "probability")
+        elif isinstance(node.func, ast.Call) and ast.unparse(node.func.func).endswith("BCELoss") and len(node.args) > 1:
+            self._domain(node.args[1], "probability")
         elif name in ("acos", "asin", "atanh", "arccos", "arcsin", "arctanh"):
             self._domain(value, "correlation")
         elif name in ("det", "logdet", "slogdet", "cholesky", "inverse", "inv"):
@@ -301,6 +333,9 @@ def assign_roles(leaves: Mapping[str, Leaf], sides: Iterable[Sequence[ast.stmt]]
         domain = next((u.domains[name] for u in usages if name in u.domains), "")
         leaf.domain = leaf.domain or domain
         leaf.roles = _ranked(leaf, used)
+        mark = next((u.marks[name] for u in usages if name in u.marks), None)
+        if mark is not None and leaf.roles[0] == "index" and not leaf.domain:
+            leaf.domain = f"marked {mark}"
         if any(name in u.optional for u in usages):
             leaf.roles.append("none")
 

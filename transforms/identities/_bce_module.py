@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from autofix import rewrite
-from autofix.calls import maker_of
 from autofix.flow import Definition
 from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity, Span
 from autofix.ops import Op, tensor_op
@@ -17,10 +16,14 @@ from autofix.rule import Context
 from autofix.sameness import is_cheap, is_pure, is_untouched, movable
 from autofix.syntax import Module
 from autofix.transforms.identities._boundary import crossing
+from autofix.transforms.identities._loss_modules import calls_of
 
 MESSAGE = (
     "the loss saturates at 100 and its gradient is exactly 0 once the sigmoid has rounded to 0 or 1: logits beyond 17 "
     "on the wrong side teach nothing"
+)
+CHANGE = (
+    "losses beyond 100, where binary_cross_entropy cuts the logarithm off, are no longer cut, and get their gradient"
 )
 _LOSSES = ("torch.nn.BCELoss", "torch.nn.modules.loss.BCELoss")
 _TITLE = "make it BCEWithLogitsLoss and hand over the logits, which never rounds the probability"
@@ -37,41 +40,41 @@ class _Use:
 
 
 def check_module(node: ast.Call, context: Context) -> Iterator[Finding]:
-    """A call of a `BCELoss` of this function or class."""
+    """The calls of the `BCELoss` that `node` makes."""
     module = context.module
-    if not isinstance(node.func, (ast.Attribute, ast.Name)) or not node.args:
+    if module.qualified(node.func) not in _LOSSES:
         return
-    maker = maker_of(module, node.func)
-    if not isinstance(maker, ast.Call) or module.qualified(maker.func) not in _LOSSES:
-        return
-    use = _use(module, node)
-    if use is None:
-        found = crossing(module, node.args[0])
+    calls = calls_of(module, node)
+    uses = [(call, _use(module, call)) for call in calls.nodes]
+    for call, use in uses:
+        found = crossing(module, call.args[0]) if use is None and call.args else None
         if found is not None and found.name == "sigmoid":
             message = (
-                f"{found.function} applies the sigmoid on line {found.line} and BCELoss takes its logarithm here: where "
-                "the sigmoid has rounded to 0 or 1 the gradient is exactly 0"
+                f"{found.function} applies the sigmoid on line {found.line} and BCELoss takes its logarithm here: "
+                "where the sigmoid has rounded to 0 or 1 the gradient is exactly 0"
             )
             why = "the logits have to be handed over in place of the probability, which other callers may read"
-            yield context.finding(node, message, why=why, severity=Severity.INFO)
+            yield context.finding(call, message, why=why, severity=Severity.INFO)
+    known = [use for _, use in uses if use is not None]
+    if not known:
         return
-    calls = _calls(module, node.func, maker)
-    if calls is None:
-        yield context.finding(node, MESSAGE, why="the loss is used in ways that are not all in view")
-        return
-    if min(calls, key=lambda c: module.chars(c)[0]) is not node:
-        return  # one cause, one finding
-    uses = [_use(module, call) for call in calls]
-    if any(u is None for u in uses):
-        yield context.finding(node, MESSAGE, why="the same BCELoss is also called with something else than a sigmoid")
-        return
+    where = known[0].call
+    if not calls.complete:
+        yield context.finding(where, MESSAGE, why="the loss is used in ways that are not all in view")
+    elif len(known) != len(uses):
+        yield context.finding(where, MESSAGE, why="the same BCELoss is also called with something else than a sigmoid")
+    else:
+        yield _rewritten(node, known, context)
+
+
+def _rewritten(maker: ast.Call, uses: list[_Use], context: Context) -> Finding:
+    module, where = context.module, uses[0].call
     try:
-        edits = _edits(module, maker, [u for u in uses if u is not None])
+        edits = _edits(module, maker, uses)
     except Unrewritable as error:
-        yield context.finding(node, MESSAGE, why=str(error))
-        return
-    claim = Claim(Relation.EQUAL, region=_region(module, maker, use), hazard=("zero-gradient",))
-    yield context.finding(node, MESSAGE, fix=Fix(_TITLE, edits, Applicability.SAFE, claim))
+        return context.finding(where, MESSAGE, why=str(error))
+    claim = Claim(Relation.EQUAL, _region(module, maker, uses[0]), hazard=("zero-gradient",), change=CHANGE)
+    return context.finding(where, MESSAGE, fix=Fix(_TITLE, edits, Applicability.SAFE, claim))
 
 
 def _use(module: Module, call: ast.Call) -> _Use | None:
@@ -87,34 +90,6 @@ def _use(module: Module, call: ast.Call) -> _Use | None:
     return _Use(call, call.args[0], op, tuple(reads)) if op is not None else None
 
 
-def _calls(module: Module, func: ast.expr, maker: ast.Call) -> list[ast.Call] | None:
-    """Every call of the loss; None when it is read in another way, or may be read from elsewhere."""
-    if isinstance(func, ast.Name):
-        found = module.flow(func).definition(func)
-        readers: list[ast.expr] | None = None
-        if found is not None and found.value is maker and module.flow(func).scope is not module.tree:
-            readers = list(module.flow(func).readers(found) or ())
-        elif found is not None and found.value is maker:
-            readers = [n for n in ast.walk(module.tree) if isinstance(n, ast.Name) and n.id == func.id and _is_read(n)]
-    else:
-        assert isinstance(func, ast.Attribute)
-        readers = [
-            n for n in ast.walk(module.tree) if isinstance(n, ast.Attribute) and n.attr == func.attr and _is_read(n)
-        ]
-        owners = {module.class_of(n) for n in readers}
-        if owners != {module.class_of(func)}:
-            return None
-    if readers is None:
-        return None
-    out: list[ast.Call] = []
-    for reader in readers:
-        parent = module.parent(reader)
-        if not isinstance(parent, ast.Call) or parent.func is not reader:
-            return None
-        out.append(parent)
-    return out
-
-
 def _region(module: Module, maker: ast.Call, use: _Use) -> Span | None:
     """The statements to run: where the loss is called, when it is made in another function."""
     if module.function(maker) is module.function(use.call):
@@ -122,10 +97,6 @@ def _region(module: Module, maker: ast.Call, use: _Use) -> Span | None:
     behind = [d.statement for _, d in use.reads if isinstance(d.statement, ast.stmt)]
     spans = [module.span(s) for s in (module.statement(use.call), *behind)]
     return Span(min(s.start for s in spans), max(s.end for s in spans))
-
-
-def _is_read(node: ast.expr) -> bool:
-    return isinstance(getattr(node, "ctx", None), ast.Load)
 
 
 def _edits(module: Module, maker: ast.Call, uses: list[_Use]) -> tuple[Edit, ...]:

@@ -23,13 +23,19 @@ def _without_minus(node: ast.expr, captures: dict[str, ast.expr]) -> str | None:
         return _captured(node.operand, captures)
     if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Mult, ast.Div)):
         left = _without_minus(node.left, captures)
+        if left is None and isinstance(node.op, ast.Mult) and _is_difference(node.right):
+            return f"{_captured(node.left, captures)} * ({_without_minus(node.right, captures)})"
         if left is None:
             return None
-        factor = f"({left})" if isinstance(node.left, ast.BinOp) and isinstance(node.left.op, ast.Sub) else left
+        factor = f"({left})" if _is_difference(node.left) else left
         return f"{factor} {'*' if isinstance(node.op, ast.Mult) else '/'} {_captured(node.right, captures)}"
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub):
         return f"{_captured(node.right, captures)} - {_captured(node.left, captures)}"
     return None
+
+
+def _is_difference(node: ast.expr) -> bool:
+    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub)
 
 
 def _captured(node: ast.expr, captures: dict[str, ast.expr]) -> str:

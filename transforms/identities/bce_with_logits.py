@@ -52,7 +52,7 @@ from autofix.pattern import Match
 from autofix.rule import Context, Rule
 from autofix.substitute import Derived
 from autofix.syntax import Module
-from autofix.transforms.identities._bce_module import MESSAGE, check_module
+from autofix.transforms.identities._bce_module import CHANGE, MESSAGE, check_module
 from autofix.transforms.identities._boundary import crossing
 from autofix.transforms.identities._links import behind_links
 from autofix.transforms.identities._operands import masked_reason
@@ -101,6 +101,7 @@ IDENTITY = Identity(
             (f"binary_cross_entropy(sigmoid($x), $t, {_OPTIONS})",),
             f"{_NEW}{{x}}, {_REST}",
             MESSAGE,
+            change=CHANGE,
             hazard=_HAZARD,
             when=(_is_function,),
             operands={"x": _X, "t": _T, "w": Operand(code="torch.sigmoid(y)"), "r": Operand(code='"none"')},
@@ -112,7 +113,7 @@ IDENTITY = Identity(
             ),
             f"{_NEW}{{x}}, {_REST}",
             MESSAGE,
-            change=_EPS_CHANGE,
+            change=f"{CHANGE}; {_EPS_CHANGE}",
             hazard=_HAZARD,
             when=(_is_function,),
             refuse=(masked_reason,),
@@ -121,6 +122,7 @@ IDENTITY = Identity(
             (f"binary_cross_entropy($p, $t, {_OPTIONS})",),
             f"{_NEW}{{logits}}, {_REST}",
             MESSAGE,
+            change=CHANGE,
             hazard=_HAZARD,
             when=(_is_function,),
             derive={"logits": _reshaped},

@@ -44,6 +44,7 @@ import re
 from autofix.declare import Form, Identity
 from autofix.model import Severity
 from autofix.ops import tensor_op
+from autofix.origins import origins
 from autofix.pattern import Match
 from autofix.ranges import interval
 from autofix.sameness import is_cheap
@@ -60,6 +61,8 @@ def _is_settled(module: Module, match: Match) -> bool:
     if interval(module, p).low > 0:
         return True
     made = module.flow(p).value(p)
+    if isinstance(made, ast.Subscript) and any(isinstance(part, ast.Compare) for part in origins(module, made.slice)):
+        return True  # `p[p > 0]`
     return tensor_op(module, made, "softmax", "sigmoid", "exp", "softplus") is not None
 
 

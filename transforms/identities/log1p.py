@@ -66,7 +66,9 @@ def _has_its_own(module: Module, match: Match) -> bool:
     if _COUNT.search(last):
         return True
     for part in origins(module, x):
-        if isinstance(part, ast.Call) and tensor_op(module, part, "exp", "sigmoid", "softmax", "tanh", "bincount"):
+        if isinstance(part, ast.Call) and tensor_op(
+            module, part, "exp", "expm1", "sigmoid", "softmax", "tanh", "floor", "ceil", "round"
+        ):
             return True
         if isinstance(part, ast.Attribute) and part.attr in ("arange", "bincount", "long", "int"):
             return True

@@ -23,8 +23,7 @@ After
 When the fix is safe
 --------------------
 `logdet` is the same function, NaN for a negative determinant included: values and gradients agree wherever today's
-are finite. `log(abs(det(A)))` becomes the second result of `linalg.slogdet`. Where an eps is removed, the change is
-stated.
+are finite. `log(abs(det(A)))` becomes `logabsdet` of `linalg.slogdet`. Where an eps is removed, the change is stated.
 
 Left alone
 ----------
@@ -41,12 +40,17 @@ import re
 
 from autofix.declare import Form, Identity
 from autofix.model import Severity
+from autofix.transforms.identities._training import without_gradient
 
 _MESSAGE = (
     "the determinant leaves the range of the dtype (40 factors of 0.05 or of 20 do), and its logarithm is -inf or inf"
 )
 _EPS_MESSAGE = "{eps} hides a determinant that has rounded to 0: the logarithm is constant there and has no gradient"
-_EPS_CHANGE = "determinants near and below {eps} are no longer raised towards it"
+_EPS_WHY = (
+    "{eps} also decides what a singular matrix gives: add it to the diagonal of the matrix and take the logdet of that"
+)
+_TITLE = "write {new}, which adds logarithms instead of multiplying and keeps the sign apart"
+_OF_SIZE = "torch.linalg.slogdet({x}).logabsdet"
 
 IDENTITY = Identity(
     name="log-det",
@@ -59,26 +63,32 @@ IDENTITY = Identity(
     forms=(
         Form(
             ("log(abs(det($x)))",),
-            "torch.linalg.slogdet({x})[1]",
+            _OF_SIZE,
             _MESSAGE,
-            title="write {new}, which adds logarithms instead of multiplying and keeps the sign apart",
+            title=_TITLE,
+            severity=Severity.INFO,
+            when=(without_gradient,),
         ),
+        Form(("log(abs(det($x)))",), _OF_SIZE, _MESSAGE, title=_TITLE),
         Form(
-            ("log(abs(det($x)) + $eps:small)", "log(clamp(abs(det($x)), $eps:small))"),
-            "torch.linalg.slogdet({x})[1]",
-            _EPS_MESSAGE,
-            title="write {new}, which adds logarithms instead of multiplying and keeps the sign apart",
-            change=_EPS_CHANGE,
-            hazard=("value", "gradient", "zero-gradient"),
-            severity=Severity.WARNING,
+            ("log(det($x))",),
+            "torch.logdet({x})",
+            _MESSAGE,
+            method="{x}.logdet()",
+            severity=Severity.INFO,
+            when=(without_gradient,),
         ),
         Form(("log(det($x))",), "torch.logdet({x})", _MESSAGE, method="{x}.logdet()"),
         Form(
-            ("log(det($x) + $eps:small)", "log(clamp(det($x), $eps:small))"),
-            "torch.logdet({x})",
+            (
+                "log(det($x) + $eps:small)",
+                "log(clamp(det($x), $eps:small))",
+                "log(abs(det($x)) + $eps:small)",
+                "log(clamp(abs(det($x)), $eps:small))",
+            ),
+            "",
             _EPS_MESSAGE,
-            change=_EPS_CHANGE,
-            hazard=("value", "gradient", "zero-gradient"),
+            why=_EPS_WHY,
             severity=Severity.WARNING,
         ),
     ),

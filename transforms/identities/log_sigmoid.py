@@ -34,7 +34,8 @@ advice that names both places: the logits have to be handed over instead.
 Left alone
 ----------
 `math.log`, NumPy and loggers; complex tensors; other bases; a name that may hold another value by the time its
-logarithm is taken; other constants than 1. Where the logits are masked, an eps is reported and not removed.
+logarithm is taken; other constants than 1. Where the logits are masked, an eps is reported and not removed; an eps in
+code without gradients (matching costs, metrics) is right as it is.
 
 Sources
 -------
@@ -51,6 +52,7 @@ from autofix.pattern import Match
 from autofix.syntax import Module
 from autofix.transforms.identities._boundary import crossing
 from autofix.transforms.identities._operands import masked_reason
+from autofix.transforms.identities._training import with_gradient
 
 _LOG = "torch.nn.functional.logsigmoid({x})"
 _LOG_OF_REST = "torch.nn.functional.logsigmoid(-{x})"
@@ -120,6 +122,7 @@ IDENTITY = Identity(
             change=_CHANGE,
             hazard=("zero-gradient", "value", "gradient"),
             severity=Severity.WARNING,
+            when=(with_gradient,),
             refuse=(masked_reason,),
             operands={"x": _X, "eps": _EPS, "top": _TOP},
         ),
@@ -136,6 +139,7 @@ IDENTITY = Identity(
             change=_CHANGE,
             hazard=("zero-gradient", "value", "gradient"),
             severity=Severity.WARNING,
+            when=(with_gradient,),
             refuse=(masked_reason,),
             operands={"x": _X, "eps": _EPS, "top": _TOP},
         ),

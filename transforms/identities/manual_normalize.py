@@ -39,10 +39,13 @@ PyTorch documentation: `torch.nn.functional.normalize`.
 
 from __future__ import annotations
 
+import ast
 import re
 
 from autofix.declare import Form, Identity, Operand
 from autofix.model import Severity
+from autofix.pattern import Match
+from autofix.syntax import Module
 
 _ZERO = "a zero vector is divided by its length 0, which is NaN, forward and in every gradient before it"
 _ZERO_CHANGE = "vectors shorter than 1e-12 are divided by 1e-12"
@@ -71,6 +74,20 @@ _LOST = (
 _RECIPROCAL = ("rsqrt(sum($x ** 2, $dim, keepdim=True))", "rsqrt(sum($x * $x, $dim, keepdim=True))")
 _NEW = "torch.nn.functional.normalize({x}, dim={dim})"
 
+_DIFFERENT = ("sub", "where", "masked_fill", "cross", "diff", "mul", "relu", "clamp", "grad")
+
+
+def _may_be_zero(module: Module, match: Match) -> bool:
+    """Whether a zero vector is ordinary: a difference, a product, a gradient, something masked or rectified."""
+    node = module.flow(match.captures["x"]).value(match.captures["x"])
+    if isinstance(node, ast.BinOp):
+        return isinstance(node.op, (ast.Sub, ast.Mult))
+    while isinstance(node, ast.Subscript):
+        node = node.value
+    name = node.func.attr if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else ""
+    return name in _DIFFERENT
+
+
 IDENTITY = Identity(
     name="manual-normalize",
     summary="x / x.norm(dim=d, keepdim=True) becomes F.normalize(x, dim=d)",
@@ -85,6 +102,15 @@ IDENTITY = Identity(
             _NEW,
             _ZERO,
             change=_ZERO_CHANGE,
+            tidy=True,
+            when=(_may_be_zero,),
+        ),
+        Form(
+            (*(f"$x / {norm}" for norm in (*_NORM, *_ROOT, *_LOST)), *(f"$x * {norm}" for norm in _RECIPROCAL)),
+            _NEW,
+            _ZERO,
+            change=_ZERO_CHANGE,
+            severity=Severity.INFO,
             tidy=True,
             operands={"x": _X, "dim": _DIM},
         ),

@@ -48,7 +48,7 @@ from autofix.pattern import Match
 from autofix.syntax import Module
 from autofix.transforms.identities._negation import negated
 from autofix.transforms.identities._operands import is_bounded, is_fixed_grid
-from autofix.transforms.identities._training import with_gradient
+from autofix.transforms.identities._training import with_gradient, without_gradient
 
 _FALLING = (
     "the value is right but its gradient is NaN once the exponential overflows: the exponent passes 88.7 "
@@ -78,6 +78,14 @@ IDENTITY = Identity(
     title="write {new}, whose gradient is finite at any size",
     local="scores",
     forms=(
+        Form(
+            ("exp($x) / (1 + exp($x))",),
+            "torch.sigmoid({x})",
+            _RATIO,
+            method="{x}.sigmoid()",
+            severity=Severity.INFO,
+            when=(without_gradient,),
+        ),
         Form(
             ("exp($x) / (1 + exp($x))",),
             "torch.sigmoid({x})",
@@ -115,6 +123,7 @@ IDENTITY = Identity(
             "{a} * torch.sigmoid({x})",
             _FALLING,
             hazard=("gradient",),
+            tidy=True,
             when=(_is_scaled,),
             operands={"x": _X, "a": Operand(code="2.5")},
         ),
@@ -123,6 +132,7 @@ IDENTITY = Identity(
             "{a} * torch.sigmoid({n})",
             _FALLING,
             hazard=("gradient",),
+            tidy=True,
             when=(_is_scaled,),
             derive={"n": negated},
         ),
@@ -131,6 +141,7 @@ IDENTITY = Identity(
             "{a} * torch.sigmoid(-{x})",
             _FALLING,
             hazard=("gradient",),
+            tidy=True,
             when=(_is_scaled,),
             operands={"x": _X, "a": Operand(code="2.5")},
         ),

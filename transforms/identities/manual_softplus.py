@@ -28,8 +28,8 @@ which differs by less than 2.1e-9. An exponential that is read elsewhere as well
 Left alone
 ----------
 Exponents proved to stay below the overflow, such as `log(1 + exp(-abs(x)))`, the second half of a softplus that is
-already split by hand; other constants than 1; sums of exponentials (`manual-logsumexp`); NumPy, `math`, `out=` and
-complex tensors.
+already split by hand, or a difference from a maximum; other constants than 1; sums of exponentials
+(`manual-logsumexp`); NumPy, `math`, `out=` and complex tensors.
 
 Sources
 -------
@@ -45,11 +45,13 @@ from autofix.model import Severity
 from autofix.pattern import Match
 from autofix.ranges import interval
 from autofix.syntax import Module
-from autofix.transforms.identities._operands import is_fixed_grid
+from autofix.transforms.identities._operands import is_fixed_grid, is_shifted
 
 
 def _is_silent(module: Module, match: Match) -> bool:
-    return interval(module, match.captures["x"]).high <= 80 or is_fixed_grid(module, match)
+    if is_shifted(module, match) or is_fixed_grid(module, match):  # logaddexp by hand: `exp(low - high)`
+        return True
+    return interval(module, match.captures["x"]).high <= 80
 
 
 IDENTITY = Identity(

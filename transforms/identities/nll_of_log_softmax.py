@@ -48,7 +48,6 @@ import re
 from collections.abc import Iterator
 
 from autofix import rewrite
-from autofix.calls import maker_of
 from autofix.declare import Form, Identity
 from autofix.model import Applicability, Claim, Finding, Fix, Relation, Severity
 from autofix.ops import Op, tensor_op
@@ -58,6 +57,7 @@ from autofix.rule import Context, Rule
 from autofix.sameness import is_cheap, is_pure, is_untouched, movable
 from autofix.syntax import Module
 from autofix.transforms.identities._boundary import crossing
+from autofix.transforms.identities._loss_modules import calls_of
 
 _OPTIONS = "weight=$w?, size_average=$s?, ignore_index=$i?, reduce=$u?, reduction=$r?"
 _REST = "{t}, weight={w}, size_average={s}, ignore_index={i}, reduce={u}, reduction={r}"
@@ -146,17 +146,25 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
 
 
 def _of_module(node: ast.Call, context: Context) -> Iterator[Finding]:
-    """`CrossEntropyLoss` on the output of a softmax, and either loss on what another function makes of one."""
+    """The calls of the `CrossEntropyLoss` that `node` makes; and `cross_entropy` of what another function returns."""
     module = context.module
-    loss = _loss(module, node)
-    if not loss or not node.args:
+    dotted = module.qualified(node.func)
+    if dotted in _LOSSES:
+        for call in calls_of(module, node).nodes:
+            yield from _on_probabilities(call, "CrossEntropyLoss", context)
+    elif dotted == "torch.nn.functional.cross_entropy":
+        yield from _on_probabilities(node, "cross_entropy", context)
+
+
+def _on_probabilities(node: ast.Call, loss: str, context: Context) -> Iterator[Finding]:
+    module = context.module
+    if not node.args:
         return
     argument = node.args[0]
-    if "Cross" in loss:
-        found = _softmax(module, argument)
-        if found is not None:
-            yield _without_softmax(node, found, context)
-            return
+    found = _softmax(module, argument)
+    if found is not None:
+        yield _without_softmax(node, found, context)
+        return
     crossed = crossing(module, argument)
     if crossed is not None and crossed.name == "softmax":
         said = (
@@ -164,16 +172,6 @@ def _of_module(node: ast.Call, context: Context) -> Iterator[Finding]:
             "loss cannot fall to 0 however right the model is, and saturated rows get no gradient"
         )
         yield context.finding(node, said, why=_HANDED, severity=Severity.INFO)
-
-
-def _loss(module: Module, node: ast.Call) -> str:
-    if module.qualified(node.func) == "torch.nn.functional.cross_entropy":
-        return "cross_entropy"
-    if not isinstance(node.func, (ast.Attribute, ast.Name, ast.Call)):
-        return ""
-    maker = node.func if isinstance(node.func, ast.Call) else maker_of(module, node.func)
-    is_loss = isinstance(maker, ast.Call) and module.qualified(maker.func) in _LOSSES
-    return "CrossEntropyLoss" if is_loss else ""
 
 
 def _softmax(module: Module, node: ast.expr) -> Op | None:

@@ -23,7 +23,8 @@ After
 When the fix is safe
 --------------------
 It is the same function (the population variance), computed from the differences to the mean: values and gradients
-agree up to the rounding of today's. Moments that are read elsewhere as well stay.
+agree up to the rounding of today's. Moments that are read elsewhere as well stay. Where the difference is clamped at
+0 at once, nothing diverges and the finding is information.
 
 Left alone
 ----------
@@ -37,14 +38,22 @@ Chan, Golub, LeVeque: Algorithms for computing the sample variance (1983). PyTor
 
 from __future__ import annotations
 
+import ast
 import re
 
 from autofix.declare import Form, Identity, Operand
 from autofix.model import Severity
+from autofix.ops import tensor_op
+from autofix.pattern import Match
+from autofix.syntax import Module
 
 _MESSAGE = (
     "the two means agree in most digits when the mean is large against the spread: the variance is then rounding, and "
     "may be negative (NaN under a root); in float16 the squares overflow at 256"
+)
+_CLAMPED = (
+    "the two means agree in most digits when the mean is large against the spread: the variance is then rounding, "
+    "which the clamp turns into 0"
 )
 _SQUARES = ("$x ** 2", "$x * $x", "square($x)")
 _MEAN = "mean($x, $dim, keepdim=$keep?)"
@@ -58,6 +67,19 @@ def _pairs(mean: str) -> tuple[str, ...]:
     return tuple(f"{a} - {b}" for a in first for b in second)
 
 
+def _is_clamped(module: Module, match: Match) -> bool:
+    """Whether what comes out negative is clamped at once."""
+    node: ast.AST = match.ops[0].call
+    for ancestor in module.ancestors(node):
+        if isinstance(ancestor, ast.stmt):
+            return False
+        if isinstance(ancestor, ast.Call) and tensor_op(
+            module, ancestor, "clamp", "clamp_min", "relu", "maximum", "abs"
+        ):
+            return True
+    return False
+
+
 IDENTITY = Identity(
     name="variance-cancellation",
     summary="mean(x ** 2) - mean(x) ** 2 becomes var(x, correction=0)",
@@ -67,6 +89,20 @@ IDENTITY = Identity(
     title="write {new}, which subtracts the mean before it squares",
     local="values",
     forms=(
+        Form(
+            _pairs(_MEAN),
+            "torch.var({x}, dim={dim}, correction=0, keepdim={keep})",
+            _CLAMPED,
+            severity=Severity.INFO,
+            when=(_is_clamped,),
+        ),
+        Form(
+            _pairs(_ALL),
+            "torch.var({x}, correction=0)",
+            _CLAMPED,
+            severity=Severity.INFO,
+            when=(_is_clamped,),
+        ),
         Form(
             _pairs(_MEAN),
             "torch.var({x}, dim={dim}, correction=0, keepdim={keep})",
