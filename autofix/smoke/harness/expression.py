@@ -77,6 +77,7 @@ def _judge(
     if relation == "mask":
         sides, setting = _with_softmax(sides, setting, variant.get("without_softmax", "append"))
     settings = [setting, *other_shapes(sides.before, setting, sides.results, sides.mode)]
+    settings += _asked_for(setting, spec.get("extra", ()))
     if relation in ("straight-through", "soft"):
         return _judge_gate(spec, sides, settings, deadline)
     extra = frozenset(spec.get("extra", ()))
@@ -137,7 +138,7 @@ def _points(sides: Sides, settings: list[Setting], relation: str, deadline: floa
     plan += [(main, p, n, torch.float32) for p in near_eps for n in floats if len(floats) > 1]
     if others:
         plan += [(others[0], p, None, torch.float32) for p in PATTERNS if p.kind in ("rows", "alternate", "gap")]
-    has_masks = any(c.role in ("bool", "binary") for c in main.values())
+    has_masks = any(c.role in ("bool", "binary") or c.domain.startswith("marked ") for c in main.values())
     done = set()
     for setting, pattern, only, dtype in plan:
         if time.monotonic() > deadline:
@@ -169,6 +170,20 @@ def _flags(setting: Setting) -> list[Setting]:
         changed = {n: setting[n]._replace(size=v) for n, v in zip(names, values)}  # noqa: B905
         if any(changed[n].size != setting[n].size for n in names):
             out.append({**setting, **changed})
+    return out
+
+
+def _asked_for(setting: Setting, extra: list[str]) -> list[Setting]:
+    """Bindings that the claim itself asks for: whatever the original does there is its doing."""
+    out = []
+    if "zero counts" in extra:
+        numbers = [n for n, c in setting.items() if c.role in ("int", "scalar")]
+        out += [{**setting, n: setting[n]._replace(role="int", size=0)} for n in numbers]
+    if "one element" in extra:
+        sized = {n: c._replace(size=(1,) * len(c.size)) if c.is_tensor else c for n, c in setting.items()}
+        out.append(sized)
+        short = {n: c._replace(size=(1, *c.size[1:])) if c.is_tensor and c.size else c for n, c in setting.items()}
+        out.append(short)
     return out
 
 

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import torch
 
 FLOAT_ROLES = ("float", "binary", "buffer")  # cast to the dtype under trial
+# Draws over these are numbers that every dtype holds: one float64 reference then serves all of them.
+_ROUNDED = ("", "positive", "non-negative", "negative", "probability", "open")
 TENSOR_ROLES = ("float", "binary", "bool", "index")
 
 
@@ -76,7 +78,10 @@ def build(name: str, choice: Choice, pattern: Pattern, seed: int) -> Any:
     """The value of a leaf: float tensors as float64 (the caller casts them), the rest as it is used."""
     generator = torch.Generator().manual_seed(_stable(name) + 7919 * seed)
     if choice.role == "float":
-        return _in_domain(_float(choice.size, pattern, generator), choice.domain, pattern, generator)
+        value = _in_domain(_float(choice.size, pattern, generator), choice.domain, pattern, generator)
+        if pattern.kind == "draw" and choice.domain in _ROUNDED:
+            value = value.to(torch.bfloat16).to(torch.float64)
+        return value
     if choice.role == "bool":
         return _mask(choice.size, pattern.mask, generator)
     if choice.role == "binary":
@@ -84,8 +89,19 @@ def build(name: str, choice: Choice, pattern: Pattern, seed: int) -> Any:
     if choice.role == "buffer":
         return torch.tensor(float(choice.size), dtype=torch.float64)
     if choice.role == "index":
-        return torch.randint(0, 2, choice.size, generator=generator)
+        return _index(choice, pattern, generator)
     return choice.size
+
+
+def _index(choice: Choice, pattern: Pattern, generator: torch.Generator) -> torch.Tensor:
+    """Whole numbers; those that a comparison leaves out where the pattern's masks are false throughout a row."""
+    out = torch.randint(0, 2, choice.size, generator=generator)
+    if choice.domain.startswith("marked ") and pattern.mask in ("none", "other rows") and out.dim():
+        mark = int(choice.domain[len("marked ") :])
+        if pattern.mask == "none":
+            return torch.full_like(out, mark)
+        out[0] = mark
+    return out
 
 
 def _stable(name: str) -> int:
