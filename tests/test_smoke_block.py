@@ -1,4 +1,4 @@
-"""Patches to training loops, executed: right ones are proved, wrong ones refuted with the norm that slipped through."""
+"""Patches to training loops in every style, executed; see test_refuted.py for the wrong ones that are caught."""
 
 from __future__ import annotations
 
@@ -202,141 +202,6 @@ RIGHT = {
     """,
 }
 
-WRONG = {
-    "before backward": """
-         import torch
-         def train(model, loader, optimizer):
-             for x in loader:
-                 optimizer.zero_grad()
-                 loss = model(x)
-        +        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-                 loss.backward()
-                 optimizer.step()
-    """,
-    "after the step": """
-         import torch
-         def train(model, loader, optimizer):
-             for x in loader:
-                 optimizer.zero_grad()
-                 loss = model(x)
-                 loss.backward()
-                 optimizer.step()
-        +        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    """,
-    "scaled gradients": """
-         import torch
-         def train(model, loader, optimizer, scaler):
-             for x in loader:
-                 optimizer.zero_grad()
-                 loss = model(x)
-                 scaler.scale(loss).backward()
-        +        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-                 scaler.step(optimizer)
-                 scaler.update()
-    """,
-    "unscaled twice": """
-         import torch
-         def train(model, loader, optimizer, scaler):
-             for x in loader:
-                 optimizer.zero_grad()
-                 loss = model(x)
-                 scaler.scale(loss).backward()
-                 scaler.unscale_(optimizer)
-        +        scaler.unscale_(optimizer)
-        +        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-                 scaler.step(optimizer)
-                 scaler.update()
-    """,
-    "the other model": """
-         import torch
-         def train(loader):
-             opt_g = torch.optim.Adam(gen.parameters())
-             opt_d = torch.optim.Adam(disc.parameters())
-             for x in loader:
-                 opt_d.zero_grad()
-                 loss_d = disc(x)
-                 loss_d.backward()
-        +        torch.nn.utils.clip_grad_norm_(gen.parameters(), 1.0)
-                 opt_d.step()
-                 opt_g.zero_grad()
-                 loss_g = disc(gen(x))
-                 loss_g.backward()
-                 opt_g.step()
-    """,
-    "a part of the model": """
-         import torch
-         class Trainer:
-             def fit(self, loader):
-                 opt = torch.optim.AdamW(self.model.parameters())
-                 for x in loader:
-                     loss = self.model(x)
-                     loss.backward()
-        +            torch.nn.utils.clip_grad_norm_(self.model.head.parameters(), 1.0)
-                     opt.step()
-                     opt.zero_grad()
-    """,
-    "each parameter alone": """
-         import torch
-         def train(model, loader, optimizer):
-             for x in loader:
-                 model(x).backward()
-        +        for p in model.parameters():
-        +            torch.nn.utils.clip_grad_norm_(p, 1.0)
-                 optimizer.step()
-                 optimizer.zero_grad()
-    """,
-    "gradients thrown away": """
-         import torch
-         def train(model, loader, optimizer):
-             for x in loader:
-                 model(x).backward()
-        +        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        +        optimizer.zero_grad()
-                 optimizer.step()
-    """,
-    "in the branch that follows a counter": """
-         import torch
-         def train(model, loader, optimizer):
-             for step, x in enumerate(loader):
-                 optimizer.zero_grad()
-                 model(x).backward()
-                 if step % 2 == 0:
-                     log(step)
-        +            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-                 optimizer.step()
-    """,
-    "too small a bound": """
-         import torch
-         def train(model, loader, optimizer):
-             for x in loader:
-                 optimizer.zero_grad()
-                 model(x).backward()
-        +        torch.nn.utils.clip_grad_norm_(model.parameters(), 1e-3)
-                 optimizer.step()
-    """,
-    "a name that does not exist": """
-         import torch
-         def train(model, loader, optimizer):
-             for x in loader:
-                 optimizer.zero_grad()
-                 model(x).backward()
-        +        torch.nn.utils.clip_gradient_norm(model.parameters(), 1.0)
-                 optimizer.step()
-    """,
-    "with each micro-batch": """
-         import torch
-         def train(model, loader, optimizer):
-             for i, x in enumerate(loader):
-                 loss = model(x) / 4
-                 loss.backward()
-        +        optimizer.zero_grad()
-                 if (i + 1) % 4 == 0:
-        +            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-                     optimizer.step()
-                     optimizer.zero_grad()
-    """,
-}
-
 
 def planned(text: str) -> Job:
     bound = {"clip_value": 1.0} if "clip_grad_value_" in text else {"max_norm": 1.0}
@@ -351,7 +216,7 @@ def planned(text: str) -> Job:
 @pytest.fixture(scope="module")
 def results(zygote: Zygote) -> dict[str, dict[str, Any]]:
     """Every case in one run: the warm parent starts once and works on two at a time."""
-    jobs = {name: planned(text) for name, text in {**RIGHT, **WRONG}.items()}
+    jobs = {name: planned(text) for name, text in RIGHT.items()}
     names = {id(job): name for name, job in jobs.items()}
     return {names[id(job)]: result for job, result in zygote.run(jobs.values())}
 
@@ -364,13 +229,6 @@ def test_a_right_patch_is_proved(name: str, results: dict[str, dict[str, Any]]) 
     assert claims["equal"]["held"] is True
     assert "bit for bit" in claims["equal"]["detail"]
     assert claims["witness"]["held"] is True
-
-
-@pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_patch_is_refuted(name: str, results: dict[str, dict[str, Any]]) -> None:
-    result = results[name]
-    assert result["verdict"] == "REFUTED", result
-    assert result["reason"]
 
 
 def test_witnesses_run_as_pasted(results: dict[str, dict[str, Any]]) -> None:
