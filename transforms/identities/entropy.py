@@ -43,7 +43,7 @@ import re
 
 from autofix.declare import Form, Identity
 from autofix.model import Severity
-from autofix.ops import tensor_op
+from autofix.ops import constant, tensor_op
 from autofix.origins import origins
 from autofix.pattern import Match
 from autofix.ranges import interval
@@ -61,32 +61,30 @@ def _is_settled(module: Module, match: Match) -> bool:
     if interval(module, p).low > 0:
         return True
     made = module.flow(p).value(p)
+    if isinstance(made, ast.BinOp) and isinstance(made.op, ast.Sub) and constant(module, made.left) == 1:
+        made = module.flow(p).value(made.right)
     if isinstance(made, ast.Subscript) and any(isinstance(part, ast.Compare) for part in origins(module, made.slice)):
         return True  # `p[p > 0]`
     return tensor_op(module, made, "softmax", "sigmoid", "exp", "softplus") is not None
 
 
 def _is_summed(module: Module, match: Match) -> bool:
-    """Whether the products are added up, in this statement or behind the name that they get."""
-    product = match.ops[0].call
-    node: ast.AST = product
-    statement = module.statement(product)
-    for ancestor in module.ancestors(product):
+    """Whether the products are added up, in this statement or behind the names that they get."""
+    return _reaches_sum(module, match.ops[0].call, 0)
+
+
+def _reaches_sum(module: Module, node: ast.expr, depth: int) -> bool:
+    statement = module.statement(node)
+    for ancestor in module.ancestors(node):
         if ancestor is statement:
             break
-        op = tensor_op(module, ancestor, *_SUMMED) if isinstance(ancestor, ast.Call) else None
-        if op is not None:
+        if isinstance(ancestor, ast.Call) and tensor_op(module, ancestor, *_SUMMED) is not None:
             return True
-        node = ancestor
-    target = statement.targets[0] if isinstance(statement, ast.Assign) and node is statement.value else None
-    if not isinstance(target, ast.Name):
+    target = statement.targets[0] if isinstance(statement, ast.Assign) and len(statement.targets) == 1 else None
+    if not isinstance(target, ast.Name) or depth > 2:
         return False
-    for reader in module.flow(statement).loads.get(target.id, []):
-        parent = module.parent(reader)
-        holder = module.parent(parent) if isinstance(parent, (ast.Attribute, ast.UnaryOp)) else parent
-        if isinstance(holder, ast.Call) and tensor_op(module, holder, *_SUMMED) is not None:
-            return True
-    return False
+    readers = module.flow(statement).loads.get(target.id, [])
+    return any(_reaches_sum(module, r, depth + 1) for r in readers if module.statement(r) is not statement)
 
 
 def _may_be_repeated(module: Module, match: Match) -> bool:

@@ -38,10 +38,12 @@ PyTorch documentation: `torch.nn.functional.softplus`. Mächler: Accurately comp
 
 from __future__ import annotations
 
+import ast
 import re
 
 from autofix.declare import Form, Identity, Operand
 from autofix.model import Severity
+from autofix.ops import tensor_op
 from autofix.pattern import Match
 from autofix.ranges import interval
 from autofix.syntax import Module
@@ -49,9 +51,20 @@ from autofix.transforms.identities._operands import is_fixed_grid, is_shifted
 
 
 def _is_silent(module: Module, match: Match) -> bool:
-    if is_shifted(module, match) or is_fixed_grid(module, match):  # logaddexp by hand: `exp(low - high)`
+    if is_shifted(module, match) or is_fixed_grid(module, match) or _is_never_positive(module, match.captures["x"]):
         return True
     return interval(module, match.captures["x"]).high <= 80
+
+
+def _is_never_positive(module: Module, x: ast.expr) -> bool:
+    """Whether `x` is a minimum less a maximum: logaddexp by hand."""
+    if not isinstance(x, ast.BinOp) or not isinstance(x.op, ast.Sub):
+        return False
+    low, high = (module.flow(part).value(part) for part in (x.left, x.right))
+    return (
+        tensor_op(module, low, "min", "minimum", "amin") is not None
+        and tensor_op(module, high, "max", "maximum", "amax") is not None
+    )
 
 
 IDENTITY = Identity(
