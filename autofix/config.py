@@ -258,8 +258,10 @@ def _call(value: object) -> str:
     if not isinstance(value, str):
         return _string(value)
     try:
-        ast.parse(f"call({value}\n)", mode="eval")
+        made: ast.expr | None = ast.parse(f"call({value}\n)", mode="eval").body
     except (SyntaxError, ValueError):
+        made = None
+    if not isinstance(made, ast.Call) or not isinstance(made.func, ast.Name):
         return f'must be the arguments of a call, such as "torch.randn(2, 8), mask=None", not {value!r}'
     return ""
 

@@ -50,6 +50,11 @@ def test_every_key(tmp_path: Path) -> None:
         allow-unverified = true
         verify = false
         jobs = 3
+        level = "expression"
+        module-seconds = 2.5
+        [tool.autofix.example."pkg.net:Net"]
+        init = {{ dim = 8, sizes = [1, 2] }}
+        forward = "torch.randn(2, 8), mask=None"
         [tool.autofix.rule.{RULE}]
         min = -10.0
         name = "x"
@@ -69,6 +74,9 @@ def test_every_key(tmp_path: Path) -> None:
         allow_unverified=True,
         verify=False,
         jobs=3,
+        level="expression",
+        module_seconds=2.5,
+        example={"pkg.net:Net": {"init": {"dim": 8, "sizes": [1, 2]}, "forward": "torch.randn(2, 8), mask=None"}},
         rule={RULE: {"min": -10.0, "name": "x"}},
     )
     assert found.options == Options("soft", 5, {RULE: {"min": -10.0, "name": "x"}})
@@ -108,6 +116,33 @@ def test_without_a_table_the_defaults_hold(tmp_path: Path, text: str) -> None:
         ("rule = 1", "[tool.autofix] rule must hold one table per rule, not 1"),
         (f"rule.{RULE} = 1", f"[tool.autofix] rule {RULE} must be a table, not 1"),
         (f"rule.{RULE}.x = [1]", f"[tool.autofix] rule {RULE}.x must be a single value, not a list"),
+        (
+            "level = 'modul'",
+            "[tool.autofix] level must be one of expression, module, not 'modul'; did you mean 'module'?",
+        ),
+        ("module-seconds = 0", "[tool.autofix] module-seconds must be a positive number, not 0"),
+        ("example = 1", "[tool.autofix] example must hold one table per class, not 1"),
+        ('example."a b" = {}', '[tool.autofix] example "a b" must be called like "package.module:Class"'),
+        ('example."a:B" = 1', '[tool.autofix] example "a:B" must be a table, not 1'),
+        ('example."a:B" = {}', '[tool.autofix] example "a:B" must give init or forward'),
+        (
+            'example."a:B".forwrd = ""',
+            "[tool.autofix] example \"a:B\" has an unknown key forwrd; did you mean 'forward'?",
+        ),
+        (
+            'example."a:B".init = [1]',
+            '[tool.autofix] example "a:B" init must be a table of the constructor\'s arguments, not a list',
+        ),
+        (
+            'example."a:B".init.day = 2026-01-01',
+            '[tool.autofix] example "a:B" init argument day must be a number, a string, true, false, a list or a table',
+        ),
+        ('example."a:B".forward = 1', '[tool.autofix] example "a:B" forward must be a string, not 1'),
+        (
+            'example."a:B".forward = "x) + ("',
+            '[tool.autofix] example "a:B" forward must be the arguments of a call, such as '
+            "\"torch.randn(2, 8), mask=None\", not 'x) + ('",
+        ),
         ("jobs = 1\njobs-x = 2", "unknown key [tool.autofix] jobs-x; did you mean 'jobs'?"),
         (
             "max-norm = 1\nmax_norm = 2",

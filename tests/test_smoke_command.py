@@ -47,6 +47,17 @@ def test_verdicts(tmp_path: Path, before: bytes, after: bytes, expected: Verdict
     assert words in text
 
 
+def test_the_time_of_both_runs_is_told(tmp_path: Path) -> None:
+    slow = FINE + b"import time\nuntil = time.monotonic() + 2.0\nwhile time.monotonic() < until:\n    pass\n"
+    (tmp_path / "train.py").write_bytes(FINE)
+    evidence = smoke(tmp_path, "python train.py", {Path("train.py"): slow}, PYTHON, seconds=60.0)
+    [told] = [c.detail for c in evidence.claims if c.name == "time"]
+    ratio = float(told.split()[-2])
+    assert ratio > 1.5  # an empty Python takes well below 2 s, on a loaded machine too
+    assert f"{ratio:.2f} times the time" in evidence.witness_summary
+    assert evidence.verdict is Verdict.CONSISTENT
+
+
 @pytest.mark.parametrize(
     ("line", "bad"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import textwrap
@@ -396,3 +397,33 @@ def test_verify_joins_the_levels_and_remembers(tmp_path: Path, monkeypatch: pyte
     count = len(store.values)
     verify([standing, nowhere], interpreter(), **options)
     assert len(store.values) == count + 1
+
+
+def test_an_example_in_the_configuration_reaches_both_commands(tmp_path: Path) -> None:
+    text = HEAD + NET.replace("self, dim):", "self, key):\n        dim = {'open sesame': 8}[key]")
+    (tmp_path / "net.py").write_text(text)
+    table = '[tool.autofix.example."net:Net"]\ninit = { key = "open sesame" }\nforward = "torch.randn(4, 8)"\n'
+    (tmp_path / "pyproject.toml").write_text(table)
+    options = ["--python", sys.executable, "--output-format", "json", "net.py"]
+    [smoked] = records(tmp_path, "smoke", *options)
+    assert smoked["verdict"] == "full-gradient"
+    [found] = records(tmp_path, "fix", "--dry-run", "--select", "log-softmax", "--no-cache", *options)
+    assert any(c["name"] == "trains" and c["held"] for c in found["evidence"]["claims"])
+    [found] = records(
+        tmp_path, "fix", "--dry-run", "--select", "log-softmax", "--no-cache", "--level", "expression", *options
+    )
+    assert all(c["name"] != "trains" for c in found["evidence"]["claims"])
+    (tmp_path / "pyproject.toml").write_text(table.replace("forward", "forwrd"))
+    command = [sys.executable, "-m", "autofix", "smoke", "net.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert 'pyproject.toml: [tool.autofix] example "net:Net" has an unknown key forwrd' in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def records(where: Path, *arguments: str) -> list[dict[str, Any]]:
+    command = [sys.executable, "-m", "autofix", *arguments]
+    done = subprocess.run(command, cwd=where, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("["), done.stderr
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found

@@ -98,11 +98,14 @@ def smoke(
 
 
 def _judge(command: str, before: Outcome, after: Outcome, seconds: float) -> Evidence:
+    ratio = after.seconds / max(before.seconds, 1e-3)
     summary = f"`{command}`: before, it {before.describe()}; after, it {after.describe()}"
+    if before.succeeded and after.succeeded:
+        summary += f" in {ratio:.2f} times the time"
     claims = (
         ClaimResult("runs", after.succeeded or not before.succeeded, f"after: {after.describe()}"),
         ClaimResult("finite", after.healthy or (None if before.non_finite else False), f"before: {before.describe()}"),
-        ClaimResult("time", None, f"{before.seconds:.1f} s before, {after.seconds:.1f} s after"),
+        ClaimResult("time", None, f"{before.seconds:.1f} s before, {after.seconds:.1f} s after, {ratio:.2f} times"),
     )
     if after.healthy:
         verdict, reason = (Verdict.CONSISTENT if before.healthy else Verdict.PROVED), ""
