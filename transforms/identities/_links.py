@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from autofix.flow import Definition
 from autofix.ops import Op, tensor_op
@@ -16,12 +18,18 @@ _MOST_LINKS = 6
 Read = tuple[ast.Name, Definition]
 
 
-def behind_links(module: Module, match: Match, capture: str, activation: str) -> tuple[Op, Derived] | None:
-    """The activation behind the captured expression's changes of shape, and the same changes applied to its input.
+@dataclass(frozen=True, slots=True)
+class Links:
+    """An activation, and the changes of shape after it as text (`.squeeze({l0})`) with what they read."""
 
-    None when nothing of that kind is there, or when there is no change of shape at all.
-    """
-    node = match.captures[capture]
+    op: Op
+    text: str
+    captures: Mapping[str, ast.expr]
+    reads: tuple[Read, ...]
+
+
+def links_to(module: Module, node: ast.expr, activation: str) -> Links | None:
+    """The activation behind changes of shape; None when nothing of that kind is there, or no change of shape at all."""
     reads: list[Read] = []
     captures: dict[str, ast.expr] = {}
     links: list[str] = []
@@ -35,10 +43,7 @@ def behind_links(module: Module, match: Match, capture: str, activation: str) ->
             continue
         op = tensor_op(module, node, activation)
         if op is not None:
-            if not links:
-                return None
-            captures["x"] = op.input
-            return op, Derived("{x}" + "".join(reversed(links)), captures, tuple(reads))
+            return Links(op, "".join(reversed(links)), captures, tuple(reads)) if links else None
         step = _link(module, node, captures)
         if step is None or len(links) == _MOST_LINKS:
             return None
@@ -47,12 +52,30 @@ def behind_links(module: Module, match: Match, capture: str, activation: str) ->
     return None
 
 
+def reshaped_logits(module: Module, match: Match) -> Derived | None:
+    """The input of the sigmoid that the captured `p` is made of, with the same changes of shape."""
+    found = links_to(module, match.captures["p"], "sigmoid")
+    if found is None:
+        return None
+    return Derived(f"{{x}}{found.text}", {**found.captures, "x": found.op.input}, found.reads)
+
+
+def reshaped_log_softmax(module: Module, match: Match) -> Derived | None:
+    """The log-softmax of what the captured `p` is the softmax of, with the same changes of shape and selections."""
+    found = links_to(module, match.captures["p"], "softmax")
+    if found is None or set(found.op.args) != {"dim"}:
+        return None
+    captures = {**found.captures, "x": found.op.input, "d": found.op.args["dim"]}
+    function = "torch.log_softmax|torch.nn.functional.log_softmax"
+    return Derived(f"{function}({{x}}, dim={{d}}){found.text}", captures, found.reads)
+
+
 def _link(module: Module, node: ast.expr, captures: dict[str, ast.expr]) -> tuple[ast.expr, str] | None:
     """The tensor that one change of shape is applied to, and the change as text."""
     if isinstance(node, ast.Subscript):
-        if any(isinstance(part, (ast.Slice, ast.Call)) for part in ast.walk(node.slice)):
-            return (node.value, f"[{ast.unparse(node.slice).strip('()')}]") if _is_plain(node.slice) else None
-        return node.value, f"[{_captured(node.slice, captures)}]"
+        parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        written = [_index(part, captures) for part in parts]
+        return None if None in written else (node.value, f"[{', '.join(w for w in written if w)}]")
     op = tensor_op(module, node, *_LINKS)
     if op is None or not isinstance(node, ast.Call) or any(isinstance(a, ast.Starred) for a in node.args):
         return None
@@ -64,10 +87,12 @@ def _link(module: Module, node: ast.expr, captures: dict[str, ast.expr]) -> tupl
     return op.input, f".{op.name}({', '.join(given)})"
 
 
-def _is_plain(node: ast.expr) -> bool:
-    """Whether an index consists of numbers and colons."""
-    kinds = (ast.Tuple, ast.Slice, ast.Constant, ast.UnaryOp, ast.USub, ast.Load)
-    return all(isinstance(part, kinds) for part in ast.walk(node))
+def _index(node: ast.expr, captures: dict[str, ast.expr]) -> str | None:
+    """One part of an index as text: what it reads is captured, a range of numbers stands as it is."""
+    if not isinstance(node, ast.Slice):
+        return _captured(node, captures)
+    kinds = (ast.Slice, ast.Constant, ast.UnaryOp, ast.USub)
+    return ast.unparse(node) if all(isinstance(part, kinds) for part in ast.walk(node)) else None
 
 
 def _captured(node: ast.expr, captures: dict[str, ast.expr]) -> str:

@@ -50,11 +50,10 @@ from autofix.declare import Form, Identity, Operand
 from autofix.model import Finding, Severity
 from autofix.pattern import Match
 from autofix.rule import Context, Rule
-from autofix.substitute import Derived
 from autofix.syntax import Module
 from autofix.transforms.identities._bce_module import CHANGE, MESSAGE, check_module
 from autofix.transforms.identities._boundary import crossing
-from autofix.transforms.identities._links import behind_links
+from autofix.transforms.identities._links import reshaped_logits
 from autofix.transforms.identities._operands import masked_reason
 
 _OPTIONS = "weight=$w?, size_average=$s?, reduce=$u?, reduction=$r?"
@@ -82,11 +81,6 @@ def _both_places(module: Module, match: Match) -> str:
         f"{found.function} applies the sigmoid on line {found.line} and binary_cross_entropy takes its logarithm here: "
         "where the sigmoid has rounded to 0 or 1 the gradient is exactly 0"
     )
-
-
-def _reshaped(module: Module, match: Match) -> Derived | None:
-    found = behind_links(module, match, "p", "sigmoid")
-    return found[1] if found is not None else None
 
 
 IDENTITY = Identity(
@@ -125,7 +119,7 @@ IDENTITY = Identity(
             change=CHANGE,
             hazard=_HAZARD,
             when=(_is_function,),
-            derive={"logits": _reshaped},
+            derive={"logits": reshaped_logits},
         ),
         Form(
             (f"binary_cross_entropy($p, $t, {_OPTIONS})",),

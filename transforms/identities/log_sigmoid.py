@@ -51,6 +51,7 @@ from autofix.model import Applicability, Severity
 from autofix.pattern import Match
 from autofix.syntax import Module
 from autofix.transforms.identities._boundary import crossing
+from autofix.transforms.identities._links import reshaped_logits
 from autofix.transforms.identities._operands import masked_reason
 from autofix.transforms.identities._training import with_gradient
 
@@ -155,6 +156,13 @@ IDENTITY = Identity(
             applicability=Applicability.UNSAFE,
             assumptions=("{t} is 0 or 1",),
         ),
+        Form(
+            ("log(1 - $p)",),
+            "torch.nn.functional.logsigmoid(-{logits})",
+            _REST,
+            derive={"logits": reshaped_logits},
+        ),
+        Form(("log($p)",), "torch.nn.functional.logsigmoid({logits})", _SMALL, derive={"logits": reshaped_logits}),
         Form(("log($p)", "log(1 - $p)"), "", _both_places, why=_HANDED, severity=Severity.INFO, when=(_crosses,)),
         Form(
             ("log($p + $eps:small)", "log(1 - $p + $eps:small)"),

@@ -49,12 +49,39 @@ import re
 
 from autofix.declare import Form, Identity, Operand
 from autofix.model import Severity
+from autofix.pattern import Match
+from autofix.syntax import Module
+from autofix.transforms.identities._boundary import crossing
+from autofix.transforms.identities._links import links_to, reshaped_log_softmax
 from autofix.transforms.identities._operands import masked_reason
 
 _FUNCTION = "torch.log_softmax|torch.nn.functional.log_softmax({x}, dim={dim}, dtype={dtype})"
 _METHOD = "{x}.log_softmax(dim={dim}, dtype={dtype})"
 _LOGITS = Operand()
 _DIM = Operand(code="-1")
+
+_HANDED = "the logits have to be handed over in place of the probabilities, which other callers may read"
+
+
+def _is_unmasked(module: Module, match: Match) -> bool:
+    """Whether nothing shows that the logits may be -inf, where the eps keeps products finite."""
+    found = links_to(module, match.captures["p"], "softmax")
+    return found is not None and not masked_reason(module, Match({"x": found.op.input}))
+
+
+def _crosses(module: Module, match: Match) -> bool:
+    found = crossing(module, match.captures["p"])
+    return found is not None and found.name == "softmax"
+
+
+def _both_places(module: Module, match: Match) -> str:
+    found = crossing(module, match.captures["p"])
+    assert found is not None
+    return (
+        f"{found.function} applies the softmax on line {found.line} and its logarithm is taken here: the two together "
+        "are log_softmax, which does not round probabilities to 0 in between"
+    )
+
 
 IDENTITY = Identity(
     name="log-softmax",
@@ -94,6 +121,28 @@ IDENTITY = Identity(
             severity=Severity.WARNING,
             refuse=(masked_reason,),
             operands={"x": _LOGITS, "dim": _DIM, "eps": Operand(code="1e-8"), "top": Operand(code="1.0")},
+        ),
+        Form(
+            ("log($p)",),
+            "{selected}",
+            "the logarithm is -inf and its gradient NaN once a logit lies 104 below the largest of its row "
+            "(17 in float16)",
+            derive={"selected": reshaped_log_softmax},
+        ),
+        Form(
+            ("log($p + $eps:small)", "log(clamp($p, $eps:small, max=$top:near_one?))"),
+            "{selected}",
+            "where a probability falls below {eps} the loss flattens out and the gradient vanishes, so the model stops "
+            "learning where it is most wrong",
+            change="log-probabilities near and below log({eps}) are no longer raised towards it; elsewhere they change "
+            "by less than {eps} divided by the probability",
+            hazard=("zero-gradient", "value", "gradient"),
+            severity=Severity.WARNING,
+            when=(_is_unmasked,),
+            derive={"selected": reshaped_log_softmax},
+        ),
+        Form(
+            ("log($p)", "log($p + $eps:small)"), "", _both_places, why=_HANDED, severity=Severity.INFO, when=(_crosses,)
         ),
     ),
     near_misses=(
