@@ -59,6 +59,16 @@ def masked_reason(module: Module, match: Match) -> str:
     return ""
 
 
+def minus_infinity_reason(module: Module, match: Match) -> str:
+    """Why the eps of this code may be needed: `x` is visibly filled with something, which may be -inf."""
+    x = match.captures["x"]
+    for part in origins(module, x):
+        name = part.attr if isinstance(part, ast.Attribute) else part.id if isinstance(part, ast.Name) else ""
+        if name in _MASKING_METHODS or (isinstance(part, ast.expr) and constant(module, part) == float("-inf")):
+            return "its input is masked and may hold -inf, where the eps keeps products with the result finite"
+    return ""
+
+
 def _is_filled(module: Module, name: ast.Name) -> bool:
     """Whether elements of `name` are assigned, or filled in place, anywhere in the function."""
     for part in ast.walk(module.flow(name).scope):

@@ -54,7 +54,7 @@ from autofix.syntax import Module
 from autofix.transforms.identities._bce_module import CHANGE, MESSAGE, check_module
 from autofix.transforms.identities._boundary import crossing
 from autofix.transforms.identities._links import reshaped_logits
-from autofix.transforms.identities._operands import masked_reason
+from autofix.transforms.identities._operands import minus_infinity_reason
 
 _OPTIONS = "weight=$w?, size_average=$s?, reduce=$u?, reduction=$r?"
 _REST = "{t}, weight={w}, size_average={s}, reduce={u}, reduction={r})"
@@ -110,7 +110,7 @@ IDENTITY = Identity(
             change=f"{CHANGE}; {_EPS_CHANGE}",
             hazard=_HAZARD,
             when=(_is_function,),
-            refuse=(masked_reason,),
+            refuse=(minus_infinity_reason,),
         ),
         Form(
             (f"binary_cross_entropy($p, $t, {_OPTIONS})",),

@@ -52,7 +52,7 @@ from autofix.pattern import Match
 from autofix.syntax import Module
 from autofix.transforms.identities._boundary import crossing
 from autofix.transforms.identities._links import reshaped_logits
-from autofix.transforms.identities._operands import masked_reason
+from autofix.transforms.identities._operands import minus_infinity_reason
 from autofix.transforms.identities._training import with_gradient
 
 _LOG = "torch.nn.functional.logsigmoid({x})"
@@ -124,7 +124,7 @@ IDENTITY = Identity(
             hazard=("zero-gradient", "value", "gradient"),
             severity=Severity.WARNING,
             when=(with_gradient,),
-            refuse=(masked_reason,),
+            refuse=(minus_infinity_reason,),
             operands={"x": _X, "eps": _EPS, "top": _TOP},
         ),
         Form(
@@ -141,7 +141,7 @@ IDENTITY = Identity(
             hazard=("zero-gradient", "value", "gradient"),
             severity=Severity.WARNING,
             when=(with_gradient,),
-            refuse=(masked_reason,),
+            refuse=(minus_infinity_reason,),
             operands={"x": _X, "eps": _EPS, "top": _TOP},
         ),
         Form(
