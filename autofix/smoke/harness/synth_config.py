@@ -5,10 +5,15 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from . import synth_names
+from .synth_signature import hints_of
 from .synth_values import Spec, locate, own_parameters, reference
+
+Fill = Callable[[type, str, Any, int], Spec]  # for an argument without default: of which class, its name, hint, depth
+_MOST_DEEP = 3
 
 _WORDS = ("config", "cfg", "args", "hparams", "params", "configuration", "arguments", "options", "settings")
 
@@ -18,33 +23,34 @@ def is_config(kind: type) -> bool:
     return name.endswith(_WORDS) or hasattr(kind, "model_type")
 
 
-def candidates(owner: type, name: str, hint: Any, deep: int) -> list[Spec]:
+def candidates(owner: type, hint: Any, fill: Fill) -> list[Spec]:
     """Real configuration classes that may belong to `owner`, then the permissive object."""
     found: list[Spec] = []
     for kind in _classes(owner, hint):
-        spec = real(kind, deep)
+        spec = real(kind, fill)
         if spec is not None and spec not in found:
             found.append(spec)
     return [*found, ["permissive", {}]]
 
 
-def real(kind: type, deep: int = 0) -> Spec | None:
-    """A configuration of class `kind` with every size made small; None when it takes what cannot be guessed."""
-    if deep > 3 or inspect.isabstract(kind):
+def real(kind: type, fill: Fill, deep: int = 0) -> Spec | None:
+    """A configuration of class `kind` with every size made small; None when it takes what cannot be guessed.
+
+    fill: says what to pass where there is no default.
+    """
+    if deep > _MOST_DEEP or inspect.isabstract(kind):
         return None
     given: dict[str, Spec] = {}
-    from . import synth_guess  # it guesses configurations too: the two need each other
-
-    hints = synth_guess.hints_of(kind.__init__)  # type: ignore[misc]
+    hints = hints_of(kind.__init__)  # type: ignore[misc]
     for parameter in own_parameters(kind.__init__):  # type: ignore[misc]
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
-        spec = _argument(kind, parameter, hints.get(parameter.name), deep)
+        spec = _argument(kind, parameter, hints.get(parameter.name), fill, deep)
         if spec is not None:
             given[parameter.name] = spec
     inner = getattr(kind, "sub_configs", None)
     for name, sub in inner.items() if isinstance(inner, dict) else ():
-        spec = real(sub, deep + 1) if isinstance(sub, type) and name in _names(kind) else None
+        spec = real(sub, fill, deep + 1) if isinstance(sub, type) and name in _names(kind) else None
         if spec is not None and sub is not kind and not sub.__name__.startswith("Auto"):
             given[name] = spec
     return ["new", reference(kind), given, []]
@@ -54,17 +60,15 @@ def _names(kind: type) -> list[str]:
     return [p.name for p in own_parameters(kind.__init__)]  # type: ignore[misc]
 
 
-def _argument(kind: type, parameter: inspect.Parameter, hint: Any, deep: int) -> Spec | None:
+def _argument(kind: type, parameter: inspect.Parameter, hint: Any, fill: Fill, deep: int) -> Spec | None:
     """What to pass for one argument; None leaves the default."""
-    from . import synth_guess, synth_usage
-
     default = parameter.default
     if default is None and parameter.name == "pad_token_id":
         return ["value", 0]
     if default is parameter.empty:
-        return synth_guess.candidates(kind, parameter.name, hint, synth_usage.Usage(), deep=deep + 1)[0]
+        return fill(kind, parameter.name, hint, deep + 1)
     if dataclasses.is_dataclass(default) and not isinstance(default, type):
-        return real(type(default), deep + 1)
+        return real(type(default), fill, deep + 1)
     if type(default).__name__ == "_HAS_DEFAULT_FACTORY_CLASS":
         default = _made(kind, parameter.name)
     small = synth_names.shrunk(parameter.name, default)

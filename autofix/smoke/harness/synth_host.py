@@ -16,7 +16,7 @@ import sys
 import time
 from typing import Any
 
-from . import child, synth_usage
+from . import child, synth_source
 
 try:
     import resource
@@ -46,7 +46,7 @@ def serve(spec: dict[str, Any], items: list[dict[str, Any]], out: int, parent: i
                 for item in group:
                     _say(out, {"id": item["id"], "result": {"verdict": "could-not-synthesise", "reason": reason}})
                 continue
-            synth_usage.prepare(getattr(module, "__file__", None))
+            synth_source.prepare(getattr(module, "__file__", None))
             gc.collect()
             gc.freeze()  # the collector of a fork would otherwise copy every page
             for item in group:
@@ -76,7 +76,7 @@ def _prepare(spec: dict[str, Any]) -> None:
     sys.setrecursionlimit(3000)
     _block_network()
     if spec.get("overlay"):
-        synth_usage.OVERLAY.update(spec["overlay"])
+        synth_source.OVERLAY.update(spec["overlay"])
         _install_overlay()
     for path in reversed(spec["paths"]):
         sys.path.insert(0, path)
@@ -99,11 +99,11 @@ class _OverlayLoader(importlib.machinery.SourceFileLoader):
     """Reads a patched file in place of the one on disk; everything around it is the user's own tree."""
 
     def get_data(self, path: str) -> bytes:
-        text = synth_usage.OVERLAY.get(os.path.realpath(path))
+        text = synth_source.OVERLAY.get(os.path.realpath(path))
         return text.encode("latin-1") if text is not None else super().get_data(path)
 
     def path_stats(self, path: str) -> Any:
-        if os.path.realpath(path) in synth_usage.OVERLAY:
+        if os.path.realpath(path) in synth_source.OVERLAY:
             raise OSError("no bytecode for patched files")
         return super().path_stats(path)
 
@@ -169,13 +169,15 @@ def _trial(module: Any, item: dict[str, Any], spec: dict[str, Any], out: int) ->
         os.killpg(pid, signal.SIGKILL)
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    _, status = os.waitpid(pid, 0)
+    _, status, used = os.wait4(pid, 0)
     took = time.monotonic() - started
     try:
         result: dict[str, Any] = json.loads(text)
     except ValueError:
         result = {"verdict": "could-not-synthesise", "reason": _why(status, took >= seconds, seconds)}
     result["seconds"] = round(took, 4)
+    result["processor_seconds"] = round(used.ru_utime + used.ru_stime, 4)
+    result["peak_bytes"] = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return result
 
 

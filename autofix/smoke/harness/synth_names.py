@@ -8,14 +8,14 @@ from typing import Any
 BATCH, LENGTH, WIDTH, IMAGE, HEADS, HEAD_WIDTH, VOCABULARY = 2, 16, 32, 32, 4, 8, 64
 
 _INTEGER_WORDS: tuple[tuple[str, int], ...] = (
-    (r"(kv|key_value).*heads?$|heads?_kv", 2),
+    (r"(kv|key_value).*heads?$|heads?_kv", HEADS),
     (
         r"(dim|size|width|channels?|features?)_(per_)?heads?$|heads?_(dim|size|width"
         r"|channels)|^d_(head|k|v)$|qk_?dim", 8,
     ),
     (r"heads?$|^n_?heads?|^nhead|^h$", HEADS),
     (r"(token|eos|bos|pad|cls|sep|mask|sos|unk)_?(id|idx|index)$|padding_idx", 1),
-    (r"(^|_)(layer|block|stage|expert)_?(id|idx|index|num)$|^(i|idx|index)$", 0),
+    (r"(^|_)(layer|block|stage|expert)_?(id|idx|index|num)$|^(i|ind|idx|index)$|_layer$", 0),
     (r"temporal_patch|tubelet|frame_patch", 2),
     (r"patch", 8),
     (r"(num|n|max)_?(frames|segments)|^frames$|^(t|T)$", 4),
@@ -25,7 +25,7 @@ _INTEGER_WORDS: tuple[tuple[str, int], ...] = (
         r"|resolution|^(height|width|size)$", 32,
     ),
     (r"depths?$|(num|n)_?.*(layers?|blocks?|stages?|levels?|hidden_layers|flows|iters?|steps?|stacks?|loops?)$", 2),
-    (r"^layers?$|^blocks?$|^iters?$|recurr|^n_?l$|^repeats?$", 2),
+    (r"^layers?$|^blocks?$|^iters?$|^steps$|iterations?$|recurr|^n_?l$|^repeats?$", 2),
     (r"timesteps?$|sampling_steps|time_steps|total_steps|num_train", 8),
     (
         r"(num|n)?_?(classes|labels|categories|cls)$|num_bins|^bins$|n_bins|codebook_size"
@@ -58,7 +58,7 @@ _INTEGER_WORDS: tuple[tuple[str, int], ...] = (
 )  # fmt: skip
 _FLOAT_WORDS: tuple[tuple[str, float], ...] = (
     (r"drop|dropout|prob|^p$|rate$|noise|jitter|weight_decay", 0.0),
-    (r"eps|epsilon|tiny|tol", 1e-5),
+    (r"(^|_)eps|epsilon|tiny|(^|_)r?a?tol$|toler", 1e-5),
     (r"init_values?|layer_?scale|std|initializer_range", 0.02),
     (r"ratio|fraction|momentum|threshold|decay|percent", 0.5),
     (r"scale|gamma|alpha|beta|temperature|tau|factor|weight|coef|lambda|loss|mult|sigma|max_|clamp|bound", 1.0),
@@ -150,6 +150,11 @@ def text(name: str) -> str:
     return "mean"
 
 
+def names_shape(name: str) -> bool:
+    """`shape`, `input_shape`: sizes in a tuple."""
+    return re.search(r"(^|_)shapes?$", name.lower()) is not None
+
+
 def names_text(name: str) -> bool:
     return _TEXTUAL.search(name.lower()) is not None
 
@@ -173,7 +178,7 @@ def shrunk(name: str, value: Any) -> Any:
     if type(value) is int:
         return _shrunk_integer(name, value)
     if isinstance(value, (list, tuple)) and value and all(type(item) is int for item in value):
-        if re.search(r"depth|layers|blocks|repeats", name.lower()):
+        if re.search(r"depth|layers|blocks|repeats|mult", name.lower()):
             return type(value)(min(item, 2) for item in value)
         return value
     return value

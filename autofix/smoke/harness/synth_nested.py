@@ -1,47 +1,105 @@
-"""Objects that an argument needs: found by a search of their own, over construction only."""
+"""Objects that an argument needs: found by a search of their own, which construction ends and a forward run crowns."""
 
 from __future__ import annotations
 
-import os
-from typing import Any
+import json
+from collections.abc import Sequence
 
 from torch import nn
 
-from .synth_plan import Failure, Plan
-from .synth_values import Spec, build, reference
+from . import synth_attempt, synth_classes, synth_guess, synth_repair, synth_source, synth_usage
+from .synth_guess import Maker
+from .synth_plan import Plan
+from .synth_usage import Call
+from .synth_values import Spec, reference
 
 _TRIALS = 12
-_MOST_PARAMETERS = 10_000_000
+_FORWARD_TRIALS = 6  # once it has been built
+_DEEP = 2
+_MOST_OPTIONS = 4
+_FOUND: dict[tuple[type, int], tuple[Spec | None, bool]] = {}  # by class and depth: the spec, and whether it runs
+_INPUTS: dict[str, dict[str, Spec]] = {}  # by spec: what the object runs with
 
 
-def constructible(kind: type, deep: int) -> Spec | None:
-    """A spec with which `kind` can be built; None when none is found soon."""
-    from . import synth_guess, synth_repair  # they ask for nested objects: the three need each other
+class Builder(Maker):
+    """Makes objects by searching for their arguments, each class once in a process."""
 
-    queue = [Plan(synth_guess.constructor(kind, deep=deep))]
-    seen = {queue[0].key}
-    for _ in range(_TRIALS):
-        if not queue:
+    def __init__(self, seed: int, depth: int = 0) -> None:
+        self.seed = seed
+        self.depth = depth
+
+    def instance(self, owner: type, wanted: type, calls: Sequence[Call] = ()) -> Spec | None:
+        """One that runs, of `wanted` itself or of a subclass; else the first that can be built."""
+        if self.depth >= _DEEP:
             return None
-        plan = queue.pop(0)
-        failure = _failure(kind, plan)
-        if failure is None:
-            return ["new", reference(kind), plan.init, []]
-        further = [p for p in synth_repair.repairs(kind, plan, failure, None) if p.key not in seen][:6]
-        seen.update(p.key for p in further)
-        queue[:0] = further
-        failure.release()
-    return None
+        built: Spec | None = None
+        tried = 0
+        for option in (wanted, *synth_classes.subclasses(wanted)):
+            if option is owner or not synth_classes.usable(option) or tried >= _MOST_OPTIONS:
+                continue
+            if not synth_classes.answers(option, calls):
+                continue
+            tried += 1
+            spec, runs = self._made(option)
+            if spec is not None and runs:
+                return spec
+            built = built or spec
+        return built
+
+    def _made(self, kind: type) -> tuple[Spec | None, bool]:
+        key = (kind, self.depth)
+        if key not in _FOUND:
+            _FOUND[key] = (None, False)  # while it is under way: a class that needs itself
+            _FOUND[key] = self._search(kind)
+        return _FOUND[key]
+
+    def _search(self, kind: type) -> tuple[Spec | None, bool]:
+        inner = Builder(self.seed, self.depth + 1)
+        queue = [Plan(synth_guess.constructor(kind, inner))]
+        seen = {queue[0].key}
+        built: Spec | None = None
+        left = _TRIALS
+        while queue and left > 0:
+            left -= 1
+            plan = queue.pop(0)
+            if not issubclass(kind, nn.Module):
+                failure, sizes = synth_attempt.construction(kind, plan, self.seed), None
+                if failure is None:
+                    return ["new", reference(kind), plan.init, []], True
+            else:
+                outcome = synth_attempt.attempt(kind, plan, self.seed, inner, borrowed(plan.init))
+                if isinstance(outcome, Plan):
+                    spec = ["new", reference(kind), outcome.init, []]
+                    _INPUTS[json.dumps(spec, sort_keys=True)] = outcome.inputs
+                    return spec, True
+                failure, plan, sizes = outcome
+                if failure.stage != "construct" and built is None:
+                    built = ["new", reference(kind), plan.init, []]
+                    left = min(left, _FORWARD_TRIALS)
+            repairs = synth_repair.repairs(kind, plan, failure, sizes, inner)
+            further = [p for p in repairs if p.key not in seen][:6]
+            seen.update(p.key for p in further)
+            queue[:0] = further
+            failure.release()
+        return built, not issubclass(kind, nn.Module)
 
 
-def _failure(kind: type, plan: Plan) -> Failure | None:
-    values: dict[str, Any] = {}
-    try:
-        for name, spec in plan.init.items():
-            values[name] = build(spec)
-        made = kind(**values)
-        if isinstance(made, nn.Module) and sum(p.numel() for p in made.parameters()) > _MOST_PARAMETERS:
-            raise ValueError("too many parameters")
-    except Exception as error:
-        return Failure(kind, "construct", error, values, 0, os.path.dirname(__file__))
-    return None
+def borrowed(init: dict[str, Spec]) -> dict[str, Spec]:
+    """Inputs of the networks among a constructor's arguments."""
+    found: dict[str, Spec] = {}
+    for spec in init.values():
+        items = spec[1] if spec[0] in ("list", "tuple", "modules") else [spec]
+        for item in items[:1]:
+            for name, value in _INPUTS.get(json.dumps(item, sort_keys=True), {}).items():
+                found.setdefault(name, value)
+    return found
+
+
+def forget() -> None:
+    """Drop what was read and found: a file's text has been replaced."""
+    synth_source.forget()
+    synth_usage.of_class.cache_clear()
+    synth_usage.attributes_of.cache_clear()
+    synth_classes.forget()
+    _FOUND.clear()
+    _INPUTS.clear()

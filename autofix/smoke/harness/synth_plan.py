@@ -8,7 +8,7 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-from . import synth_usage
+from . import synth_source, synth_usage
 from .synth_values import Spec
 
 
@@ -81,6 +81,8 @@ def _exchanged(spec: Spec, old: int, new: int) -> Spec:
         return ["value", new] if type(spec[1]) is int and spec[1] == old else spec
     if spec[0] in ("list", "tuple", "modules"):
         return [spec[0], [_exchanged(item, old, new) for item in spec[1]]]
+    if spec[0] == "dict":
+        return ["dict", {n: _exchanged(s, old, new) for n, s in spec[1].items()}]
     if spec[0] == "linear":
         return spec
     if spec[0] == "new":
@@ -138,7 +140,10 @@ class Failure:
             filename = frame.f_code.co_filename
             if "/torch/" in filename and "site-packages" in filename:
                 continue
-            statement = synth_usage.statement_at(filename, line)
+            statement = synth_source.statement_at(filename, line)
+            if isinstance(statement, ast.Raise):  # what it was raised for stands in the `if` around it
+                for test in synth_source.conditions_at(filename, line)[:2]:
+                    yield frame, ast.Expr(test)
             if statement is not None:
                 yield frame, _head(statement)
 

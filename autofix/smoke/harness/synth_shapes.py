@@ -6,20 +6,21 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from . import synth_inputs
 from .synth_names import BATCH
 from .synth_plan import Failure, Plan
+from .synth_sizes import Sizes, shape_of_rank
 from .synth_values import Spec
 
 _MOST_DIMENSION = 4096
 
 
-def reshaped(plan: Plan, failure: Failure, names: list[str], sizes: synth_inputs.Sizes) -> Iterator[Plan]:
+def reshaped(plan: Plan, failure: Failure, names: list[str], sizes: Sizes) -> Iterator[Plan]:
     """Plans with other tensors; names: the inputs, the most suspect first."""
     message = failure.message
     for old, new in _exchanges(message):
         yield from _resized(plan, names, old, new)
     yield from _with_tail(plan, names, message)
+    yield from _at_dimension(plan, names, message)
     for rank in _ranks(message):
         for name in names:
             yield from _of_rank(plan, name, rank, sizes)
@@ -56,6 +57,20 @@ def _with_tail(plan: Plan, names: list[str], message: str) -> Iterator[Plan]:
                 other = [*shape[: len(shape) - len(had)], *wanted]
                 yield plan.with_input(name, changed(spec, place, ["tensor", other, content]))
             yield plan.with_input(name, changed(spec, place, ["tensor", [*shape[:1], *wanted], content]))
+
+
+def _at_dimension(plan: Plan, names: list[str], message: str) -> Iterator[Plan]:
+    """ "Dimension 1 must be of size 8"."""
+    found = re.search(r"[Dd]im(?:ension)? (\d+)\b.*?(?:of size|size of|equal to|to be|be) (\d+)", message)
+    if not found:
+        return
+    axis, size = int(found.group(1)), int(found.group(2))
+    for name in names:
+        for place in tensor_places(plan.inputs[name]):
+            _, shape, content = at(plan.inputs[name], place)
+            if axis < len(shape) and 0 < size <= _MOST_DIMENSION:
+                other = [*shape[:axis], size, *shape[axis + 1 :]]
+                yield plan.with_input(name, changed(plan.inputs[name], place, ["tensor", other, content]))
 
 
 def multiplied(plan: Plan, names: list[str], old: int, divisor: int) -> Iterator[Plan]:
@@ -142,8 +157,8 @@ def _ranks(message: str) -> list[int]:
     return list(dict.fromkeys(int(n) for n in found if n and 0 < int(n) < 6))
 
 
-def tensor_places(spec: Spec) -> Iterator[tuple[int, ...]]:
-    """Where tensors stand in a spec: the path of indices to each."""
+def tensor_places(spec: Spec) -> Iterator[tuple[Any, ...]]:
+    """Where tensors stand in a spec: the path of indices and names to each."""
     if not isinstance(spec, (list, tuple)) or not spec:
         return
     if spec[0] == "tensor":
@@ -152,17 +167,21 @@ def tensor_places(spec: Spec) -> Iterator[tuple[int, ...]]:
         for number, item in enumerate(spec[1]):
             for place in tensor_places(item):
                 yield (number, *place)
+    elif spec[0] == "dict":
+        for name, item in spec[1].items():
+            for place in tensor_places(item):
+                yield (name, *place)
 
 
-def changed(spec: Spec, place: tuple[int, ...], tensor: Spec) -> Spec:
+def changed(spec: Spec, place: tuple[Any, ...], tensor: Spec) -> Spec:
     if not place:
         return tensor
-    items = list(spec[1])
+    items = dict(spec[1]) if spec[0] == "dict" else list(spec[1])
     items[place[0]] = changed(items[place[0]], place[1:], tensor)
     return [spec[0], items]
 
 
-def at(spec: Spec, place: tuple[int, ...]) -> Spec:
+def at(spec: Spec, place: tuple[Any, ...]) -> Spec:
     for number in place:
         spec = spec[1][number]
     return spec
@@ -213,7 +232,7 @@ def _resized(plan: Plan, names: list[str], old: int, new: int) -> Iterator[Plan]
                 yield plan.with_input(name, changed(spec, place, ["tensor", other, at(spec, place)[2]]))
 
 
-def _of_rank(plan: Plan, name: str, rank: int, sizes: synth_inputs.Sizes) -> Iterator[Plan]:
+def _of_rank(plan: Plan, name: str, rank: int, sizes: Sizes) -> Iterator[Plan]:
     spec = plan.inputs[name]
     for place in tensor_places(spec):
         _, shape, content = at(spec, place)
@@ -223,18 +242,18 @@ def _of_rank(plan: Plan, name: str, rank: int, sizes: synth_inputs.Sizes) -> Ite
             yield plan.with_input(name, changed(spec, place, ["tensor", other, content]))
 
 
-def _shapes(shape: list[int], rank: int, sizes: synth_inputs.Sizes) -> Iterator[list[int]]:
+def _shapes(shape: list[int], rank: int, sizes: Sizes) -> Iterator[list[int]]:
     width = sizes.width
     side = sizes.image or 16
     if rank == 4:
-        yield synth_inputs.shape_of_rank(4, sizes)
+        yield shape_of_rank(4, sizes)
         yield [BATCH, sizes.heads, sizes.length, sizes.head_width]
         yield [BATCH, 3, side, side]
         yield [BATCH, 8, 8, width]
     if rank == 3:
         yield [BATCH, sizes.length, width]
         yield [BATCH, width, sizes.length]
-    yield synth_inputs.shape_of_rank(rank, sizes)
+    yield shape_of_rank(rank, sizes)
     if len(shape) > rank:
         yield shape[:1] + shape[len(shape) - rank + 1 :]
         yield shape[:rank]
@@ -242,7 +261,7 @@ def _shapes(shape: list[int], rank: int, sizes: synth_inputs.Sizes) -> Iterator[
         yield shape[:1] + [1] * (rank - len(shape)) + shape[1:]
 
 
-def _of_type(plan: Plan, names: list[str], message: str, sizes: synth_inputs.Sizes) -> Iterator[Plan]:
+def _of_type(plan: Plan, names: list[str], message: str, sizes: Sizes) -> Iterator[Plan]:
     ids = f"ids:{sizes.vocabulary}"
     wanted: list[str] = []
     if re.search(
@@ -279,6 +298,19 @@ def _grown(plan: Plan, names: list[str]) -> Iterator[Plan]:
                     yield plan.with_input(name, changed(spec, place, ["tensor", other, content]))
 
 
+def shrunk(plan: Plan) -> Iterator[Plan]:
+    """Images and volumes with sides of a half and a quarter, all inputs at once."""
+    for divisor in (2, 4):
+        inputs = dict(plan.inputs)
+        for name, spec in plan.inputs.items():
+            for place in tensor_places(spec):
+                _, shape, content = at(spec, place)
+                if len(shape) > 3:
+                    other = [*shape[:2], *(max(2, n // divisor) for n in shape[2:])]
+                    inputs[name] = changed(inputs[name], place, ["tensor", other, content])
+        yield plan.with_inputs(inputs)
+
+
 def _smaller_ids(plan: Plan, names: list[str]) -> Iterator[Plan]:
     """Smaller indices, shorter sequences, then both at their smallest."""
     for top, length in ((8, 0), (0, 4), (8, 4), (1, 0)):
@@ -306,7 +338,7 @@ def _in_domain(plan: Plan, names: list[str]) -> Iterator[Plan]:
 
 def _same_shapes(plan: Plan, names: list[str]) -> Iterator[Plan]:
     """Inputs that should be alike: the shape of each for the others."""
-    places: list[tuple[str, tuple[int, ...], Any]] = [
+    places: list[tuple[str, tuple[Any, ...], Any]] = [
         (name, place, at(plan.inputs[name], place)) for name in names for place in tensor_places(plan.inputs[name])
     ]
     for name, place, tensor in places:

@@ -156,6 +156,8 @@ def tensor(shape: list[int], content: str) -> torch.Tensor:
         return torch.full(shape, float(content == "ones"))
     if content in ("true", "false"):
         return torch.full(shape, content == "true")
+    if content == "alternating":
+        return torch.arange(max(1, int(torch.Size(shape).numel()))).remainder(2).float().reshape(shape)
     if content == "index":
         return torch.arange(shape[-1] if shape else 1).expand(shape).clone()
     if content == "spd":

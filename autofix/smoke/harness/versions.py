@@ -22,11 +22,13 @@ from . import (
     synth_host,
     synth_inputs,
     synth_names,
+    synth_nested,
     synth_search,
+    synth_signature,
+    synth_source,
     synth_step,
     synth_trial,
     synth_usage,
-    synth_values,
 )
 from .synth_plan import Plan
 
@@ -126,12 +128,8 @@ def _execute(name: str, path: str) -> Any:
 
 def _load(name: str, path: str, text: str) -> Any:
     """Execute this text in place of the file, under the same name: what its classes refer to is itself."""
-    synth_usage.OVERLAY[os.path.realpath(path)] = text
-    for known in (
-        synth_usage._tree, synth_usage._functions, synth_usage.statement_at, synth_usage._class_definition,
-        synth_usage.attributes_of,
-    ):  # fmt: skip
-        known.cache_clear()
+    synth_source.OVERLAY[os.path.realpath(path)] = text
+    synth_nested.forget()
     source = importlib.util.decode_source(text.encode("latin-1"))
     linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)  # what `inspect` reads
     return _execute(name, path)
@@ -245,17 +243,16 @@ def _ways(
 def _variants(kind: type, base: Plan, names: set[str], seed: int) -> Iterator[Plan]:
     """The plan with a flag turned, or with an optional input given: each alone, then all together."""
     changes: list[Callable[[Plan], Plan]] = []
-    hints = synth_guess.constructor_hints(kind)
-    for parameter in synth_guess.constructor_parameters(kind):
+    known = synth_guess.arguments(kind)
+    for parameter in synth_signature.constructor_parameters(kind):
         spec = base.init.get(parameter.name)
         value = spec[1] if spec is not None and spec[0] == "value" else parameter.default
         if parameter.name not in names:
             continue
         if isinstance(value, bool):
             changes.append(_with_init(parameter.name, ["value", not value]))
-        elif value is None:
-            usage = synth_usage.of_class(kind, "__init__").get(parameter.name, synth_usage.Usage())
-            options = synth_guess.candidates(kind, parameter.name, hints.get(parameter.name), usage)
+        elif value is None and parameter.name in known:
+            options = synth_guess.candidates(known[parameter.name], synth_nested.Builder(seed))
             changes += [_with_init(parameter.name, option) for option in options[:1] if option != ["value", None]]
     changes += _optional_inputs(kind, base, names, seed)
     for change in changes:
@@ -268,23 +265,21 @@ def _variants(kind: type, base: Plan, names: set[str], seed: int) -> Iterator[Pl
 
 
 def _optional_inputs(kind: type, base: Plan, names: set[str], seed: int) -> list[Callable[[Plan], Plan]]:
-    entry = synth_usage.entry(kind)
-    usage = synth_usage.of_class(kind, entry)
-    hints = synth_guess.hints_of(getattr(kind, entry))
+    maker = synth_nested.Builder(seed)
     try:
-        sizes = synth_inputs.guess(synth_search.construct(kind, base, seed), base.init)[1]
+        sizes = synth_inputs.guess(synth_search.construct(kind, base, seed), base.init, maker)[1]
     except Exception:
         return []
     changes: list[Callable[[Plan], Plan]] = []
-    for parameter in synth_values.own_parameters(getattr(kind, entry)):
-        if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+    for entry in synth_inputs.entries(kind).values():
+        parameter = entry.parameter
+        if entry.is_variadic:
             continue
         wanted = parameter.name in names or synth_names.MASKS.search(parameter.name.lower())
         given = base.inputs.get(parameter.name, ["value", parameter.default])
         if not wanted or given not in (["value", None], ["value", False]):
             continue
-        facts = usage.get(parameter.name, synth_usage.Usage())
-        options = synth_inputs.value(parameter.name, hints.get(parameter.name), facts, sizes)
+        options = synth_inputs.value(entry, sizes, maker)
         useful = [o for o in options if o not in (["value", None], ["value", False])]
         changes += [_with_input(parameter.name, option) for option in useful[:2]]
     return changes
