@@ -57,14 +57,13 @@ from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
 from autofix.transforms.ranges._context import out_of_training
+from autofix.transforms.ranges._floors import HALF_ZERO, TINY, at_least, literal
 from autofix.transforms.ranges._roles import LOGIT_SCALE, role_of
 
 _CLAMPS = ("clamp", "clamp_min", "clamp_max", "clamp_", "clamp_min_", "clamp_max_")
 _NAMES = (*_CLAMPS, "clip", "clip_")
 _FUNCTIONS = ("exp", "log", "sqrt")
 _DETACHED = ("detach", "item", "long", "int", "bool")
-_TINY = 1.1754943508222875e-38  # the smallest normal number of float32
-_HALF = 1e-7  # float16 rounds smaller numbers to 0
 _LARGEST_EXPONENT = 11.0  # exp of it is finite in float16 too
 
 
@@ -200,11 +199,8 @@ def _edits(module: Module, clamp: Op, inner: Op, bounds: _Bounds) -> tuple[tuple
     Raises:
         Unrewritable: the clamp changes its tensor in place, or the code has a shape that is not rewritten.
     """
-    written = ", ".join(
-        f"{name}={value}"
-        for name, value in (("min", _floor(module, inner, bounds.low)), ("max", _literal(bounds.high)))
-        if value
-    )
+    low = literal(bounds.low) if inner.name == "exp" else at_least(module, bounds.low, inner.input)
+    written = ", ".join(f"{n}={v}" for n, v in (("min", low), ("max", literal(bounds.high))) if v)
     argument = rewrite.expression(module, f"{{x}}.clamp({written})", x=inner.input)
     template = f"{{x}}.{inner.name}()" if inner.form == "method" else None
     if inner.call is clamp.input:
@@ -252,42 +248,13 @@ def _without(module: Module, statement: ast.stmt) -> Edit:
     return rewrite.delete(module, statement)
 
 
-def _floor(module: Module, inner: Op, value: float | None) -> str:
-    """The lower bound of the argument as it is written: never one that the argument's dtype rounds to 0.
-
-    Raises:
-        Unrewritable: the dtype matters, and no name says which it is.
-    """
-    if value is None or value >= _HALF or inner.name == "exp":
-        return _literal(value)
-    names = {n.id for n in ast.walk(inner.input) if isinstance(n, ast.Name)}
-    owner = next((n for n in ast.walk(inner.input) if isinstance(n, ast.Name)), None)
-    reference = module.names.reference("torch.finfo", inner.call)
-    if owner is None or len(names) != 1 or reference is None or reference.edits or not _plain(inner.input):
-        raise Unrewritable("the bound of the argument depends on its dtype: write `torch.finfo(dtype).tiny`")
-    tiny = f"{reference.text}({module.source(owner)}.dtype).tiny"
-    return tiny if value <= _TINY else f"max({_literal(value)}, {tiny})"
-
-
-def _plain(node: ast.expr) -> bool:
-    """A name, or arithmetic of one name and numbers: its dtype is the name's."""
-    if isinstance(node, ast.BinOp):
-        return _plain(node.left) and _plain(node.right)
-    return isinstance(node, (ast.Name, ast.Constant)) or (isinstance(node, ast.UnaryOp) and _plain(node.operand))
-
-
 def _change(inner: Op, bounds: _Bounds) -> str:
-    if inner.name == "exp" or bounds.low is None or bounds.low >= _HALF:
+    if inner.name == "exp" or bounds.low is None or bounds.low >= HALF_ZERO:
         return ""
     if inner.name == "sqrt":
         return f"in float16 the root is held at {math.sqrt(6.1e-5):.2g}, that of the smallest normal number"
-    held = "at -87.3 in float32 and " if bounds.low <= _TINY else ""
+    held = "at -87.3 in float32 and " if bounds.low <= TINY else ""
     return f"the logarithm is held {held}at -9.7 in float16, that of the smallest normal number"
-
-
-def _literal(value: float | None) -> str:
-    """A number that an engineer would write: six significant digits; empty for an open end."""
-    return "" if value is None else repr(float(f"{value:.6g}"))
 
 
 RULE = Rule(

@@ -1,0 +1,11 @@
+import torch
+
+
+def spread(x, mean):
+    std = (
+        torch.sqrt(
+            ((x - mean) ** 2).mean(0).clamp_min(torch.finfo(x.dtype).tiny)  # over the batch
+        )
+        + 1e-5
+    )
+    return std

@@ -1,0 +1,6 @@
+import torch
+
+
+def rms_norm(x, scale):
+    rms = (x.pow(2).mean(dim=-1, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)) ** 0.5 + 1e-6
+    return scale * x / rms

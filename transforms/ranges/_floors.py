@@ -1,0 +1,78 @@
+"""Small constants that their tensor's dtype can hold."""
+
+from __future__ import annotations
+
+import ast
+
+from autofix.ops import constant, tensor_op
+from autofix.rewrite import Unrewritable
+from autofix.syntax import Module
+
+TINY = 1.1754943508222875e-38  # the smallest normal number of float32
+HALF_ZERO = 1e-7  # float16 rounds smaller numbers to 0
+SAME_DTYPE = frozenset(
+    "pow square sum mean abs add sub mul div neg clamp clamp_min clamp_max relu exp log sqrt var std unsqueeze squeeze "
+    "view reshape transpose permute detach contiguous flatten expand amax amin prod norm sigmoid softmax tanh cumsum "
+    "maximum minimum matmul bmm".split()
+)
+
+
+def literal(value: float | None) -> str:
+    """A number that an engineer would write: six significant digits; empty for None."""
+    return "" if value is None else repr(float(f"{value:.6g}"))
+
+
+def tiny(module: Module, node: ast.expr) -> str:
+    """`torch.finfo(x.dtype).tiny` for the dtype of `node`, as source text.
+
+    Raises:
+        Unrewritable: no plain name in `node` certainly has its dtype.
+    """
+    return limits(module, node, "tiny")
+
+
+def limits(module: Module, node: ast.expr, name: str) -> str:
+    """`torch.finfo(x.dtype).<name>` ("eps", "tiny") for the dtype of `node`, as source text.
+
+    Raises:
+        Unrewritable: no plain name in `node` certainly has its dtype, or `torch` is another name here.
+    """
+    owner = dtype_owner(module, node)
+    reference = module.names.reference("torch.finfo", node)
+    if owner is None or reference is None or reference.edits:
+        raise Unrewritable("the bound depends on the dtype, and nothing here names a tensor of this dtype")
+    return f"{reference.text}({module.source(owner)}.dtype).{name}"
+
+
+def at_least(module: Module, value: float | None, node: ast.expr) -> str:
+    """`value` as source text, raised to the smallest normal number where the dtype of `node` may round it to 0.
+
+    Raises:
+        Unrewritable: the dtype matters, and no name says which it is.
+    """
+    if value is None or value >= HALF_ZERO:
+        return literal(value)
+    floor = tiny(module, node)
+    return floor if value <= TINY else f"max({literal(value)}, {floor})"
+
+
+def dtype_owner(module: Module, node: ast.expr) -> ast.expr | None:
+    """A name (or attribute of a name) in `node` that has the dtype of `node`; None when that is not certain.
+
+    Arithmetic keeps the dtype of its one tensor; of two tensors the first is taken, which differs from the result
+    only where dtypes are mixed, and then holds less.
+    """
+    if isinstance(node, ast.Name):
+        return None if constant(module, node) is not None else node
+    if isinstance(node, ast.Attribute):
+        return node if isinstance(node.value, (ast.Name, ast.Attribute)) and constant(module, node) is None else None
+    if isinstance(node, ast.Subscript):
+        return dtype_owner(module, node.value)
+    if isinstance(node, ast.UnaryOp):
+        return dtype_owner(module, node.operand)
+    if isinstance(node, ast.BinOp):
+        return dtype_owner(module, node.left) or dtype_owner(module, node.right)
+    op = tensor_op(module, node)
+    if op is None or op.name not in SAME_DTYPE or "dtype" in op.args:
+        return None
+    return dtype_owner(module, op.input)

@@ -1,0 +1,141 @@
+"""A small constant is added to a square root, not to the number under it.
+
+The defect
+----------
+`var.sqrt() + eps` keeps the quotient finite, but the root itself is taken of a number that can be exactly 0.
+
+Why it hurts
+------------
+The derivative of the root is inf at 0. A constant row, a padded sample, two equal points or silence make the variance
+or the sum of squares exactly 0, and backward computes inf times 0: NaN in every parameter below. The constant outside
+the root protects the value only. In float16 a constant below 6e-8 is 0, and protects neither.
+
+Before
+------
+
+    variance = ((x - mean) ** 2).mean(-1, keepdim=True)
+    std = variance.sqrt() + 1e-6
+
+After
+-----
+
+    variance = ((x - mean) ** 2).mean(-1, keepdim=True)
+    std = variance.clamp_min(torch.finfo(variance.dtype).tiny).sqrt() + 1e-6
+
+When the fix is safe
+--------------------
+The number under the root is held at the smallest normal number of its dtype, and the constant stays where it is: no
+value of the result changes in float32 or bfloat16, and at 0 the gradient is 0, as that of a norm. In float16 the root
+is at least 0.0078. The commoner repair moves the constant under the root; it protects as well, but changes a standard
+deviation of 0.02 by more than one per cent at 1e-5, which a trained model would notice.
+
+Left alone
+----------
+Arguments that are proved positive; `std` and `norm`, whose gradient at 0 torch itself returns as 0; optimizers and
+whatever runs without gradients, such as running statistics, evaluation and logging; Python numbers.
+
+Sources
+-------
+PyTorch documentation: `torch.sqrt`, "Autograd mechanics".
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from autofix import rewrite
+from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity
+from autofix.ops import constant
+from autofix.ranges import Ranges
+from autofix.rewrite import Unrewritable
+from autofix.rule import Context, Rule
+from autofix.syntax import Module
+from autofix.transforms.loops._clipping import inside_optimizer
+from autofix.transforms.ranges._context import out_of_training
+from autofix.transforms.ranges._floors import tiny
+from autofix.transforms.ranges._roots import Root, carries_gradient, root_of
+
+_EPS_NAME = re.compile(r"(^|_)(eps|epsilon|tiny|small)\d*$", re.I)
+_LARGEST = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class _Sum:
+    """`sqrt(argument) + eps`."""
+
+    root: Root
+    eps: ast.expr
+
+
+def check(node: ast.AST, context: Context) -> Iterator[Finding]:
+    module = context.module
+    found = _sum(module, node)
+    if found is None or out_of_training(module, found.root.node) or inside_optimizer(module, found.root.node):
+        return
+    argument = found.root.argument
+    if Ranges(module).of(argument).magnitude > 0 or Ranges(module).of(argument).positive:
+        return
+    if not carries_gradient(module, argument):
+        return
+    text = re.sub(r"\s+", " ", module.source(argument))
+    message = (
+        f"{module.source(found.eps)} is added outside the root: at {text} = 0 the value is protected "
+        "and the gradient is NaN or inf"
+    )
+    try:
+        edits = _edits(module, found)
+    except Unrewritable as reason:
+        yield context.finding(node, message, why=str(reason))
+        return
+    yield context.finding(
+        node,
+        message,
+        fix=Fix(
+            title="hold the number under the root above 0, where the gradient needs it; the constant outside stays",
+            edits=edits,
+            applicability=Applicability.SAFE,
+            claim=Claim(
+                Relation.EQUAL,
+                change="in float16 a root below 0.0078, that of the smallest normal number, is held there",
+            ),
+        ),
+    )
+
+
+def _sum(module: Module, node: ast.AST) -> _Sum | None:
+    if not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.Add):
+        return None
+    for one, other in ((node.left, node.right), (node.right, node.left)):
+        root = root_of(module, one)
+        if root is None or root.inverse:
+            continue
+        value = constant(module, other)
+        named = isinstance(other, (ast.Name, ast.Attribute)) and _EPS_NAME.search(_last(other))
+        if value is not None and not 0 < value <= _LARGEST:
+            return None
+        if value is not None or named:
+            return _Sum(root, other)
+    return None
+
+
+def _last(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+
+
+def _edits(module: Module, found: _Sum) -> tuple[Edit, ...]:
+    argument = found.root.argument
+    return rewrite.replace(module, argument, f"{{x}}.clamp_min({tiny(module, argument)})", x=argument)
+
+
+RULE = Rule(
+    name="eps-outside-sqrt",
+    summary="a small constant is added to a square root, not to the number under it: the gradient at 0 is NaN",
+    severity=Severity.WARNING,
+    triggers=((b"sqrt(", b"** 0.5", b"**0.5", b"pow("),),
+    anchor=re.compile(r"\+\s*[\w.]*(?:eps|tiny|small|EPS|TINY|1e-|0\.0)|(?:eps\w*|EPS\w*|\b1e-\d+|\b0\.0\d+)\s*\+"),
+    nodes=(ast.BinOp,),
+    check=check,
+)
