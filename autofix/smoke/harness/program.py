@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import functools
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -98,6 +100,22 @@ class Outcome:
     @property
     def healthy(self) -> bool:
         return self.ran and self.bad_value() is None and self.bad_gradient() is None
+
+
+class Deferred(Outcome):
+    """An execution that happens when something of it is first asked for, and is watched only when the watch is."""
+
+    def __init__(self, execute: Callable[[bool], Outcome]) -> None:
+        self._execute = execute
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        found = dict(vars(self._execute(name == "watch")))
+        if name != "watch":
+            del found["watch"]
+        vars(self).update(found)
+        return found[name]
 
 
 class Program:
@@ -257,12 +275,13 @@ def run(
         env[name] = cast
     previous = torch.get_default_dtype()
     outcome.watch.measure = measure
+    watched = measure or not gradients or mode != "results"  # watching every operation takes as long as running it
     try:
         torch.set_default_dtype(dtype)
         torch.default_generator.manual_seed(0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with torch.set_grad_enabled(gradients), outcome.watch:
+            with torch.set_grad_enabled(gradients), outcome.watch if watched else contextlib.nullcontext():
                 program.execute(env, outcome, fixed, reach)
                 outputs = _outputs(env, outcome, results, mode, leaves)
             outcome.values = {n: v.detach() for n, v in outputs.items()}
@@ -332,10 +351,15 @@ def _flatten(name: str, value: Any, found: dict[str, torch.Tensor]) -> None:
 
 def cotangent(index: int, value: torch.Tensor) -> torch.Tensor:
     """Fixed, of mixed signs and away from zero; the same numbers in every dtype."""
+    return _cotangent(index, tuple(value.shape)).to(value.dtype)
+
+
+@functools.lru_cache(maxsize=256)
+def _cotangent(index: int, shape: tuple[int, ...]) -> torch.Tensor:
     generator = torch.Generator().manual_seed(101 + index)
-    draw = torch.rand(tuple(value.shape), generator=generator, dtype=torch.float64) + 0.5
-    sign = torch.where(torch.rand(tuple(value.shape), generator=generator, dtype=torch.float64) < 0.5, -1.0, 1.0)
-    return (draw * sign).to(value.dtype)
+    draw = torch.rand(shape, generator=generator, dtype=torch.float64) + 0.5
+    sign = torch.where(torch.rand(shape, generator=generator, dtype=torch.float64) < 0.5, -1.0, 1.0)
+    return (draw * sign).to(torch.float64)
 
 
 def _differentiate(outcome: Outcome, outputs: dict[str, torch.Tensor], inputs: dict[str, torch.Tensor]) -> None:

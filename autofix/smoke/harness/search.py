@@ -21,7 +21,7 @@ _BY_RANK: dict[int, tuple[int, ...]] = {0: (), 1: (7,), 2: (3, 7), 3: (2, 3, 7),
 _NUMBERS = [2, 1, 3, 7, 5, 0, 4, 21]
 _DOMAINS = ["positive", "probability", "simplex", "spd"]
 _REACHED = 1000  # operations: more than any slice has
-_ELSEWHERE = 6  # how much later a leaf is changed that the failing statement does not read
+_SOONER = 6  # by how much a leaf that decides about branches is preferred, or put behind, when that is the question
 
 
 class Found(NamedTuple):
@@ -191,12 +191,15 @@ def _proposals(
     wanted = _wanted(shapes, args)
     numbers = sorted({d for s in shapes for d in s})
     feeding = program.feeding(outcome.failed_at) if outcome.failed_at is not None else frozenset()
-    deciding = program.deciding if not outcome.reached else frozenset()
     for position, (name, choice) in enumerate(setting.items()):
         leaf = by_name[name]
-        late = position // 3 + (_ELSEWHERE if feeding and name not in feeding else 0)
-        if name in deciding:
-            late = -_ELSEWHERE
+        late = position // 3
+        if not outcome.reached and name in program.deciding:
+            late = -_SOONER
+        elif feeding and name not in feeding:
+            if name not in program.deciding:
+                continue  # nothing that it is bound to changes what the failing statement reads
+            late += _SOONER
         if choice.is_tensor:
             yield from _reshaped(name, choice, leaf, shapes, wanted, late)
         elif choice.role == "int":
@@ -256,9 +259,7 @@ def _wanted(shapes: list[tuple[int, ...]], args: Any) -> list[tuple[int, ...]]:
 def _together(setting: Setting, by_name: dict[str, dict[str, Any]]) -> Iterator[Change]:
     """Changes of all leaves of a kind at once."""
     for old, new in (("bool", "binary"), ("binary", "bool")):
-        changed = {
-            n: c._replace(role=new) for n, c in setting.items() if c.role == old and new in by_name[n]["roles"]
-        }
+        changed = {n: c._replace(role=new) for n, c in setting.items() if c.role == old and new in by_name[n]["roles"]}
         if changed:
             yield 2, changed
     ranks = {len(c.size) for c in setting.values() if c.is_tensor}
