@@ -83,6 +83,9 @@ def _trains(result: Mapping[str, Any]) -> list[ClaimResult]:
     if len(losses) > 1:
         parts.append(f"loss {losses[0]:.3g} -> {losses[-1]:.3g}")
     parts.append(_reached(result))
+    neither = [where for where, _, after in result["conditions"] if where in _ORDINARY and after["verdict"] in _BAD]
+    if neither:
+        parts.append(f"{', '.join(neither)} fail before and after")
     ran, of = result["ran"]
     if ran < of:
         parts.append(f"{ran} of {of} changed statements ran")
