@@ -86,6 +86,8 @@ class ClassReport:
     ablation: Mapping[str, Any] = field(default_factory=dict, hash=False)
     plan: Mapping[str, Any] = field(default_factory=dict, hash=False)
     sandbox: str = ""  # what isolated the code while it ran
+    processor_seconds: float = 0.0
+    peak_bytes: int = 0  # of memory, while it was tried
 
     @property
     def stepped(self) -> bool:
@@ -209,7 +211,7 @@ def _item(number: int, place: ClassPlace, examples: Mapping[str, Mapping[str, An
 def _chunks(items: Sequence[dict[str, Any]], workers: int) -> Iterator[list[dict[str, Any]]]:
     """Jobs of neighbours, so that each import serves many classes and every worker has some."""
     size = max(1, min(_MOST_IN_JOB, -(-len(items) // (2 * workers))))
-    if len(items) <= 12:
+    if len(items) <= 24:  # importing a large package once more costs as much as trying some fifty classes
         size = max(1, len(items))
     for start in range(0, len(items), size):
         yield list(items[start : start + size])
@@ -279,6 +281,7 @@ def report(place: ClassPlace, result: Mapping[str, Any]) -> ClassReport:
         arguments=dict(result.get("arguments") or {}), inputs=dict(result.get("inputs") or {}),
         ablation=dict(result.get("ablation") or {}), plan=dict(result.get("plan") or {}),
         sandbox=str(result.get("sandbox") or ""),
+        processor_seconds=float(result.get("processor_seconds") or 0.0), peak_bytes=int(result.get("peak_bytes") or 0),
     )  # fmt: skip
 
 
