@@ -151,6 +151,27 @@ def test_a_gate_that_learns_keeps_its_forward(attempt: Try) -> None:
     assert held(found) == {"trains": True, "module-equal": True, "module-witness": True}
 
 
+WILD = """
+class Scale(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x):
+        return torch.exp(self.proj(x) * 1e4)
+"""
+
+
+def test_a_clamp_after_the_exponential_repairs_nothing(attempt: Try) -> None:
+    claim = Claim(Relation.CLAMPED, change="exponents above 20 are held there")
+    after = attempt(WILD, {"torch.exp(self.proj(x) * 1e4)": "torch.exp(self.proj(x) * 1e4).clamp(max=1e30)"}, claim)
+    assert after.verdict is None  # the gradient is still 0 times infinity
+    assert "does not train before or after" in detail(after)
+    inside = attempt(WILD, {"self.proj(x) * 1e4": "(self.proj(x) * 1e4).clamp(max=20)"}, claim)
+    assert inside.verdict is Verdict.PROVED
+    assert "Scale, fp32: " in inside.witness_summary
+
+
 MASKED = """
 class Attention(nn.Module):
     def __init__(self, dim, causal=False):

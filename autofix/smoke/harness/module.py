@@ -3,9 +3,8 @@
 Three processes deep: this one watches; the host imports the user's modules; a trial runs one class. Each is killed by
 the one above it when it takes too long, so that no import and no class can keep the others from being tried.
 
-spec: "paths" (folders for `sys.path`), "items" ({"id", "module", "path", "name"} and "example", "within" or "replay"),
-"steps", "seed", "device", "dtype", "ablate", "checks", "class_seconds", "import_seconds", "overlay" (patched bytes, as
-latin-1, by real path).
+spec: "paths" (folders for `sys.path`), "items" ({"id", "module", "path", "name"} and "example" or "within"),
+"steps", "seed", "device", "dtype", "ablate", "checks", "class_seconds", "import_seconds".
 """
 
 from __future__ import annotations

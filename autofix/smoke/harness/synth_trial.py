@@ -23,9 +23,6 @@ def trial(kind: Any, item: dict[str, Any], options: dict[str, Any]) -> dict[str,
     seed = int(options["seed"])
     if item.get("within"):
         return _within(kind, item["within"], options)
-    if item.get("replay"):
-        plan = Plan(item["replay"]["init"], item["replay"]["inputs"])
-        return _result(_stepped(kind, plan, options), plan, 1)
     try:
         found = _given(kind, item["example"], seed) if item.get("example") else synth_search.search(kind, seed)
     except _BadExample as error:
