@@ -3,7 +3,9 @@
 
 FOLDER holds the packages' sources, each as `<name>-<version>/...`; PYTHON must be able to import what they import.
 Prints a row for each package: concrete classes, the share that took a training step, verdicts, the median and the
-longest time of a class, and what was left running. Exit status 1 when a process was left behind.
+longest time of a class, and what was left running. Times of classes are processor seconds, those of packages are wall
+time. `--workers` targets are tried at once, each by one process, so that a package is imported once. Exit status 1
+when a process was left behind.
 """
 
 from __future__ import annotations
@@ -15,12 +17,17 @@ import statistics
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from pathlib import Path
+from queue import SimpleQueue
 
 from autofix.deliver.smoke_report import record
 from autofix.model import Problem
-from autofix.smoke.interpreter import find_python
-from autofix.smoke.modules.smoke import ClassReport, by_verdict, smoke
+from autofix.smoke.interpreter import Interpreter, find_python
+from autofix.smoke.modules.smoke import CLASS_SECONDS, IMPORT_SECONDS, ClassReport, by_verdict, smoke
+from autofix.smoke.zygote import Zygote
 
 TARGETS = (
     "vit_pytorch-*/vit_pytorch",
@@ -44,6 +51,7 @@ def main() -> int:
     parser.add_argument("targets", nargs="*", help="below the folder; patterns may be used")
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--checks", action="store_true", help="also unusual inputs and half precision")
+    parser.add_argument("--workers", type=int, default=2, help="targets at once (default: 2)")
     parser.add_argument("--json", type=Path, help="write every report here")
     args = parser.parse_args()
     interpreter = find_python(args.python, Path.cwd())
@@ -51,20 +59,21 @@ def main() -> int:
         parser.error(interpreter.message)
     models = [f"transformers-5*/transformers/models/{name}/modeling_{name}.py" for name in MODELS]
     patterns = args.targets or [*TARGETS, *models]
+    places = [place for pattern in patterns for place in sorted(args.folder.glob(pattern))]
     everything: list[ClassReport] = []
     started = time.monotonic()
-    for pattern in patterns:
-        for place in sorted(args.folder.glob(pattern)):
-            before = time.monotonic()
-            reports = smoke(str(place), interpreter, checks=args.checks)
-            if isinstance(reports, Problem):
-                print(f"{place.name:32s} {reports.message}")
-                continue
-            everything += reports
-            print(row(place.name, reports, time.monotonic() - before), flush=True)
+    for place, reports, seconds in tried(places, interpreter, args.checks, args.workers):
+        if isinstance(reports, Problem):
+            print(f"{place.name:32s} {reports.message}")
+            continue
+        everything += reports
+        print(row(place.name, reports, seconds), flush=True)
     print(row("all", everything, time.monotonic() - started))
     for reason, count in Counter(kind_of(r) for r in everything if not r.stepped).most_common(8):
         print(f"    {count:4d}  {reason}")
+    used = sum(r.processor_seconds for r in everything)
+    peak = max((r.peak_bytes for r in everything), default=0) / 2**20
+    print(f"processor time of all classes: {used:.0f} s; largest memory of one: {peak:.0f} MB")
     left = children()
     print(f"processes left behind: {len(left)}")
     if args.json:
@@ -72,10 +81,36 @@ def main() -> int:
     return 1 if left else 0
 
 
+def tried(
+    places: list[Path], interpreter: Interpreter, checks: bool, workers: int
+) -> Iterator[tuple[Path, list[ClassReport] | Problem, float]]:
+    """Each target with its reports and seconds, as they finish; the largest targets start first."""
+
+    idle: SimpleQueue[Zygote] = SimpleQueue()  # warm parents, which have imported torch
+
+    def run(place: Path) -> tuple[Path, list[ClassReport] | Problem, float]:
+        before = time.monotonic()
+        zygote = idle.get()
+        found = smoke(str(place), interpreter, workers=1, checks=checks, zygote=zygote)
+        idle.put(zygote)
+        return place, found, time.monotonic() - before
+
+    def files(place: Path) -> int:
+        return sum(1 for _ in place.rglob("*.py")) if place.is_dir() else 1
+
+    with ExitStack() as stack, ThreadPoolExecutor(workers) as pool:
+        for _ in range(workers):
+            limit = IMPORT_SECONDS + 60 * CLASS_SECONDS
+            idle.put(stack.enter_context(Zygote(interpreter, workers=1, seconds=limit)))
+        waiting = [pool.submit(run, place) for place in sorted(places, key=files, reverse=True)]
+        for one in as_completed(waiting):
+            yield one.result()
+
+
 def row(name: str, reports: list[ClassReport], seconds: float) -> str:
     if not reports:
         return f"{name:32s} no concrete class"
-    times = sorted(r.seconds for r in reports)
+    times = sorted(r.processor_seconds for r in reports)
     stepped = sum(r.stepped for r in reports)
     return (
         f"{name:32s} classes {len(reports):4d}  stepped {100 * stepped / len(reports):5.1f} %  median "
