@@ -209,7 +209,7 @@ def _expression(module: Module, node: ast.expr, bounds: Bounds) -> Clamping:
     line = f"{name} = {rewrite.expression(module, template(bounds), q=node)}"
     edits: tuple[Edit, ...] = (rewrite.insert_before(module, target, line),)
     for twin in twins:
-        group = _brackets(module, twin)
+        group = brackets(module, twin)
         edits += (Edit(module.char_span(*group), name),) if group else rewrite.replace(module, twin, "{q}", q=name)
     region = _region(module, target, twins)
     return Clamping(edits, module.source(node), region, "once, above its first use")
@@ -217,13 +217,13 @@ def _expression(module: Module, node: ast.expr, bounds: Bounds) -> Clamping:
 
 def _appended(module: Module, node: ast.expr, bounds: Bounds) -> tuple[Edit, ...]:
     """`(a - b).exp()` becomes `(a - b).clamp(...).exp()`: brackets that are there serve."""
-    group = _brackets(module, node)
+    group = brackets(module, node)
     if group is None:
         return rewrite.replace(module, node, template(bounds), q=node)
     return (module.insertion(group[1], template(bounds).removeprefix("{q}")),)
 
 
-def _brackets(module: Module, node: ast.expr) -> tuple[int, int] | None:
+def brackets(module: Module, node: ast.expr) -> tuple[int, int] | None:
     """Where the brackets around `node` begin and end, when they are its own and not those of a call."""
     start, end = module.chars(node)
     before, after = module.text[:start].rstrip(" "), module.text[end:].lstrip(" ")

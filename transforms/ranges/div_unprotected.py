@@ -1,0 +1,286 @@
+"""A division by something that degenerate data makes zero.
+
+The defect
+----------
+The denominator is a length, a spread, an amplitude, a range or a sum of what may all vanish, and nothing keeps it
+away from zero: `x / x.norm()`, `(x - x.mean()) / x.std()`, `x / x.abs().max()`, `(x - x.min()) / (x.max() - x.min())`,
+`2 * column / (width - 1)`.
+
+Why it hurts
+------------
+A zero vector, a silent recording, a blank image, a group of equal rewards or a feature map one pixel wide gives
+0 / 0 = NaN, forward and in every gradient before it; one such sample makes the loss of the whole batch NaN. Code like
+this runs for weeks before the first of them comes along.
+
+Before
+------
+
+    peak = waveform.abs().amax(dim=-1, keepdim=True)
+    normalised = waveform / peak
+
+After
+-----
+
+    peak = waveform.abs().amax(dim=-1, keepdim=True)
+    normalised = waveform / peak.clamp_min(torch.finfo(peak.dtype).eps)
+
+When the fix is safe
+--------------------
+The denominator is never negative, so `clamp_min` changes it only below the bound. The bound is the machine epsilon of
+its dtype (a plain 1e-8 where it is single precision for certain): a smaller one, such as `tiny`, would keep the value
+finite and make the gradient 1e38. A size less one is a whole number, for which the bound is 1.
+
+Left alone
+----------
+Denominators that are clamped, have an epsilon added, or are proved away from zero by the range analysis; names,
+parameters and configured numbers of which nothing is known; counts (see masked-mean), roots (see sqrt-unprotected),
+unit vectors (see manual-normalize); quotients that a `where` chooses away (see where-nan-grad); inference and numpy.
+Denominators that can be negative are reported as advice: which replacement is right depends on what they mean.
+
+Sources
+-------
+Fixes of this kind in kornia, pyro and torch_stoi.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from autofix import rewrite
+from autofix.calls import call_of
+from autofix.model import Applicability, Claim, Finding, Fix, Relation, Severity
+from autofix.ops import constant
+from autofix.ranges import analysis
+from autofix.relations import same
+from autofix.rewrite import Unrewritable
+from autofix.rule import Context, Rule
+from autofix.syntax import Module
+from autofix.transforms.ranges._away_from_zero import floored
+from autofix.transforms.ranges._context import out_of_training
+from autofix.transforms.ranges._counts import count
+from autofix.transforms.ranges._denominators import Vanishing, vanishing
+from autofix.transforms.ranges._division import (
+    Division,
+    division,
+    is_chosen_away,
+    is_guarded,
+    is_inference,
+    is_numpy,
+    is_torch,
+)
+
+_ZERO_IN_DATA = re.compile(r"^(disparity|disparities|disp|z|z_vec|z_coord|inv_depth)$")
+_SMALL = 1e-2
+
+
+def check(node: ast.AST, context: Context) -> Iterator[Finding]:
+    module = context.module
+    found = division(module, node)
+    if found is None or isinstance(found.denominator, ast.Constant) or not is_torch(module):
+        return
+    why = vanishing(module, found.denominator)
+    if why is None:
+        yield from _signed(found, context)
+        return
+    if count(module, found.denominator) is not None or not _is_plausible(module, found, why):
+        return
+    if is_numpy(module, node) or _is_harmless(module, found, why):
+        return
+    message = _message(module, why)
+    severity = _severity(module, found, why)
+    try:
+        fix = _fix(module, why)
+    except Unrewritable as error:
+        yield context.finding(node, message, why=str(error), severity=severity)
+        return
+    yield context.finding(node, message, fix=fix, severity=severity)
+
+
+def _is_harmless(module: Module, found: Division, why: Vanishing) -> bool:
+    node = found.node
+    about = [found.denominator, why.at, *([why.source] if why.source is not None else [])]
+    if is_guarded(module, node, about) or is_chosen_away(module, node) or is_inference(module, node):
+        return True
+    return out_of_training(module, found.denominator)
+
+
+def _is_plausible(module: Module, found: Division, why: Vanishing) -> bool:
+    """Whether zero is to be expected of data that is degenerate, not of data that is absurd."""
+    if why.kind == "spread":
+        numerator = module.flow(found.denominator).value(found.numerator)
+        return isinstance(numerator, ast.BinOp) and isinstance(numerator.op, ast.Sub)
+    if why.kind == "norm":
+        return not _is_unit_vector(module, found)
+    if why.kind == "maximum":
+        return why.source is not None and same(module, found.numerator, why.source)
+    return True
+
+
+def _is_unit_vector(module: Module, found: Division) -> bool:
+    """`x / x.norm(dim=..., keepdim=True)`, which is `normalize`."""
+    value = module.flow(found.denominator).value(found.denominator)
+    call = call_of(module, value) if isinstance(value, ast.Call) else None
+    if call is None or call.name not in ("norm", "vector_norm") or not same(module, call.input, found.numerator):
+        return False
+    return "keepdim" in call.args or "keepdim" in {k.arg for k in call.node.keywords}
+
+
+def _severity(module: Module, found: Division, why: Vanishing) -> Severity | None:
+    if why.kind in ("size", "maximum"):
+        return Severity.INFO
+    other = vanishing(module, found.numerator)
+    return Severity.INFO if why.kind == "norm" and other is not None and other.kind == "norm" else None
+
+
+def _message(module: Module, why: Vanishing) -> str:
+    text = re.sub(r"\s+", " ", module.source(why.at))
+    text = text if len(text) <= 60 else "the denominator"
+    if why.kind == "size":
+        return f"{text} is 0 {why.when}, and the quotient is inf or NaN, or a ZeroDivisionError"
+    return f"{text} is 0 {why.when}, so the quotient is NaN or inf and so is every gradient before it"
+
+
+def _fix(module: Module, why: Vanishing) -> Fix:
+    if why.kind == "maximum" and not (why.source is not None and analysis(module).of(why.source).low >= 0):
+        raise Unrewritable("its sign is not known, and clamping a negative one from below would change it")
+    if why.kind == "size":
+        return _fix_of_size(module, why)
+    floor = floored(module, why.at, why.source, why.floating, why.kind)
+    return Fix(
+        title=f"clamp_min({floor.bound}) on the denominator, which is never negative: {floor.why}",
+        edits=floor.edits,
+        applicability=Applicability.SAFE,
+        claim=Claim(Relation.EQUAL, change=f"denominators below {floor.bound} count as {floor.bound}"),
+    )
+
+
+def _fix_of_size(module: Module, why: Vanishing) -> Fix:
+    if module.names.lookup("max", why.at) is not None or module.flow(why.at).stores("max"):
+        raise Unrewritable("max is bound to something else here")
+    one = "1"
+    if isinstance(why.at, ast.BinOp) and isinstance(why.at.right, ast.Constant):
+        one = repr(why.at.right.value)
+    return Fix(
+        title=f"max(..., {one}) on the denominator: a size less one, so nothing changes for sizes above 1",
+        edits=rewrite.replace(module, why.at, f"max({{n}}, {one})", n=why.at),
+        applicability=Applicability.SAFE,
+        claim=Claim(Relation.EQUAL, hazard=("value", "gradient", "exception"), extra=("unit sizes",)),
+    )
+
+
+# -- denominators of either sign -------------------------------------------------------------------------------
+
+
+def _signed(found: Division, context: Context) -> Iterator[Finding]:
+    """Advice: a coordinate, a disparity, a reference element."""
+    module, node = context.module, found.node
+    denominator = found.denominator
+    message = (
+        _clamped_coordinate(module, denominator) or _own_element(module, found) or _named_zero(module, denominator)
+    )
+    if not message or is_numpy(module, node) or is_inference(module, node):
+        return
+    if is_guarded(module, node, [denominator]) or is_chosen_away(module, node):
+        return
+    if out_of_training(module, denominator):
+        return
+    why = "it can be negative: replace values near zero by one of the same sign, or choose them away with where"
+    yield context.finding(node, message, why=why, severity=Severity.INFO)
+
+
+def _clamped_coordinate(module: Module, node: ast.expr) -> str:
+    """`clamp(z, eps)` of a coordinate: what is behind the camera lands in front of it."""
+    value = module.flow(node).value(node)
+    call = call_of(module, value) if isinstance(value, ast.Call) else None
+    if call is None or call.name not in ("clamp", "clamp_min") or "max" in call.args:
+        return ""
+    low = call.args.get("min")
+    bound = analysis(module).of(low) if low is not None else None
+    if bound is None or not bound.positive or bound.high > _SMALL:
+        return ""
+    if not _is_coordinate(module.flow(call.input).value(call.input)) or analysis(module).of(call.input).low >= 0:
+        return ""
+    text = re.sub(r"\s+", " ", module.source(call.input))
+    return f"{text} is a coordinate and may be negative: the clamp turns every negative one into a tiny positive one"
+
+
+def _is_coordinate(node: ast.expr) -> bool:
+    """`points[..., -1:]`, `p[:, 2]`."""
+    if not isinstance(node, ast.Subscript) or not isinstance(node.slice, ast.Tuple):
+        return False
+    *leading, last = node.slice.elts
+    whole = all(isinstance(p, ast.Slice) or (isinstance(p, ast.Constant) and p.value is ...) for p in leading)
+    return bool(leading) and whole and _is_place(last)
+
+
+def _is_place(node: ast.expr) -> bool:
+    """A fixed index, or a slice of length one at the start or the end."""
+    if isinstance(node, ast.UnaryOp):
+        node = node.operand
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, int)
+    if not isinstance(node, ast.Slice) or node.step is not None:
+        return False
+    if node.lower is None:
+        return isinstance(node.upper, ast.Constant) and node.upper.value == 1
+    if node.upper is None:
+        return isinstance(node.lower, ast.UnaryOp) and getattr(node.lower.operand, "value", None) == 1
+    low, high = getattr(node.lower, "value", None), getattr(node.upper, "value", None)
+    return isinstance(low, int) and high == low + 1
+
+
+def _own_element(module: Module, found: Division) -> str:
+    """`x / x[..., :1]`, `p[..., :2] / p[..., 2:3]`."""
+    denominator = found.denominator
+    if not isinstance(denominator, ast.Subscript) or not _is_coordinate(denominator):
+        return ""
+    numerator = found.numerator
+    whole = numerator.value if isinstance(numerator, ast.Subscript) else numerator
+    if not same(module, whole, denominator.value) or not analysis(module).of(denominator).zero:
+        return ""
+    if constant(module, numerator) is not None:
+        return ""
+    text = re.sub(r"\s+", " ", module.source(denominator))
+    return f"{text} is an element of what is divided and may be 0, and the quotient is then inf or NaN"
+
+
+def _named_zero(module: Module, node: ast.expr) -> str:
+    if not isinstance(node, ast.Name) or not _ZERO_IN_DATA.match(node.id):
+        return ""
+    definition = module.flow(node).definition(node)
+    parameter = definition is not None and definition.kind == "parameter"
+    if not parameter and not (
+        definition is not None and definition.value is not None and _is_coordinate(definition.value)
+    ):
+        return ""
+    if not analysis(module).of(node).zero:
+        return ""
+    return f"{node.id} is 0 for a point at infinity or in the camera's plane, and the quotient is then inf or NaN"
+
+
+RULE = Rule(
+    name="div-unprotected",
+    summary="A division by a length, spread, range or sum that degenerate data makes zero.",
+    severity=Severity.WARNING,
+    triggers=(
+        (b"torch",),
+        (
+            b"norm(",
+            b".std(",
+            b".var(",
+            b"max(",
+            b".sum(",
+            b".mean(",
+            b"std_mean(",
+            b"dist(",
+            b" - 1",
+            b"disparity",
+            b"[...",
+        ),
+    ),
+    anchor=re.compile(r"/=? *(?:\(|[A-Za-z_])|\.div_?\(|\.true_divide\("),
+    nodes=(ast.BinOp, ast.AugAssign, ast.Call),
+    check=check,
+)

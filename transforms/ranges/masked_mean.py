@@ -1,0 +1,326 @@
+"""A mean over what a mask selects, divided by a count that is zero when nothing is selected.
+
+The defect
+----------
+A sum is divided by the number of selected elements, tokens or members of a group: `(x * mask).sum() / mask.sum()`,
+`loss.sum() / num_tokens`, pooling over an attention mask, `x[mask].mean()`. Nothing excludes that there are none.
+
+Why it hurts
+------------
+One batch with nothing to count gives 0 / 0 = NaN. The gradient is NaN as well, and after the next optimizer step so
+is every parameter: a packed sequence without label tokens, an image without objects, a rank whose share of the batch
+is padding. It is the commonest numeric bug in the histories of published training code.
+
+Before
+------
+
+    per_token = F.cross_entropy(logits.transpose(1, 2), labels, reduction="none")
+    mask = labels != -100
+    loss = (per_token * mask).sum() / mask.sum()
+
+After
+-----
+
+    per_token = F.cross_entropy(logits.transpose(1, 2), labels, reduction="none")
+    mask = labels != -100
+    loss = (per_token * mask).sum() / mask.sum().clamp_min(1)
+
+When the fix is safe
+--------------------
+A count is a whole number, so `clamp_min(1)` changes it only where it is zero, and there the sum above it is zero too:
+the mean becomes 0 with gradient 0. A Python number becomes `max(n, 1)`; a count less one is clamped to 1 as a whole.
+Where a mask is multiplied by weights its sum may be any positive number, and the bound is the machine epsilon of its
+dtype: small enough to change no weighted mean, large enough that its reciprocal is finite in half precision as well.
+The mean of an empty selection becomes its sum, which is 0 and keeps the graph.
+That a tensor named `mask` holds zeros and ones is an assumption, stated with the evidence.
+
+Left alone
+----------
+Denominators that are clamped, have an epsilon added, or are proved positive by a branch, an assert or an early return;
+results that are one side of a `where` (see where-nan-grad); lengths, shapes and sizes; masks predicted by a network;
+code under `no_grad`, in tests, or that only logs; numpy and jax. Metrics and counts over a whole accumulation window
+are reported as information.
+
+Sources
+-------
+Fixes of this kind in torchtune, Megatron-LM, trl and torch_stoi.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from autofix import rewrite
+from autofix.calls import call_of
+from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity, Span
+from autofix.ranges import analysis
+from autofix.relations import words
+from autofix.rewrite import Unrewritable
+from autofix.rule import Context, Rule
+from autofix.syntax import Module
+from autofix.transforms.masks._dtypes import float_dtype_of
+from autofix.transforms.ranges._clamping import brackets
+from autofix.transforms.ranges._context import out_of_training
+from autofix.transforms.ranges._counts import Count, count, mask_kind
+from autofix.transforms.ranges._division import division, is_chosen_away, is_guarded, is_inference, is_numpy, is_torch
+
+_METRIC = re.compile(r"accura|metric|(^|_)(acc|stats?|log|logs|report|monitor|iou|precision|recall|f1)(_|$)")
+_LOSS = re.compile(r"loss|nll|(^|_)(ce|kl|bce|mse|mae|err|error)(_|$)")
+
+
+def check(node: ast.AST, context: Context) -> Iterator[Finding]:
+    module = context.module
+    if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "mean":
+        yield from _mean_of_selection(node, context)
+        return
+    found = division(module, node)
+    if found is None or isinstance(found.denominator, ast.Constant) or not is_torch(module):
+        return
+    counted = count(module, found.denominator)
+    if counted is None or is_numpy(module, node) or _is_harmless(module, node, counted, found.denominator):
+        return
+    if counted.summed is None and not _LOSS.search(words(module, found.numerator).lower()):
+        return
+    shared = _shared(module, counted)
+    if shared and shared[0] is not counted.at:
+        return
+    reciprocal = analysis(module).of(found.numerator).bounded and not analysis(module).of(found.numerator).zero
+    message = _message(module, counted, reciprocal)
+    severity = Severity.INFO if reciprocal else _severity(module, node, counted)
+    try:
+        fix = _fix(module, counted, shared)
+    except Unrewritable as error:
+        yield context.finding(node, message, why=str(error), severity=severity)
+        return
+    yield context.finding(node, message, fix=fix, severity=severity)
+
+
+def _is_harmless(module: Module, node: ast.AST, counted: Count, denominator: ast.expr) -> bool:
+    about = [denominator, counted.at]
+    about += [e for e in (counted.summed, counted.of) if e is not None]
+    if counted.of is not None:
+        about += [n for n in ast.walk(counted.of) if isinstance(n, ast.Name) and mask_kind(module, n)]
+    if is_guarded(module, node, about) or is_chosen_away(module, node) or is_inference(module, node):
+        return True
+    made = counted.definition.statement if counted.definition is not None else None
+    if isinstance(made, ast.stmt) and is_guarded(module, made, about[1:]):
+        return True
+    return isinstance(node, ast.expr) and out_of_training(module, node)
+
+
+def _shared(module: Module, counted: Count) -> list[ast.Name]:
+    """The reads of a count that a name holds, when it is read more than once and only to divide by it."""
+    definition = counted.definition
+    if not isinstance(counted.at, ast.Name) or definition is None or definition.value is None:
+        return []
+    if counted.at.id != definition.name or not _holds(definition.value, counted.summed):
+        return []
+    readers = module.flow(counted.at).readers(definition)
+    if readers is None or len(readers) < 2 or not all(_is_denominator(module, r) for r in readers):
+        return []
+    return readers
+
+
+def _holds(value: ast.expr, part: ast.expr | None) -> bool:
+    return part is not None and any(n is part for n in ast.walk(value))
+
+
+def _is_denominator(module: Module, read: ast.expr) -> bool:
+    node: ast.AST = read
+    for ancestor in module.ancestors(read):
+        found = division(module, ancestor)
+        if found is not None:
+            return found.denominator is node
+        if isinstance(ancestor, ast.Subscript) and ancestor.value is not node:
+            return False
+        if isinstance(ancestor, ast.Call) and ancestor.func is not node:
+            return False
+        if not isinstance(ancestor, (ast.Subscript, ast.Attribute, ast.Call)):
+            return False
+        node = ancestor
+    return False
+
+
+# -- what is said ----------------------------------------------------------------------------------------------
+
+
+def _message(module: Module, counted: Count, reciprocal: bool) -> str:
+    text = re.sub(r"\s+", " ", module.source(counted.at))
+    if len(text) > 60:
+        text = "the count"
+    when = "with one element selected" if counted.less else "when nothing is selected"
+    if _per_row(counted):
+        when = "for a row in which nothing is selected" if not counted.less else when
+    if reciprocal:
+        return f"{text} is 0 {when}, so its reciprocal is inf, and NaN where it is multiplied by 0"
+    return f"{text} is 0 {when}, so the mean is 0 / 0 = NaN and so is every gradient of that batch"
+
+
+def _per_row(counted: Count) -> bool:
+    summed = counted.summed
+    return isinstance(summed, ast.Call) and (
+        bool(summed.keywords) or len(summed.args) > (not isinstance(getattr(summed.func, "value", None), ast.expr))
+    )
+
+
+def _severity(module: Module, node: ast.AST, counted: Count) -> Severity | None:
+    if counted.summed is None or (counted.number and counted.definition is None):
+        return Severity.INFO  # counted elsewhere, or over a whole accumulation window
+    statement = module.statement(node)
+    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+    names = [words(module, t) for t in targets if t is not None]
+    function = module.function(node)
+    names.append(getattr(function, "name", ""))
+    return Severity.INFO if any(_METRIC.search(n.lower()) and not _LOSS.search(n.lower()) for n in names) else None
+
+
+# -- what is written -------------------------------------------------------------------------------------------
+
+
+def _fix(module: Module, counted: Count, shared: list[ast.Name]) -> Fix:
+    at = counted.summed if shared and counted.summed is not None else counted.at
+    region = _region(module, counted, shared) if shared else None
+    bound, why = _bound(module, counted, at)
+    if counted.number and at is counted.at and at is not counted.summed:
+        if module.names.lookup("max", at) is not None or module.flow(at).stores("max"):
+            raise Unrewritable("max is bound to something else here")
+        edits = rewrite.replace(module, at, f"max({{n}}, {bound})", n=at)
+        form = f"max(..., {bound})"
+    else:
+        edits, form = _appended(module, at, f".clamp_min({bound})"), f"clamp_min({bound})"
+    assumptions: tuple[str, ...] = ()
+    if counted.of is not None and counted.whole and not _is_boolean(module, counted.of):
+        assumptions = (f"{re.sub(chr(10), ' ', module.source(counted.of))} holds zeros and ones",)
+    return Fix(
+        title=f"{form} on the denominator: {why}",
+        edits=edits,
+        applicability=Applicability.SAFE,
+        claim=Claim(
+            Relation.EQUAL,
+            region=region,
+            change="" if counted.whole else f"sums of weights below {bound} count as {bound}",
+            assumptions=assumptions,
+            extra=("zero counts",) if counted.number else (),
+        ),
+    )
+
+
+def _bound(module: Module, counted: Count, at: ast.expr) -> tuple[str, str]:
+    if counted.whole:
+        return "1", "a count, so nothing changes but where there is nothing to count"
+    dtype = float_dtype_of(module, at) or (counted.of is not None and float_dtype_of(module, counted.of)) or None
+    if dtype == "torch.float32":
+        return "1e-8", "a sum of weights that are never negative, in single precision"
+    finfo = module.names.reference("torch.finfo", at)
+    if dtype is None or finfo is None or finfo.edits:
+        raise Unrewritable("the dtype of the weights is not in view; clamp their sum at a bound that fits it")
+    return f"{finfo.text}({dtype}).eps", "a sum of weights that are never negative, bounded by what its dtype resolves"
+
+
+def _is_boolean(module: Module, node: ast.expr) -> bool:
+    value = module.flow(node).value(node)
+    while isinstance(value, ast.Call) and getattr(value.func, "attr", "") in ("float", "to", "type_as", "long", "int"):
+        value = module.flow(value).value(getattr(value.func, "value", value))
+    return isinstance(value, ast.Compare) or (
+        isinstance(value, ast.Call) and getattr(value.func, "attr", "") in ("ne", "eq", "gt", "lt", "ge", "le", "bool")
+    )
+
+
+def _appended(module: Module, node: ast.expr, method: str) -> tuple[Edit, ...]:
+    group = brackets(module, node)
+    if group is None:
+        return rewrite.replace(module, node, "{q}" + method, q=node)
+    return (module.insertion(group[1], method),)
+
+
+def _region(module: Module, counted: Count, shared: list[ast.Name]) -> Span | None:
+    statement = counted.definition.statement if counted.definition is not None else None
+    if not isinstance(statement, ast.stmt):
+        return None
+    start, end = module.chars(statement)
+    first = module.chars(module.statement(shared[0]))[1]
+    return Span(module.byte(start), module.byte(max(end, first)))
+
+
+# -- means of selections ---------------------------------------------------------------------------------------
+
+
+def _mean_of_selection(node: ast.Call, context: Context) -> Iterator[Finding]:
+    """`x[mask].mean()`: NaN when nothing is selected."""
+    module = context.module
+    call = call_of(module, node)
+    if call is None or call.args or not is_torch(module):
+        return
+    source = module.flow(call.input).value(call.input)
+    mask = _selection(module, source)
+    if mask is None or is_numpy(module, node) or out_of_training(module, node):
+        return
+    about = [call.input, source, mask, *(n for n in ast.walk(mask) if isinstance(n, ast.Name) and mask_kind(module, n))]
+    if is_guarded(module, node, about) or is_chosen_away(module, node):
+        return
+    text = re.sub(r"\s+", " ", module.source(call.input))
+    message = f"{text if len(text) <= 60 else 'the selection'} is empty when nothing is selected, and its mean is NaN"
+    try:
+        fix = _fix_of_mean(module, node, call.input)
+    except Unrewritable as error:
+        yield context.finding(node, message, why=str(error), severity=_severity_of_mean(module, node))
+        return
+    yield context.finding(node, message, fix=fix, severity=_severity_of_mean(module, node))
+
+
+def _severity_of_mean(module: Module, node: ast.Call) -> Severity | None:
+    return _severity(module, node, Count(node, None, node))
+
+
+def _selection(module: Module, node: ast.expr) -> ast.expr | None:
+    """The mask that selects the elements of `node`."""
+    if isinstance(node, ast.Subscript) and not isinstance(node.slice, (ast.Tuple, ast.Slice, ast.Constant)):
+        return node.slice if mask_kind(module, node.slice) == "mask" else None
+    call = call_of(module, node) if isinstance(node, ast.Call) else None
+    if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "masked_select" and node.args:
+        return node.args[-1]
+    if call is not None and call.name in ("float", "view", "flatten", "log", "exp", "abs", "square", "neg"):
+        return _selection(module, call.input)
+    return None
+
+
+def _fix_of_mean(module: Module, node: ast.Call, selected: ast.expr) -> Fix:
+    edits: tuple[Edit, ...] = ()
+    name = module.source(selected)
+    if not isinstance(selected, ast.Name):
+        statement = module.statement(node)
+        inner = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.IfExp, ast.BoolOp)
+        if any(isinstance(a, inner) for a in module.ancestors(node) if a is not statement) or not isinstance(
+            statement, (ast.Assign, ast.AugAssign, ast.Return, ast.AnnAssign)
+        ):
+            raise Unrewritable("it is not always evaluated here; bind the selection and take its sum where it is empty")
+        scope = module.flow(node).scope
+        taken = {n.id for n in ast.walk(scope) if isinstance(n, ast.Name)}
+        free = [n for n in ("selected", "selected_values", "chosen") if n not in taken]
+        if not free:
+            raise Unrewritable("bind the selection to a name and take its sum where it is empty")
+        name = free[0]
+        line = f"{name} = {rewrite.expression(module, '{s}', s=selected)}"
+        edits = (rewrite.insert_before(module, statement, line),)
+    edits += rewrite.replace(module, node, "{n}.mean() if {n}.numel() > 0 else {n}.sum()", n=name)
+    return Fix(
+        title="the sum of nothing in place of the mean of nothing: 0, and still part of the graph",
+        edits=edits,
+        applicability=Applicability.SAFE,
+        claim=Claim(Relation.EQUAL),
+    )
+
+
+RULE = Rule(
+    name="masked-mean",
+    summary="A mean whose denominator counts what a mask selects, which may be nothing.",
+    severity=Severity.WARNING,
+    triggers=((b"torch",), (b".sum(", b".mean()", b"count_nonzero", b"bincount", b"num_items", b"tokens")),
+    anchor=re.compile(
+        r"\.sum\(|\.mean\(\)|count_nonzero\(|bincount\(|/ *(?:num|n)_\w*(?:tokens|items|valid)|masked_select\("
+    ),
+    nodes=(ast.BinOp, ast.AugAssign, ast.Call),
+    check=check,
+)
