@@ -59,7 +59,7 @@ def show(out: Console, reports: Sequence[ClassReport], verbose: bool = False) ->
         if out.is_terminal:
             out.print()
         for one in group:
-            out.print(_heading(one))
+            out.print(_heading(one), soft_wrap=not out.is_terminal, overflow="fold")
         for line in notes:
             _print_note(out, line)
         if verbose:
@@ -68,7 +68,7 @@ def show(out: Console, reports: Sequence[ClassReport], verbose: bool = False) ->
     if out.is_terminal and reports:
         out.print()
     for line in words.summary(reports):
-        out.print(line)
+        out.print(line, soft_wrap=not out.is_terminal)
 
 
 def _overview(reports: Sequence[ClassReport]) -> Table:

@@ -23,6 +23,8 @@ def notes_of(one: ClassReport) -> list[str]:
         lines += suggestion_lines(one.suggestion)
     if one.missing_gradient:
         lines.append(f"no gradient: {listed(one.missing_gradient)}")
+        if not one.origin and all(one.suggestion != c.suggestion for c in one.checks):
+            lines += suggestion_lines(one.suggestion)
     lines += check_lines(one)
     if one.stand_ins:
         lines.append(f"stand-ins: {', '.join(one.stand_ins)}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+import torch
 from torch import nn
 
 from . import synth_search, synth_step
@@ -31,6 +33,8 @@ _TOTAL = (
     "heads",
 )
 _MASS = ("top_p", "threshold", "topp", "p_threshold", "routing_threshold")
+_MASS_WORD = re.compile(r"(^|_)(top_?p|thresholds?)(_|$)")
+_ALL = 30.0  # above 1, and its sigmoid is 1: every head's mass lies below such a threshold
 
 
 def all_on(module: nn.Module) -> list[str]:
@@ -52,7 +56,26 @@ def all_on(module: nn.Module) -> list[str]:
             if isinstance(value, float) and 0.0 < value < 1.0:
                 changed.append(f"{path + '.' if path else ''}{name}: {value:g} -> 1")
                 setattr(part, name, 1.0)
-    return changed
+        if _MASS_WORD.search(path.rpartition(".")[2]) and any(True for _ in part.parameters(recurse=False)):
+            part.register_forward_hook(_above_all)
+            changed.append(f"{path}: what it predicts -> 1")
+    return [*changed, *_learned(module)]
+
+
+def _learned(module: nn.Module) -> list[str]:
+    """Thresholds that are parameters themselves."""
+    found = []
+    for name, parameter in module.named_parameters():
+        owner, _, leaf = name.rpartition(".")
+        if _MASS_WORD.search(leaf) and not _MASS_WORD.search(owner) and parameter.is_floating_point():
+            with torch.no_grad():
+                parameter.fill_(_ALL)
+            found.append(f"{name}: learned -> 1")
+    return found
+
+
+def _above_all(part: nn.Module, inputs: Any, output: Any) -> Any:
+    return torch.full_like(output, _ALL) if isinstance(output, torch.Tensor) else output
 
 
 def _count(value: Any) -> int:

@@ -201,7 +201,7 @@ def _told(call: _Call, when: str, detail: str, chain: list[str]) -> dict[str, An
     path, line, function = call.place
     return {
         "operation": call.name, "pass": when, "path": path, "line": line, "function": function, "detail": detail,
-        "chain": chain,
+        "dtype": call.dtype, "chain": chain,
     }  # fmt: skip
 
 

@@ -16,7 +16,15 @@ from autofix.smoke.interpreter import Interpreter
 from autofix.smoke.job import Job
 from autofix.smoke.modules import devices, spelling
 from autofix.smoke.modules.index import ClassPlace, index
-from autofix.smoke.modules.suggest import NO_SUGGESTION, Origin, Suggestion, origin_of, shown_path, suggest
+from autofix.smoke.modules.suggest import (
+    NO_SUGGESTION,
+    Origin,
+    Suggestion,
+    origin_of,
+    shown_path,
+    suggest,
+    suggest_gradient,
+)
 from autofix.smoke.modules.targets import Target, resolve
 from autofix.smoke.zygote import Zygote
 
@@ -275,7 +283,7 @@ def report(place: ClassPlace, result: Mapping[str, Any]) -> ClassReport:
         verdict=str(result["verdict"]),
         missing_gradient=tuple(result.get("missing_gradient") or ()), stand_ins=tuple(result.get("stand_ins") or ()),
         reason=str(result.get("reason") or ""), seconds=float(result.get("seconds") or 0.0), checks=checks,
-        origin=origin, suggestion=suggest(origin) if origin else broken.suggestion if broken else NO_SUGGESTION,
+        origin=origin, suggestion=_suggestion(place, result, origin, broken),
         layers=tuple(_layer(one) for one in layers), losses=tuple(result.get("losses") or ()),
         gradient_norms=tuple(result.get("gradient_norms") or ()), digest=tuple(result.get("digest") or ()),
         arguments=dict(result.get("arguments") or {}), inputs=dict(result.get("inputs") or {}),
@@ -283,6 +291,16 @@ def report(place: ClassPlace, result: Mapping[str, Any]) -> ClassReport:
         sandbox=str(result.get("sandbox") or ""),
         processor_seconds=float(result.get("processor_seconds") or 0.0), peak_bytes=int(result.get("peak_bytes") or 0),
     )  # fmt: skip
+
+
+def _suggestion(
+    place: ClassPlace, result: Mapping[str, Any], origin: Origin | None, broken: Check | None
+) -> Suggestion:
+    """For the steps; else for a gradient that does not arrive; else for the first check that broke."""
+    if origin is not None:
+        return suggest(origin)
+    found = suggest_gradient(shown_path(place.path), place.line) if result.get("missing_gradient") else NO_SUGGESTION
+    return found if found.command or broken is None else broken.suggestion
 
 
 def _check(record: Mapping[str, Any]) -> Check:

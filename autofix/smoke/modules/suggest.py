@@ -52,6 +52,9 @@ _RULES: Mapping[str, tuple[str, ...]] = {
     "nll_loss": ("masked-mean", "nll-of-log-softmax"),
     "mul": ("where-nan-grad", "masked-mean"),
 }
+_ROUTING = (
+    "hard-top-p-mask", "hard-top-k-mask", "router-detached", "softmax-after-top-k", "router-returns-logits",
+)  # fmt: skip
 _KNOWN = frozenset(name for names in _RULES.values() for name in names)
 _WORDS = (
     (_MASKS, "mask with torch.finfo(scores.dtype).min: a row of -inf has no softmax"),
@@ -64,13 +67,16 @@ _WORDS = (
     (_SPREADS, "one element has no spread: leave the normalisation out for it, or use correction=0"),
     (("param-uninitialised",), "write to it in __init__ or reset_parameters, as with nn.init.kaiming_uniform_"),
 )
+_HALF = (
+    "float16 holds at most 65504: keep this operation in float32 (an inner autocast(enabled=False)), or use bfloat16"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where the first non-finite value came from. when: "forward", "backward" (the gradient of the operation) or
     "initialisation". path: relative where it lies below the working directory, "" where no line is known. code: that
-    line. detail: what the operation was given."""
+    line. detail: what the operation was given. dtype: of its result."""
 
     operation: str
     when: str
@@ -79,6 +85,7 @@ class Origin:
     function: str = ""
     code: str = ""
     detail: str = ""
+    dtype: str = ""
 
     @property
     def place(self) -> str:
@@ -105,7 +112,7 @@ def origin_of(record: Mapping[str, Any]) -> Origin | None:
     return Origin(
         operation=str(record["operation"]), when=str(record["pass"]), path=shown_path(Path(path)) if path else "",
         line=line, function=str(record.get("function") or ""), code=_line_of(path, line),
-        detail=str(record.get("detail") or ""),
+        detail=str(record.get("detail") or ""), dtype=str(record.get("dtype") or ""),
     )  # fmt: skip
 
 
@@ -133,7 +140,13 @@ def suggest(origin: Origin | None) -> Suggestion:
     rules = _RULES.get(origin.operation, ())
     finding = _finding_at(origin, rules) if origin.line else None
     if finding is not None:
-        return _of_finding(finding, origin)
+        return _of_finding(finding, origin.path)
+    if (
+        origin.dtype == "float16"
+        and rules not in (_MASKS, _LOGARITHMS, _ANGLES, _SPREADS)
+        and " is 0" not in origin.detail
+    ):
+        return Suggestion(words=_HALF)
     known = rules[0] if rules and rule_named(rules[0]) else ""
     words = next((text for family, text in _WORDS if family is rules or family == rules), "")
     if known:
@@ -141,11 +154,19 @@ def suggest(origin: Origin | None) -> Suggestion:
     return Suggestion(words=words)
 
 
-def _of_finding(finding: Finding, origin: Origin) -> Suggestion:
+def suggest_gradient(path: str, line: int) -> Suggestion:
+    """For a class (at `line`) some of whose parameters receive no gradient: a routing rule's finding inside it."""
+    first, last = next(((a, b) for a, b in _definitions(path) if a == line), (line, line))
+    inside = (f for f in findings_in(path) if f.rule in _ROUTING and first <= f.start.line <= last)
+    finding = next(inside, None)
+    return _of_finding(finding, path) if finding is not None else NO_SUGGESTION
+
+
+def _of_finding(finding: Finding, path: str) -> Suggestion:
     if finding.fix is None or finding.fix.applicability is Applicability.ADVICE:
         return Suggestion(finding.rule, f"autofix explain {finding.rule}", finding.message)
     unsafe = " --unsafe-fixes" if finding.fix.applicability is Applicability.UNSAFE else ""
-    command = f"autofix --dry-run --select {finding.rule}{unsafe} {shlex.quote(origin.path)}"
+    command = f"autofix --dry-run --select {finding.rule}{unsafe} {shlex.quote(path)}"
     return Suggestion(finding.rule, command, f"patches line {finding.start.line}: {finding.fix.title}")
 
 
@@ -165,14 +186,15 @@ def _finding_at(origin: Origin, rules: tuple[str, ...]) -> Finding | None:
 @functools.lru_cache(maxsize=256)
 def findings_in(path: str) -> tuple[Finding, ...]:
     """What the rules say of a file. A rule that fails costs the suggestion, not the run: `autofix check` names it."""
+    rules = all_rules()
     try:
-        return scan(Source(path, Path(path).read_bytes()), all_rules(), Options()).findings
+        return scan(Source(path, Path(path).read_bytes()), rules, Options()).findings
     except Exception:
         return ()
 
 
 @functools.lru_cache(maxsize=256)
-def _functions(path: str) -> tuple[tuple[int, int], ...]:
+def _definitions(path: str) -> tuple[tuple[int, int], ...]:
     try:
         tree = ast.parse(Path(path).read_bytes())
     except (OSError, SyntaxError, ValueError):
@@ -182,11 +204,11 @@ def _functions(path: str) -> tuple[tuple[int, int], ...]:
 
 def _spans(tree: ast.AST) -> Iterator[tuple[int, int]]:
     for node in ast.walk(tree):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             yield node.lineno, node.end_lineno or node.lineno
 
 
 def function_around(path: str, line: int) -> tuple[int, int]:
-    """First and last line of the innermost function that holds `line`; (line, line) outside of any."""
-    around = [span for span in _functions(path) if span[0] <= line <= span[1]]
+    """First and last line of the innermost function or class that holds `line`; (line, line) outside of any."""
+    around = [span for span in _definitions(path) if span[0] <= line <= span[1]]
     return max(around, default=(line, line))
