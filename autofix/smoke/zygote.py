@@ -263,7 +263,10 @@ class Zygote:
 
     def _tidy(self) -> None:
         if self._folder:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            try:
+                shutil.rmtree(self._folder, ignore_errors=True)
+            except RecursionError:
+                subprocess.run(["rm", "-rf", "--", self._folder], stderr=subprocess.DEVNULL, check=False)
             self._folder = ""
 
 

@@ -13,7 +13,6 @@ import importlib
 import json
 import os
 import select
-import shutil
 import signal
 import sys
 import tempfile
@@ -67,6 +66,7 @@ class _Parent:
         self.workers = int(options["workers"])
         self.root = str(options["folder"])
         self.reached = reached
+        self.devices = tuple(options["isolation"]["devices"])
         self.courtesy = bool(options["isolation"]["levels"]) and not reached.isolated
         self.out = out
         self.tool = os.getppid()
@@ -118,9 +118,9 @@ class _Parent:
             return
         self.count += 1
         directory = os.path.join(self.root, str(self.count))
-        os.mkdir(directory, 0o700)
+        os.makedirs(directory, 0o700)  # a job may have removed everything
         result, output = _nameless(self.root), _nameless(self.root)
-        post = child.Post(directory, os.getpid(), result, output, self.reached, self.courtesy)
+        post = child.Post(directory, os.getpid(), result, output, self.reached, self.courtesy, self.devices)
         sys.stdout.flush()
         sys.stderr.flush()
         pid = os.fork()
@@ -208,9 +208,36 @@ def _nameless(folder: str) -> int:
 
 
 def _remove(folder: str) -> None:
-    """A trial's files, as far as they can be removed; nothing that the code made there may stop the parent."""
-    with contextlib.suppress(RecursionError):
-        shutil.rmtree(folder, ignore_errors=True)
+    """A folder with all that code left in it: folders that it closed, and more of them inside each other than a
+    recursion can enter or a path can name."""
+    waiting, count = [folder], 0
+    while waiting:
+        here = waiting.pop()
+        with contextlib.suppress(OSError):
+            os.chmod(here, 0o700)
+            with os.scandir(here) as entries:
+                listed = list(entries)
+            for entry in listed:
+                count += 1
+                moved = os.path.join(folder, f".removed-{os.getpid()}-{count}")  # never deeper than one below the top
+                waiting.extend(_taken_out(entry, moved))
+            if here != folder:
+                os.rmdir(here)
+    with contextlib.suppress(OSError):
+        os.rmdir(folder)
+
+
+def _taken_out(entry: os.DirEntry[str], target: str) -> list[str]:
+    """Remove a file; move a folder to `target`, to be emptied there."""
+    try:
+        if not entry.is_dir(follow_symlinks=False):
+            os.unlink(entry.path)
+            return []
+        os.chmod(entry.path, 0o700)
+        os.rename(entry.path, target)
+    except OSError:
+        return []
+    return [target]
 
 
 def _result(trial: _Trial, status: int) -> dict[str, Any]:

@@ -42,7 +42,8 @@ _libc: Any = None
 
 class Post(NamedTuple):
     """Where a child works and writes. result, output: descriptors of files that no path leads to, so that no other
-    child can write to them. courtesy: whether Python-level writes and connections are refused, for want of better."""
+    child can write to them. courtesy: whether Python-level writes and connections are refused, for want of better.
+    devices: below /dev, which stay writable."""
 
     directory: str
     parent: int
@@ -50,6 +51,7 @@ class Post(NamedTuple):
     output: int
     reached: isolation.Reached
     courtesy: bool = False
+    devices: tuple[str, ...] = ()
 
 
 def load_libc() -> None:
@@ -81,8 +83,8 @@ def become(job: dict[str, Any], post: Post) -> None:
         work = os.path.join(post.directory, "work")
         _detach(post, work)
         _limit(float(job["seconds"]), int(job["memory"]), post)
-        if post.reached.isolated and not post.reached.processes:
-            isolation.scope()
+        if post.reached.isolated:
+            isolation.part(post.directory, post.devices)
         place = os.fstat(post.result)
         if post.courtesy:
             sys.addaudithook(_refuse_outside(work))

@@ -17,7 +17,7 @@ import socket
 import struct
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 BUBBLEWRAP = "bubblewrap"
@@ -94,11 +94,14 @@ def shield() -> None:
         _libc().prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
-def scope() -> None:
-    """In a child: no signal to any process but its own children (Linux 6.12 and newer)."""
-    if sys.platform.startswith("linux") and _landlock_abi() >= 6:
-        with contextlib.suppress(_Refused, OSError):
-            _restrict(struct.pack("QQQ", 0, 0, 3), [])
+def part(folder: str, devices: Sequence[str]) -> None:
+    """In a child, where the kernel can: no writes but in its own `folder`, which keeps the trials beside it apart, and
+    no signal to any process but its own children (Linux 6.12)."""
+    if not sys.platform.startswith("linux") or _landlock_abi() < 3:
+        return
+    with contextlib.suppress(_Refused, OSError):
+        rules = [(folder, _WRITES), ("/dev/shm", _WRITES), *_device_rules(devices)]
+        _restrict(_handled(_landlock_abi()), rules)
 
 
 def _take(level: str, wish: dict[str, Any], folder: str, processes: bool) -> None:
@@ -317,15 +320,8 @@ def _landlock(wish: dict[str, Any], folder: str) -> None:
     program = _no_sockets()
     if program is None:
         raise _Refused(f"no filter for system calls is known for {os.uname().machine}")
-    attributes = struct.pack("Q", _WRITES)
-    if abi >= 4:
-        attributes = struct.pack("QQ", _WRITES, 3)
-    if abi >= 6:
-        attributes = struct.pack("QQQ", _WRITES, 3, 1)
-    rules = [(folder, _WRITES)]
-    rules += [(f"/dev/{name}", _WRITE_FILE | _TRUNCATE) for name in (*_DEVICES, *wish["devices"])]
     _drop()
-    _restrict(attributes, rules)
+    _restrict(_handled(abi), [(folder, _WRITES), *_device_rules(wish["devices"])])
     buffer = ctypes.create_string_buffer(program, len(program))
     header = struct.pack("HxxxxxxQ", len(program) // 8, ctypes.addressof(buffer))
     _call("prctl", _PR_SET_SECCOMP, 2, header, 0, 0, what="seccomp")
@@ -333,6 +329,17 @@ def _landlock(wish: dict[str, Any], folder: str) -> None:
 
 def _landlock_abi() -> int:
     return int(_libc().syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1))
+
+
+def _handled(abi: int) -> bytes:
+    """What is forbidden where no rule allows it: writes, TCP, signals and abstract sockets of other processes."""
+    if abi < 4:
+        return struct.pack("Q", _WRITES)
+    return struct.pack("QQ", _WRITES, 3) if abi < 6 else struct.pack("QQQ", _WRITES, 3, 3)
+
+
+def _device_rules(devices: Sequence[str]) -> list[tuple[str, int]]:
+    return [(f"/dev/{name}", _WRITE_FILE | _TRUNCATE) for name in (*_DEVICES, *devices)]
 
 
 def _restrict(attributes: bytes, rules: list[tuple[str, int]]) -> None:
