@@ -361,6 +361,7 @@ def _verifier(
             cache=cache,
             on_done=lambda n: bar("verifying", n, len(items)),
             modules=modules,
+            on_modules=lambda n, total: bar("trying classes", n, total),
         )
 
     return run

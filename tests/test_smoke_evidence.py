@@ -401,7 +401,9 @@ def test_verify_joins_the_levels_and_remembers(tmp_path: Path, monkeypatch: pyte
     nowhere = (Source("<stdin>", text.encode()), replacing(text, LOGS))
     store = Remembering()
     options: dict[str, Any] = {"cache": store, "seconds": 60.0, "modules": ModuleLevel()}
-    first, second = verify([standing, nowhere], interpreter(), **options)
+    told: list[tuple[int, int]] = []
+    first, second = verify([standing, nowhere], interpreter(), on_modules=lambda n, of: told.append((n, of)), **options)
+    assert told == [(2, 2)]
     assert (first.verdict, first.level, second.verdict) == (Verdict.PROVED, Level.EXPRESSION, Verdict.PROVED)
     assert any(c.name == "trains" and c.held for c in first.claims)
     assert any(c.name == "trains" and c.held is None and "no file" in c.detail for c in second.claims)

@@ -39,12 +39,14 @@ def verify(
     cache: Store | None = None,
     on_done: Callable[[int], None] | None = None,
     modules: ModuleLevel | None = None,
+    on_modules: Callable[[int, int], None] | None = None,
 ) -> list[Evidence]:
     """Evidence for each fix against its file, in the order given.
 
     seconds: the limit of one trial. modules: also try each fix on a class that runs its lines, for which the user's
     modules are imported (in the harness); None imports nothing of the user's. on_done: told how many fixes have their
-    evidence, as it grows. Whatever the code under trial does, the answer is an `Evidence`, never an exception.
+    evidence, as it grows. on_modules: told how many fixes of how many have been tried on classes. Whatever the code
+    under trial does, the answer is an `Evidence`, never an exception.
     """
     results: dict[int, Evidence] = {}
 
@@ -76,7 +78,7 @@ def verify(
                 done(number, _evidence(job.kind, result))
         if modules is not None:
             open_ = [n for n in range(len(items)) if results[n].verdict is not Verdict.REFUTED]
-            results.update(_on_modules(items, open_, results, modules, zygote, cache))
+            results.update(_on_modules(items, open_, results, modules, zygote, cache, on_modules))
     return [results[n] for n in range(len(items))]
 
 
@@ -87,6 +89,7 @@ def _on_modules(
     level: ModuleLevel,
     zygote: Zygote,
     cache: Store | None,
+    told: Callable[[int, int], None] | None,
 ) -> dict[int, Evidence]:
     """What is known of these fixes, joined with what a class that runs their lines shows."""
     planned, reasons = evidence.plan(items, numbers, level, zygote.workers)
@@ -104,6 +107,8 @@ def _on_modules(
         if cache is not None and result.get("lasting", True) and evidence.settled(job, result):
             cache.put(_KIND, keys[id(job)], result)
         found.update(_judged(pending[id(job)], result, items, known))
+        if told is not None:
+            told(len(found), len(numbers))
     return found
 
 
