@@ -233,6 +233,22 @@ def test_what_cannot_be_run_is_neither_for_nor_against(attempt: Try, text: str, 
     assert words in detail(found)
 
 
+def test_a_fix_of_the_constructor(attempt: Try) -> None:
+    text = """
+        class Mixer(nn.Module):
+            def __init__(self, dim):
+                super().__init__()
+                self.weight = nn.Parameter(torch.empty(dim, dim))
+
+            def forward(self, x):
+                return x @ self.weight
+        """
+    filled = {"(torch.empty(dim, dim))": "(torch.empty(dim, dim).normal_(0.0, 0.1))"}
+    found = attempt(text, filled, Claim(Relation.EQUAL, change="the weight is drawn"))
+    assert found.verdict is Verdict.PROVED  # fresh memory holds NaN while the class is built
+    assert "Mixer, fp32" in found.witness_summary
+
+
 def test_lines_that_no_class_runs_say_nothing(attempt: Try) -> None:
     text = NET + "\ndef helper(x):\n    return torch.log(x + 1)\n"
     assert "no class of the file uses" in detail(attempt(text, {"torch.log(x + 1)": "torch.log1p(x)"}))

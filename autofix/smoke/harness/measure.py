@@ -86,13 +86,13 @@ def outcome(
     count = 0
     child._seed(seed)  # of Python's and NumPy's generators too: some modules draw from them
     try:
+        if trace is not None:
+            with _Tracing(*trace):
+                module = synth_step.build_initialised(kind, plan, seed)[0]
+                synth_step.train(module, synth_search.inputs_of(plan, seed), seed, 1)
         module = synth_step.build_initialised(kind, plan, seed)[0]
         count = sum(1 for p in module.parameters() if p.requires_grad)
         inputs = synth_search.inputs_of(plan, seed)
-        if trace is not None:
-            with _Tracing(*trace):
-                synth_step.train(module, inputs, seed, 1)
-            module = synth_step.build_initialised(kind, plan, seed)[0]
         if dtype is None:
             result = synth_step.train(module, inputs, seed, steps)
         else:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from autofix.edits import replaced, to_changes
 from autofix.model import Fix, Source
 
-_MOST_CLASSES = 4
 _COMPOUND = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 Range = tuple[int, int]  # first and last line, 1-based
@@ -61,7 +60,7 @@ def changes_of(source: Source, fix: Fix) -> Changes | str:
     }
     return Changes(
         patched, tuple(dict.fromkeys(r for r, _ in old)), tuple(dict.fromkeys(r for r, _ in new)),
-        tuple(classes[:_MOST_CLASSES]), tuple(sorted({**inherited, **methods}.items())),
+        tuple(classes), tuple(sorted({**inherited, **methods}.items())),
         frozenset(
             _names(before, [r for r, _ in old])
             | _names(after, [r for r, _ in new])

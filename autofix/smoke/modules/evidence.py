@@ -20,6 +20,7 @@ _IMPORT_SECONDS = 60.0
 _STEPS = 3
 _PATIENCE = 2.5  # a busy machine takes that much longer than a class computes
 _MARGIN = 10.0
+_MOST_CLASSES = 4
 _MOST_STAMPED = 10_000
 _LEAST_IN_JOB = 6  # a package is imported once for so many fixes at least
 
@@ -106,7 +107,7 @@ def _item(number: int, source: Source, fix: Fix, file: _File, level: ModuleLevel
     changes: Changes | str = changes_of(source, fix)
     if isinstance(changes, str):
         return changes
-    classes = [name for name in changes.classes if name in file.classes]
+    classes = [name for name in changes.classes if name in file.classes][:_MOST_CLASSES]
     if not classes:
         return "no nn.Module class of the file runs the changed lines"
     examples = {
