@@ -97,8 +97,9 @@ class Claim:
         patch is EXACT.
     assumptions: facts that only a name or a convention supports, stated wherever the evidence is shown.
     extra: claims to run beside the relation. "jacobian": a log-determinant stays that of the elementwise map beside
-        it. "zero counts": also with each number at 0. "one element": also on tensors of one element, and of one
-        row. "accuracy": a REGULARISED patch changes nothing where the original was finite and accurate.
+        it. "zero counts", "unit sizes": also with each number at 0, at 1. "one element": also on tensors of one
+        element, and of one row. "accuracy": a REGULARISED patch changes nothing where the original was finite and
+        accurate.
     """
 
     relation: Relation

@@ -352,6 +352,8 @@ def _ranked(leaf: Leaf, used: list[str]) -> list[str]:
     if leaf.domain and roles[:1] == ["binary"]:
         roles.insert(0, "float")  # `where(x > 0, sqrt(x), 0)`: the comparison guards a number
     named = roles_by_name(leaf)
+    if roles[:1] == ["index"] and named[0] == "bool":
+        roles.insert(0, "bool")  # `x[valid]`
     if not roles and "float" in used:
         roles = ["float"]
         if leaf.domain == "":

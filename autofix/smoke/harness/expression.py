@@ -179,6 +179,9 @@ def _asked_for(setting: Setting, extra: list[str]) -> list[Setting]:
     if "zero counts" in extra:
         numbers = [n for n, c in setting.items() if c.role in ("int", "scalar")]
         out += [{**setting, n: setting[n]._replace(role="int", size=0)} for n in numbers]
+    if "unit sizes" in extra:
+        numbers = [n for n, c in setting.items() if c.role in ("int", "scalar")]
+        out += [{**setting, n: setting[n]._replace(role="int", size=1)} for n in numbers]
     if "one element" in extra:
         sized = {n: c._replace(size=(1,) * len(c.size)) if c.is_tensor else c for n, c in setting.items()}
         out.append(sized)

@@ -184,9 +184,24 @@ def _mask(shape: tuple[int, ...], kind: str, generator: torch.Generator) -> torc
     flat = out.view(-1, shape[-1])
     if shape[-1] > 1:  # each row keeps one of either kind, so that neither reading of the mask empties a row
         flat[:, 0], flat[:, -1] = False, True
+        _fill_columns(out)
     if kind == "row":
         flat[0] = True
     if kind == "other rows":
         flat[0] = False
         flat[1:] = True
     return out
+
+
+def _fill_columns(mask: torch.Tensor) -> None:
+    """Set one place in every column that has none, in a row that keeps another one unset: sums over either dimension
+    then count something."""
+    if mask.dim() < 2 or mask.shape[-2] < 2 or mask.shape[-1] < 3:
+        return
+    for plane in mask.view(-1, *mask.shape[-2:]):
+        for column in range(plane.shape[1]):
+            if bool(plane[:, column].any()):
+                continue
+            rows = ((~plane).sum(1) > 1).nonzero().flatten().tolist()
+            if rows:
+                plane[rows[column % len(rows)], column] = True
