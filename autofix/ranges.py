@@ -212,7 +212,7 @@ class Ranges:
         if isinstance(statement, ast.AugAssign) and isinstance(statement.target, ast.Name):
             before = self.module.flow(statement).definition_before(found.name, statement)
             if before is None:
-                return UNKNOWN
+                return self._accumulated(statement.target)
             old = self.definition(before) if before.kind != "parameter" else self._leaves.get(found.name, UNKNOWN)
             return operate(statement.op, old, self.of(statement.value))
         if found.kind == "unpack" and isinstance(statement, ast.Assign):
@@ -251,8 +251,14 @@ class Ranges:
             return self.of(call.input) if index == 0 else iv.COUNT
         if call is not None and call.name == "size":
             return iv.SIZE
+        if self._depth > _MAX_DEPTH:
+            return UNKNOWN
         results = returned(self.module, value)
-        return iv.join(*(self.element(r, index) for r in results)) if results else UNKNOWN
+        self._depth += 8  # a function that calls itself
+        try:
+            return iv.join(*(self.element(r, index) for r in results)) if results else UNKNOWN
+        finally:
+            self._depth -= 8
 
     def _changed(self, node: ast.Name, definition: Definition, before: Interval) -> Interval:
         """The interval of a name after in-place operations between its definition and this read."""

@@ -14,7 +14,8 @@ from autofix.transforms.ranges._roles import LOG_RATIO, LOG_SCALE, LOG_STD, LOG_
 
 _ASIDE = re.compile(
     r"^_*(generate|inference|infer|evaluate|eval|test|validate|validation|plot|visuali[sz]e|log_?metrics|report|"
-    r"summary|init|initiali[sz]e|reset|load|convert|export|from_pretrained)(_|$)|_hook$|^_*(init_weights|metrics)"
+    r"summary|init|initiali[sz]e|reset|load|export|from_pretrained)(_|$)|_hook$|^_*(init_weights|metrics)|"
+    r"^_*convert($|_\w*(weight|checkpoint|state|model|param))"
 )
 _NO_GRAD = ("no_grad", "inference_mode", "eval_mode")
 _LOGGING = (

@@ -68,8 +68,10 @@ def is_numpy(module: Module, node: ast.AST) -> bool:
 
 
 def is_inference(module: Module, node: ast.AST) -> bool:
-    """Whether a class around `node` prepares inputs or runs a trained model: nothing is learned through it."""
-    return any(isinstance(a, ast.ClassDef) and _INFERENCE.search(a.name) for a in module.ancestors(node))
+    """Whether a class around `node` prepares inputs, runs a trained model or is an optimizer: no gradient flows."""
+    classes = [a for a in module.ancestors(node) if isinstance(a, ast.ClassDef)]
+    names = [getattr(b, "attr", getattr(b, "id", "")) for c in classes for b in c.bases]
+    return any(_INFERENCE.search(c.name) for c in classes) or "Optimizer" in names
 
 
 def is_guarded(module: Module, node: ast.AST, about: Iterable[ast.expr]) -> bool:

@@ -166,7 +166,7 @@ def _fix_of_size(module: Module, why: Vanishing) -> Fix:
         title=f"max(..., {one}) on the denominator: a size less one, so nothing changes for sizes above 1",
         edits=rewrite.replace(module, why.at, f"max({{n}}, {one})", n=why.at),
         applicability=Applicability.SAFE,
-        claim=Claim(Relation.EQUAL, hazard=("value", "gradient", "exception"), extra=("unit sizes",)),
+        claim=Claim(Relation.EQUAL, hazard=("value", "gradient", "exception"), extra=("one element", "unit sizes")),
     )
 
 

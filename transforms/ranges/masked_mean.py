@@ -202,7 +202,7 @@ def _fix(module: Module, counted: Count, shared: list[ast.Name]) -> Fix:
             region=region,
             change="" if counted.whole else f"sums of weights below {bound} count as {bound}",
             assumptions=assumptions,
-            extra=("zero counts",) if counted.number else (),
+            extra=("one element",) if counted.less else ("zero counts",) if counted.number else (),
         ),
     )
 

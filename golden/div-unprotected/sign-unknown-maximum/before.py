@@ -1,0 +1,5 @@
+import torch
+
+
+def heat(activation):
+    return activation / activation.max()

@@ -1,0 +1,5 @@
+import torch
+
+
+def f(guided, text):
+    return guided * (text.std() / guided.std())

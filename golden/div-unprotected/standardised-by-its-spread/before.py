@@ -1,0 +1,5 @@
+import torch
+
+
+def standardise(x):
+    return (x - x.mean(dim=-1, keepdim=True)) / x.std(dim=-1, keepdim=True)

@@ -1,0 +1,328 @@
+"""An operation that is undefined on the side that `where` throws away: the value is right, the gradient NaN.
+
+The defect
+----------
+`torch.where(x > 0, torch.log(x), 0.0)` computes the logarithm everywhere and chooses afterwards. The same holds for a
+division, a root, a power or an exponential in one branch, for `f(x).masked_fill(x == 0, 0.0)`, and for a product with
+a mask, `f(x) * (x > 0)`.
+
+Why it hurts
+------------
+The gradient of the rejected side is 0, and it is multiplied by the derivative of the operation there, which is inf:
+0 * inf = NaN. One rejected element makes the gradient of everything before it NaN although every value printed looks
+right. A product with a mask is NaN forward as well. Filling the result afterwards does not help; the *input* has to be
+harmless on the side that is rejected.
+
+Before
+------
+
+    scale = torch.where(z.abs() > eps, 1.0 / z, torch.ones_like(z))
+
+After
+-----
+
+    inside = z.abs() > eps
+    scale = torch.where(inside, 1.0 / torch.where(inside, z, 1.0), torch.ones_like(z))
+
+When the fix is safe
+--------------------
+The inner `where` changes the input only where the outer one rejects the result: every value stays what it was, bit
+for bit, and every gradient that was finite. The condition is evaluated once.
+
+Left alone
+----------
+Branches whose operation is defined everywhere, or already has a safe input; conditions that do not decide whether the
+operation is defined; code without gradients; numpy.
+
+Sources
+-------
+PyTorch issue 4132 and the "double where" of the JAX documentation; fixes of this kind in kornia.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from autofix import rewrite
+from autofix.calls import call_of
+from autofix.guards import narrowed
+from autofix.intervals import Interval
+from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity, Span
+from autofix.operations import args_of_choice
+from autofix.ops import constant
+from autofix.ranges import analysis
+from autofix.rewrite import Unrewritable
+from autofix.rule import Context, Rule
+from autofix.syntax import Module
+from autofix.transforms.ranges._context import out_of_training
+from autofix.transforms.ranges._division import division, is_inference, is_numpy, is_torch
+
+_LOGS = ("log", "log2", "log10", "rsqrt", "sqrt")
+_EXPONENTIALS = ("exp", "expm1")
+_CASTS = ("float", "to", "type", "type_as", "double", "half", "bool")
+_OVERFLOW = 88.0
+_BRANCHING = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.IfExp, ast.BoolOp)
+
+
+@dataclass(frozen=True, slots=True)
+class Unsafe:
+    """An operation and the argument on which it depends whether it is defined. what: in words. neutral: an argument
+    for which it and its derivative are harmless."""
+
+    kind: str
+    argument: ast.expr
+    what: str
+    neutral: str
+    names: tuple[ast.Name, ...] = ()  # the names that carry its result to the choice
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A selection: the part that is kept where `condition` is `outcome`."""
+
+    condition: ast.expr
+    outcome: bool
+    part: ast.expr
+    masked: bool = False  # a product, in which the condition is a number
+
+
+def check(node: ast.AST, context: Context) -> Iterator[Finding]:
+    module = context.module
+    choices = _choices(module, node)
+    if not choices or not is_torch(module) or not isinstance(node, ast.expr):
+        return
+    for choice in choices:
+        for unsafe in _unsafe_parts(module, choice.part, 0):
+            if not _is_decided(module, unsafe, choice):
+                continue
+            if is_numpy(module, node) or is_inference(module, node) or out_of_training(module, node):
+                return
+            yield _finding(node, unsafe, choice, context)
+            return
+
+
+def _choices(module: Module, node: ast.AST) -> list[Choice]:
+    if isinstance(node, ast.BinOp):
+        if not isinstance(node.op, ast.Mult):
+            return []
+        pairs = ((node.left, node.right), (node.right, node.left))
+        return [Choice(mask, True, part, True) for mask, part in pairs if _is_mask(module, mask)]
+    name = getattr(node.func, "attr", getattr(node.func, "id", "")) if isinstance(node, ast.Call) else ""
+    if name not in ("where", "masked_fill", "masked_fill_") or not isinstance(node, ast.Call):
+        return []
+    call = call_of(module, node)
+    if call is None or not ("condition" in call.args or "mask" in call.args):
+        return []
+    condition, outcome = args_of_choice(call)
+    other = call.args.get("other") or call.args.get("value")
+    found = [Choice(condition, outcome, call.input)]
+    return found if other is None else [*found, Choice(condition, not outcome, other)]
+
+
+def _is_mask(module: Module, node: ast.expr) -> bool:
+    """Whether a factor is a comparison, as it is or as a number."""
+    if not isinstance(node, (ast.Name, ast.Call, ast.Compare)):
+        return False
+    return isinstance(_comparison(module, node), ast.Compare)
+
+
+def _comparison(module: Module, node: ast.expr) -> ast.expr:
+    """The comparison behind names and casts."""
+    for _ in range(6):
+        if isinstance(node, ast.Name):
+            value = module.flow(node).value(node)
+            if value is node:
+                return node
+            node = value
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CASTS:
+            node = node.func.value
+        else:
+            return node
+    return node
+
+
+# -- operations that are not defined everywhere ----------------------------------------------------------------
+
+
+def _unsafe_parts(module: Module, part: ast.expr, depth: int, through: tuple[ast.Name, ...] = ()) -> Iterator[Unsafe]:
+    pending: list[ast.AST] = [part]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, (ast.Lambda, ast.ListComp, ast.GeneratorExp, ast.DictComp, ast.SetComp)):
+            continue
+        found = _unsafe(module, node, through)
+        if found is not None:
+            yield found
+        if isinstance(node, ast.Name) and depth < 2:
+            yield from _behind(module, node, depth, through)
+        elif isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", "")
+            if name not in ("where", "detach", "nan_to_num", "item") and call_of(module, node) is not None:
+                pending.extend((*node.args, getattr(node.func, "value", node.func)))
+        elif isinstance(node, (ast.BinOp, ast.UnaryOp, ast.Subscript)):
+            pending.extend(c for c in ast.iter_child_nodes(node) if isinstance(c, ast.expr))
+
+
+def _behind(module: Module, name: ast.Name, depth: int, through: tuple[ast.Name, ...]) -> Iterator[Unsafe]:
+    found = module.flow(name).definition(name)
+    if found is not None and found.value is not None and found.kind == "assign":
+        yield from _unsafe_parts(module, found.value, depth + 1, (*through, name))
+
+
+def _unsafe(module: Module, node: ast.AST, through: tuple[ast.Name, ...]) -> Unsafe | None:
+    divided = division(module, node) if isinstance(node, (ast.BinOp, ast.Call)) else None
+    if divided is not None:
+        if constant(module, divided.denominator) is not None:
+            return None
+        return Unsafe("divide", divided.denominator, "the quotient", "1.0", through)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+        return _power(module, node.left, node.right, through)
+    call = call_of(module, node) if isinstance(node, ast.Call) else None
+    if call is None or call.form not in ("function", "method"):
+        return None
+    if (module.qualified(call.node.func) or "torch.").partition(".")[0] in ("math", "numpy"):
+        return None
+    if call.name in _LOGS:
+        return Unsafe(call.name, call.input, f"the {call.name}", "1.0", through)
+    if call.name == "reciprocal":
+        return Unsafe("divide", call.input, "the reciprocal", "1.0", through)
+    if call.name in _EXPONENTIALS:
+        return Unsafe("exp", call.input, f"the {call.name}", "0.0", through)
+    if call.name == "pow" and "exponent" in call.args:
+        return _power(module, call.input, call.args["exponent"], through)
+    return None
+
+
+def _power(module: Module, base: ast.expr, exponent: ast.expr, through: tuple[ast.Name, ...]) -> Unsafe | None:
+    number = constant(module, exponent)
+    if number is None or number >= 1 or number == 0:
+        return None
+    return Unsafe("sqrt" if number > 0 else "divide", base, "the power", "1.0", through)
+
+
+def _is_decided(module: Module, unsafe: Unsafe, choice: Choice) -> bool:
+    """Whether the condition keeps the operation exactly where it is defined, and nothing else makes it so."""
+    ranges = analysis(module)
+    found = ranges.of(unsafe.argument)
+    if _is_defined(unsafe.kind, found):
+        return False
+    condition = _comparison(module, choice.condition) if choice.masked else choice.condition
+    kept = narrowed(module, unsafe.argument, found, (condition, choice.outcome), ranges.of)
+    if not _is_defined(unsafe.kind, kept):
+        return False
+    if unsafe.kind == "divide" and found.integer:
+        parent = module.parent(unsafe.argument)
+        numerator = ranges.of(parent.left) if isinstance(parent, ast.BinOp) else found
+        return not numerator.integer and not (numerator.known and numerator.low == numerator.high)
+    return True
+
+
+def _is_defined(kind: str, x: Interval) -> bool:
+    if kind == "divide":
+        return not x.zero
+    return x.high <= _OVERFLOW if kind == "exp" else x.positive
+
+
+# -- what is said and written ----------------------------------------------------------------------------------
+
+
+def _finding(node: ast.expr, unsafe: Unsafe, choice: Choice, context: Context) -> Finding:
+    module = context.module
+    text = re.sub(r"\s+", " ", module.source(unsafe.argument))
+    text = text if len(text) <= 50 else "its argument"
+    if choice.masked:
+        message = (
+            f"{unsafe.what} of {text} is computed before the mask: 0 times inf is NaN, in the value and its gradient"
+        )
+    else:
+        message = f"{unsafe.what} of {text} is computed on the rejected side too: its gradient there is 0 * inf = NaN"
+    try:
+        fix = _fix(module, node, unsafe, choice)
+    except Unrewritable as error:
+        return context.finding(node, message, why=str(error))
+    return context.finding(node, message, fix=fix)
+
+
+def _fix(module: Module, node: ast.expr, unsafe: Unsafe, choice: Choice) -> Fix:
+    where = module.names.reference("torch.where", node)
+    if where is None or where.edits:
+        raise Unrewritable(
+            "torch is not imported under its own name here; choose a harmless input by the same condition"
+        )
+    target = module.statement(unsafe.argument)
+    edits, condition = _condition(module, node, choice, target)
+    neutral = "1" if unsafe.kind == "divide" and analysis(module).of(unsafe.argument).integer else unsafe.neutral
+    sides = "{c}, {u}, " + neutral if choice.outcome else "{c}, " + neutral + ", {u}"
+    edits += rewrite.replace(module, unsafe.argument, f"{where.text}({sides})", c=condition, u=unsafe.argument)
+    region = None
+    if unsafe.names:
+        for name in unsafe.names:
+            _require_single_use(module, name)
+        start, end = module.chars(target)[0], module.chars(module.statement(node))[1]
+        region = Span(module.byte(start), module.byte(end))
+    return Fix(
+        title=f"a harmless input ({neutral}) where the result is rejected, by the same condition: no value changes",
+        edits=edits,
+        applicability=Applicability.SAFE,
+        claim=Claim(Relation.EQUAL, region=region),
+    )
+
+
+def _require_single_use(module: Module, name: ast.Name) -> None:
+    found = module.flow(name).definition(name)
+    readers = module.flow(name).readers(found) if found is not None else None
+    if readers is None or len(readers) != 1:
+        raise Unrewritable(f"{name.id} is read elsewhere too, where its values would change; give this choice its own")
+
+
+def _condition(module: Module, node: ast.expr, choice: Choice, target: ast.stmt) -> tuple[tuple[Edit, ...], str]:
+    """The condition as a name or text that may be evaluated at `target`."""
+    condition = choice.condition
+    if choice.masked and not isinstance(condition, ast.Compare):
+        if not isinstance(condition, ast.Name):
+            condition = _comparison(module, condition)
+        elif not isinstance(module.flow(condition).value(condition), ast.Compare):
+            _require_known_at(module, condition, target)
+            return (), f"{condition.id} > 0"
+    if isinstance(condition, ast.Name):
+        _require_known_at(module, condition, target)
+        return (), condition.id
+    statement = module.statement(node)
+    if any(isinstance(a, _BRANCHING) for a in module.ancestors(node) if not isinstance(a, ast.stmt)):
+        raise Unrewritable("bind the condition to a name, and choose a harmless input by it")
+    for name in (n for n in ast.walk(condition) if isinstance(n, ast.Name)):
+        _require_known_at(module, name, target)
+    taken = {n.id for n in ast.walk(module.flow(node).scope) if isinstance(n, ast.Name)}
+    free = next((n for n in ("inside", "is_inside", "is_defined") if n not in taken), None)
+    if free is None or not isinstance(statement, (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return)):
+        raise Unrewritable("bind the condition to a name, and choose a harmless input by it")
+    line = f"{free} = {rewrite.expression(module, '{c}', c=condition)}"
+    return (rewrite.insert_before(module, target, line), *rewrite.replace(module, condition, free)), free
+
+
+def _require_known_at(module: Module, name: ast.Name, target: ast.stmt) -> None:
+    """That a name means at an earlier statement what it means where the choice is made."""
+    if module.statement(name) is target or module.qualified(name) is not None:
+        return
+    flow = module.flow(name)
+    here = flow.definition(name)
+    before = flow.definition_before(name.id, target)
+    same = here.statement is before.statement if here is not None and before is not None else here is before
+    if not same or (here is None and flow.stores(name.id)):
+        raise Unrewritable("the condition is computed after the operation; choose its input by it beforehand")
+
+
+RULE = Rule(
+    name="where-nan-grad",
+    summary="An operation that is undefined on the side that where or a mask rejects.",
+    severity=Severity.ERROR,
+    triggers=((b"torch",), (b"where(", b"masked_fill", b" > 0", b"!= 0", b">= ")),
+    anchor=re.compile(
+        r"where\(|masked_fill_?\(|\* *\(?\(?[\w.]+ *(?:>|!=|<) *[\w.]+\)|\* *\w*(?:mask|valid|nonzero|positive)"
+    ),
+    nodes=(ast.Call, ast.BinOp),
+    check=check,
+)
