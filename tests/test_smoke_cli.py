@@ -44,7 +44,6 @@ def run(tmp_path: Path, zygote: Zygote, monkeypatch: pytest.MonkeyPatch) -> Run:
 
     def run_text(text: str, **options: Any) -> dict[str, ClassReport]:
         (tmp_path / "net.py").write_text(HEAD + text)
-        findings_in.cache_clear()
         reports = smoke("net.py", interpreter(), zygote=zygote, **options)
         assert not isinstance(reports, Problem), reports
         return {one.name: one for one in reports}

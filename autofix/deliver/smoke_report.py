@@ -39,6 +39,7 @@ _STYLE = {
 }
 VERDICTS = tuple(_STYLE)
 FAILING = ("non-finite", "failed")  # what a run fails on unless told otherwise
+_PIPE_WIDTH = 500
 _HELD = {True: ("held", "green"), False: ("failed", "red"), None: ("not run", "yellow")}
 
 
@@ -64,7 +65,7 @@ def show(out: Console, reports: Sequence[ClassReport], verbose: bool = False) ->
             _print_note(out, line)
         if verbose:
             for table in _tables(group[0]):
-                out.print(Padding(table, (1, 0, 0, 4)), soft_wrap=not out.is_terminal)
+                _print_table(out, table)
     if out.is_terminal and reports:
         out.print()
     for line in words.summary(reports):
@@ -99,6 +100,13 @@ def _print_note(out: Console, line: str) -> None:
         out.print(Padding(Text(line.lstrip(), style, overflow="fold"), (0, 0, 0, depth)), soft_wrap=False)
     else:
         out.print(Text(" " * depth + line.lstrip()))
+
+
+def _print_table(out: Console, table: Table) -> None:
+    """Within a terminal's width; in a pipe as wide as its cells."""
+    width = None if out.is_terminal else _PIPE_WIDTH
+    out.print()
+    out.print(Padding(table, (0, 0, 0, 4), expand=False), soft_wrap=False, width=width, crop=out.is_terminal)
 
 
 def _verbose_notes(one: ClassReport) -> list[str]:

@@ -156,7 +156,7 @@ def suggest(origin: Origin | None) -> Suggestion:
 
 def suggest_gradient(path: str, line: int) -> Suggestion:
     """For a class (at `line`) some of whose parameters receive no gradient: a routing rule's finding inside it."""
-    first, last = next(((a, b) for a, b in _definitions(path) if a == line), (line, line))
+    first, last = next(((a, b) for a, b in _definitions(_read(path)) if a == line), (line, line))
     inside = (f for f in findings_in(path) if f.rule in _ROUTING and first <= f.start.line <= last)
     finding = next(inside, None)
     return _of_finding(finding, path) if finding is not None else NO_SUGGESTION
@@ -183,23 +183,34 @@ def _finding_at(origin: Origin, rules: tuple[str, ...]) -> Finding | None:
     return min(near, key=lambda f: abs(f.start.line - origin.line), default=None)
 
 
-@functools.lru_cache(maxsize=256)
 def findings_in(path: str) -> tuple[Finding, ...]:
-    """What the rules say of a file. A rule that fails costs the suggestion, not the run: `autofix check` names it."""
+    """What the rules say of a file."""
+    return _findings(path, _read(path))
+
+
+@functools.lru_cache(maxsize=256)
+def _findings(path: str, data: bytes) -> tuple[Finding, ...]:
+    """A rule that fails costs the suggestion, not the run: `autofix check` names it."""
     rules = all_rules()
     try:
-        return scan(Source(path, Path(path).read_bytes()), rules, Options()).findings
+        return scan(Source(path, data), rules, Options()).findings
     except Exception:
         return ()
 
 
-@functools.lru_cache(maxsize=256)
-def _definitions(path: str) -> tuple[tuple[int, int], ...]:
+def _read(path: str) -> bytes:
     try:
-        tree = ast.parse(Path(path).read_bytes())
-    except (OSError, SyntaxError, ValueError):
+        return Path(path).read_bytes()
+    except OSError:
+        return b""
+
+
+@functools.lru_cache(maxsize=256)
+def _definitions(data: bytes) -> tuple[tuple[int, int], ...]:
+    try:
+        return tuple(_spans(ast.parse(data)))
+    except (SyntaxError, ValueError):
         return ()
-    return tuple(_spans(tree))
 
 
 def _spans(tree: ast.AST) -> Iterator[tuple[int, int]]:
@@ -210,5 +221,5 @@ def _spans(tree: ast.AST) -> Iterator[tuple[int, int]]:
 
 def function_around(path: str, line: int) -> tuple[int, int]:
     """First and last line of the innermost function or class that holds `line`; (line, line) outside of any."""
-    around = [span for span in _definitions(path) if span[0] <= line <= span[1]]
+    around = [span for span in _definitions(_read(path)) if span[0] <= line <= span[1]]
     return max(around, default=(line, line))
