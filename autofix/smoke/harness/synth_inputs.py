@@ -175,7 +175,7 @@ def tensors_for(entry: Entry, sizes: Sizes) -> list[Spec]:
         found.append(borrowed)
     found += _given_shapes(sizes, learned)
     if facts.ndim or facts.axes:
-        found.append(_by_rank(facts, sizes))
+        found += _by_names(facts, sizes)
     if synth_names.IMAGES.match(lowered) and not found:
         found.append(["tensor", [BATCH, first_channels(sizes) or 3, side, side], NORMAL])
     if synth_names.TIMES.match(lowered) and not facts.ndim and (learned is None or lowered.startswith("time")):
@@ -208,6 +208,8 @@ def _given_shapes(sizes: Sizes, learned: Spec | None) -> list[Spec]:
         numbers = list(integers(spec))
         if synth_names.names_shape(name) and numbers and learned is None:
             found.append(["tensor", [BATCH, *numbers], NORMAL])
+        if spec[0] == "tensor" and len(spec[1]) == 1 and learned is None:
+            found.append(["tensor", [BATCH, *spec[1]], NORMAL])
     first = first_layer(sizes.module)
     asked = next((n for k, n in sizes.given if k in CHANNELS and k in sizes.init), 0)
     if learned is None and first is not None and asked > 1:
@@ -221,7 +223,7 @@ def _documented(entry: Entry, sizes: Sizes) -> Spec | None:
     """From a shape that the documentation writes out."""
     if entry.doc is None or not entry.doc.axes:
         return None
-    shape = from_axes(" ".join(entry.doc.axes), sizes)
+    shape = from_axes(" ".join(axis.replace(" ", "") for axis in entry.doc.axes), sizes)
     if not shape:
         return None
     lowered = entry.name.lower()
@@ -274,9 +276,14 @@ def _learned(facts: Usage, sizes: Sizes) -> Spec | None:
     return None
 
 
-def _by_rank(facts: Usage, sizes: Sizes) -> Spec:
+def _by_names(facts: Usage, sizes: Sizes) -> list[Spec]:
+    """From an einops pattern; from the number of dimensions and the names that they are unpacked into."""
     if facts.axes:
         shape = from_axes(facts.axes, sizes)
         if shape:
-            return ["tensor", shape, NORMAL]
-    return ["tensor", shape_of_rank(facts.ndim, sizes), NORMAL]
+            return [["tensor", shape, NORMAL]]
+    ranked: Spec = ["tensor", shape_of_rank(facts.ndim, sizes), NORMAL]
+    if len(facts.unpacked_names) != facts.ndim:
+        return [ranked]
+    named: Spec = ["tensor", from_axes(" ".join(facts.unpacked_names), sizes), NORMAL]
+    return [named, ranked] if facts.ndim > 4 else [ranked, named]

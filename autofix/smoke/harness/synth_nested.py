@@ -15,8 +15,8 @@ from .synth_values import Spec, reference
 
 _TRIALS = 12
 _FORWARD_TRIALS = 6  # once it has been built
-_DEEP = 2
-_MOST_OPTIONS = 4
+_DEEP = 3
+_MOST_OPTIONS = (4, 3, 2)  # subclasses that are tried, by depth
 _FOUND: dict[tuple[type, int], tuple[Spec | None, bool]] = {}  # by class and depth: the spec, and whether it runs
 _INPUTS: dict[str, dict[str, Spec]] = {}  # by spec: what the object runs with
 
@@ -35,7 +35,7 @@ class Builder(Maker):
         built: Spec | None = None
         tried = 0
         for option in (wanted, *synth_classes.subclasses(wanted)):
-            if option is owner or not synth_classes.usable(option) or tried >= _MOST_OPTIONS:
+            if option is owner or not synth_classes.usable(option) or tried >= _MOST_OPTIONS[self.depth]:
                 continue
             if not synth_classes.answers(option, calls):
                 continue

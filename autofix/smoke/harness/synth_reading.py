@@ -33,6 +33,7 @@ class Usage:
         self.iterated = False
         self.indexed = False
         self.unpacked = 0
+        self.unpacked_names: list[str] = []
         self.inverted = False
         self.arithmetic = False
         self.modules = False
@@ -257,6 +258,7 @@ def _read_assignment(
         usage = _usage(source.value, found, aliases)
         if usage is not None and not starred:
             usage.ndim = usage.ndim or len(unpacked)
+            usage.unpacked_names = usage.unpacked_names or [getattr(e, "id", "_") for e in unpacked]
         return
     values = value.elts if isinstance(value, ast.Tuple) else []
     for one, other in zip(target.elts, values):  # noqa: B905 - `strict` is newer than Python 3.9

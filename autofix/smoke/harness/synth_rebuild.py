@@ -108,11 +108,13 @@ def with_attribute(kind: type, plan: Plan, failure: Failure, maker: Maker) -> It
 
 
 def _instead(spec: Spec, made: Spec) -> Spec:
-    """The same with every stand-in replaced, where they stand alone or in a list."""
+    """The same with every stand-in replaced, in lists and among the arguments of objects too."""
     if spec[0] in STAND_INS and spec[0] != "permissive":
         return made
     if spec[0] in ("list", "tuple", "modules"):
         return [spec[0], [_instead(item, made) for item in spec[1]]]
+    if spec[0] == "new" and spec[1] != made[1]:
+        return [*spec[:2], {n: _instead(s, made) for n, s in spec[2].items()}, *spec[3:]]
     return spec
 
 

@@ -48,6 +48,9 @@ def plans(kind: type, plan: Plan, failure: Failure, sizes: Sizes, maker: Maker) 
     tensors = [n for n in suspects if n in plan.inputs] + [n for n in plan.inputs if n not in suspects]
     yield from with_attribute(kind, plan, failure, maker)
     yield from _records(kind, plan, failure, tensors, maker)
+    if "only integer tensors" in failure.message:
+        for content in ("count:1", f"ids:{sizes.vocabulary}"):
+            yield from synth_shapes.refilled(plan, [n for n in tensors if n in suspects] or tensors, content)
     if _INTEGER_WANTED.search(failure.message):
         asked = [n for n in tensors if n in suspects] or tensors
         number: Spec = ["value", sizes.length]

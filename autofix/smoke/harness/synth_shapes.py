@@ -30,6 +30,7 @@ def reshaped(plan: Plan, failure: Failure, names: list[str], sizes: Sizes) -> It
     if re.search(r"[Dd]omain|negative|positive|between 0|\[0, ?1\]|probabilit|support|interval", message):
         yield from _in_domain(plan, names)
     if "index out of range" in message or "out of bounds" in message:
+        yield from _as_ids(plan, names, sizes)
         yield from _smaller_ids(plan, names)
     if "is invalid for input of size" in message:
         for name in names:
@@ -110,9 +111,10 @@ def _exchanges(message: str) -> Iterator[tuple[int, int]]:
         (r"size of tensor a \((\d+)\) must match the size of tensor b \((\d+)\)", False),
         (r"expanded size of the tensor \((\d+)\) must match the existing size \((\d+)\)", False),
         (r"Expected size (\d+) but got size (\d+)", True),
+        (r"batch_size \((\d+)\) to match target batch_size \((\d+)\)", False),
         (r"input\.size\(-1\) must be equal to input_size\. Expected (\d+), got (\d+)", True),
         (r"was expecting embedding dimension of (\d+), but got (\d+)", True),
-        (r"[Ee]xpected (?:\w+ ){0,4}(?:to be |of )?(\d+),? (?:but )?(?:got|found) (\d+)", True),
+        (r"[Ee]xpected (?:\w+ ){0,4}(?:to be |of |= ?)?(\d+),? (?:but )?(?:got|found) (\d+)", True),
         (r"size \w+ has size (\d+) .* previously seen size (\d+)", False),
         (r"has size (\d+) for operand \d+ which does not broadcast with previously seen size (\d+)", False),
         (r"\((\d+)\) (?:doesn't|does not|must) match .*\((\d+)\)", False),
@@ -207,6 +209,7 @@ def _resized(plan: Plan, names: list[str], old: int, new: int) -> Iterator[Plan]
                     holders += 1
     if holders > 1:
         yield plan.with_inputs(together)
+    yield from _leading(plan, names, old, new)
     for name in names:  # a patch of another number of channels: 2048 = 32 x 64 where 192 = 3 x 64 is wanted
         spec = plan.inputs[name]
         for place in tensor_places(spec):
@@ -230,6 +233,24 @@ def _resized(plan: Plan, names: list[str], old: int, new: int) -> Iterator[Plan]
             ):
                 other = [*shape[:-1], new]
                 yield plan.with_input(name, changed(spec, place, ["tensor", other, at(spec, place)[2]]))
+
+
+def _leading(plan: Plan, names: list[str], old: int, new: int) -> Iterator[Plan]:
+    """The first two dimensions flattened are `old`: 2 x 16 becomes 2 x 2 for 4; in all floating ones, then in one."""
+    together = dict(plan.inputs)
+    alone: list[Plan] = []
+    for name in names:
+        for place in tensor_places(plan.inputs[name]):
+            _, shape, content = at(plan.inputs[name], place)
+            if len(shape) < 2 or shape[0] * shape[1] != old or new % shape[0] or old == new:
+                continue
+            tensor = ["tensor", [shape[0], new // shape[0], *shape[2:]], content]
+            if content == "normal":
+                together[name] = changed(together[name], place, tensor)
+            alone.append(plan.with_input(name, changed(plan.inputs[name], place, tensor)))
+    if alone:
+        yield plan.with_inputs(together)
+    yield from alone
 
 
 def _of_rank(plan: Plan, name: str, rank: int, sizes: Sizes) -> Iterator[Plan]:
@@ -287,6 +308,15 @@ def _of_type(plan: Plan, names: list[str], message: str, sizes: Sizes) -> Iterat
                     yield plan.with_input(name, changed(spec, place, ["tensor", shape[:-1], content]))
 
 
+def refilled(plan: Plan, names: list[str], content: str) -> Iterator[Plan]:
+    """The same shapes with other content, one input at a time."""
+    for name in names:
+        for place in tensor_places(plan.inputs[name]):
+            _, shape, old = at(plan.inputs[name], place)
+            if old != content:
+                yield plan.with_input(name, changed(plan.inputs[name], place, ["tensor", shape, content]))
+
+
 def _grown(plan: Plan, names: list[str]) -> Iterator[Plan]:
     for factor in (2, 4):
         for name in names:
@@ -309,6 +339,16 @@ def shrunk(plan: Plan) -> Iterator[Plan]:
                     other = [*shape[:2], *(max(2, n // divisor) for n in shape[2:])]
                     inputs[name] = changed(inputs[name], place, ["tensor", other, content])
         yield plan.with_inputs(inputs)
+
+
+def _as_ids(plan: Plan, names: list[str], sizes: Sizes) -> Iterator[Plan]:
+    """A table was indexed with what is no index: integers in place of floating values."""
+    for name in names:
+        for place in tensor_places(plan.inputs[name]):
+            _, shape, content = at(plan.inputs[name], place)
+            if content == "normal" and len(shape) > 1:
+                tensor = ["tensor", [shape[0], sizes.length], f"ids:{sizes.vocabulary}"]
+                yield plan.with_input(name, changed(plan.inputs[name], place, tensor))
 
 
 def _smaller_ids(plan: Plan, names: list[str]) -> Iterator[Plan]:

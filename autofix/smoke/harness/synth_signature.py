@@ -17,6 +17,10 @@ _SHAPE = re.compile(r"[\[(]\s*([A-Za-z_*][\w*/+\-. ]*?(?:\s*(?:,|\bx\b|×)\s*[\w
 _ENTRY = re.compile(
     r"^(\s*)(?::param\s+)?`{0,2}\*{0,2}([A-Za-z_]\w*)`{0,2}\s*(?:\(([^)\n]*(?:\([^)\n]*\)[^)\n]*)*)\))?\s*:(.*)$"
 )
+_HEADINGS = frozenset({
+    "args", "arguments", "parameters", "params", "inputs", "outputs", "returns", "return", "raises", "yields", "note",
+    "notes", "example", "examples", "shape", "shapes", "attributes", "references", "usage", "keyword",
+})  # fmt: skip
 _MOST_ENTRIES = 60
 
 
@@ -124,6 +128,11 @@ def _entries(text: str) -> Iterator[tuple[str, Documented]]:
     name, kind, indent = "", "", 0
     for line in text.splitlines():
         match = _ENTRY.match(line)
+        if match and match.group(2).lower() in _HEADINGS:
+            if name:
+                yield name, Documented(kind, " ".join(words))
+            name = ""
+            continue
         deeper = len(line) - len(line.lstrip()) > indent
         if match and not (name and deeper):
             if name:

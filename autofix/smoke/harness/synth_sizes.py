@@ -27,7 +27,7 @@ class Sizes:
         self.widths = _widths(module, init)
         self.vocabulary = _vocabulary(module)
         self.given = _given(module, init)
-        self.image = next((n for k, n in self.given if "image_size" in k or "img_size" in k), 0)
+        self.image = next((n for k, n in self.given if re.search(r"(image|img|tile)_size", k)), 0)
         self.channels = next((n for k, n in self.given if k in CHANNELS), 0)
         self.image = self.image or _known(module, ("image_size", "img_size", "input_size")) or 0
         self.length = _known(module, ("seq_len", "max_seq_len", "num_tokens_per_image")) or LENGTH
@@ -122,7 +122,7 @@ def from_axes(pattern: str, sizes: Sizes) -> list[int]:
 
 def _size_of_axis(token: str, tokens: list[str], sizes: Sizes, inner: bool) -> int:
     image = sizes.image or IMAGE
-    if token == "b" or (token.lower() in ("b", "batch", "bs", "bsz", "batch_size", "batchsize") and not inner):
+    if token == "b" or (re.match(r"(b|bs|bsz|batch|batch_?size)(\W|$)", token.lower()) and not inner):
         return BATCH
     if token.startswith("("):
         words = token.strip("()").split()
@@ -153,13 +153,13 @@ def _size_of_word(token: str, sizes: Sizes) -> int:
     if known:
         return known
     lowered = token.lower()
-    if "channel" in lowered or lowered == "chans":
+    if re.search(r"channel|chans$|^n?_?ch$", lowered):
         return first_channels(sizes) or sizes.width
     if "height" in lowered or "width" in lowered:
         return sizes.image or 16
     if re.search(r"dim|hidden|feat|embed|size$", lowered) and "batch" not in lowered:
         return sizes.width
-    return BATCH if "batch" in lowered else sizes.length
+    return BATCH if re.match(r"batch|n_|num_", lowered) else sizes.length
 
 
 def _given(module: nn.Module, init: dict[str, Spec]) -> list[tuple[str, int]]:
