@@ -1,4 +1,4 @@
-"""Training steps of one built module: what is finite, which parameters learn, and by which operation it broke."""
+"""Training steps of one built module: what is finite, and which parameters learn."""
 
 from __future__ import annotations
 
@@ -10,18 +10,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from . import synth_search
 from .synth_plan import Plan
 
 FULL, PARTIAL, BARE, NON_FINITE, FAILED = "full-gradient", "partial-gradient", "no-parameters", "non-finite", "failed"
-_RULES = (
-    ("softmax", "mask-neg-inf"), ("log_softmax", "mask-neg-inf"), ("exp", "exp-unbounded"), ("log", "log-unprotected"),
-    ("sqrt", "sqrt-unprotected"), ("pow", "sqrt-unprotected"), ("div", "div-unprotected"),
-    ("reciprocal", "div-unprotected"), ("acos", "acos-domain"), ("asin", "acos-domain"), ("atanh", "acos-domain"),
-    ("norm", "manual-norm"), ("std", "std-of-one"), ("var", "std-of-one"), ("empty", "param-uninitialised"),
-)  # fmt: skip
 _LEARNING_RATE = 1e-3
 _MOST_NAMES = 50
 
@@ -35,7 +28,6 @@ class Outcome:
         self.missing: list[str] = []
         self.losses: list[float] = []
         self.norms: list[float] = []
-        self.rule = ""
         self.digest: list[float] = []
 
 
@@ -227,46 +219,3 @@ def _parents_initialise(kind: type) -> bool:
         isinstance(v, type) and (hasattr(v, "_init_weights") or hasattr(v, "init_weights"))
         for v in vars(module).values()
     ) if module is not None else False  # fmt: skip
-
-
-# -- where it broke ------------------------------------------------------------------------------------------
-
-
-class _Watch(TorchDispatchMode):  # type: ignore[misc]
-    """Notes the first operation that makes a non-finite value out of finite ones."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.culprit = ""
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = function(*args, **(kwargs or {}))
-        if not self.culprit and _broken(result) and not _broken((args, kwargs)):
-            self.culprit = str(getattr(function, "__name__", function)).partition(".")[0]
-        return result
-
-
-def _broken(value: Any) -> bool:
-    return any(
-        t.is_floating_point() and not t.is_sparse and bool(torch.isnan(t).any() | torch.isposinf(t).any())
-        for t in tensors(value)
-    )
-
-
-def culprit(kind: type, plan: Plan, seed: int) -> tuple[str, str]:
-    """The operation that first turned finite values into non-finite ones, and the rule that repairs such code."""
-    watch = _Watch()
-    try:
-        module, empty = build_initialised(kind, plan, seed)
-        if empty and not _parents_initialise(kind):
-            return "torch.empty", "param-uninitialised"
-        positional, named = synth_search.inputs_of(plan, seed)
-        with watch:
-            loss = _loss(_run(module, positional, named, seed), seed)
-            if loss is not None and loss.requires_grad:
-                loss.backward()
-    except Exception:
-        return watch.culprit, ""
-    name = watch.culprit.lstrip("_")
-    rule = next((rule for word, rule in _RULES if name.startswith(word)), "")
-    return watch.culprit, rule
