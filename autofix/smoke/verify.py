@@ -121,14 +121,15 @@ def _judged(
     """The fixes of one job. What the harness could not have written says nothing."""
     results = result.get("results") or {}
     found = {}
-    share = float(result.get("seconds") or 0.0) / max(1, len(planned.numbers))
     for position, number in enumerate(planned.numbers):
         one = results.get(str(position)) or {"reason": str(result.get("reason") or "it was not reached in time")}
         try:
             verdict = judge(one, items[number][1], planned.job.spec["items"][position]["module"])
+            seconds = float(one.get("seconds") or 0.0)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             verdict = silent(f"the trial returned no usable result: {type(error).__name__}: {error}")
-        found[number] = combine(known[number], verdict, share)
+            seconds = 0.0
+        found[number] = combine(known[number], verdict, seconds)
     return found
 
 

@@ -67,7 +67,9 @@ def serve(spec: dict[str, Any], items: list[dict[str, Any]], out: int, parent: i
                     work = _measured(known, item, spec)
                     tell({"id": item["id"], "result": versions.forked(work, spec, out)})
                 else:
-                    tell({"id": item["id"], "result": _contrasted(known, item, spec, befores, tell, out)})
+                    started = time.monotonic()
+                    result = _contrasted(known, item, spec, befores, tell, out)
+                    tell({"id": item["id"], "result": {**result, "seconds": round(time.monotonic() - started, 4)}})
         tell({"end": True})
     finally:
         os._exit(0)
