@@ -58,7 +58,10 @@ IDENTITY = Identity(
     summary="sqrt((x ** 2).sum(dim)) becomes linalg.vector_norm(x, dim=dim)",
     severity=Severity.WARNING,
     triggers=((b"sqrt(", b"0.5"), (b"sum(",), (b"**", b"pow(", b"square(", b"*")),
-    anchor=re.compile(r"sqrt\((?<!math\.sqrt\()(?<!np\.sqrt\()|\*\* ?\(?0?\.5|pow\(0?\.5"),
+    anchor=re.compile(
+        r"sum\((?<!np\.sum\()(?=(?s:.{1,300}?)(?:sqrt\(|\*\* ?\(?0?\.5|pow\(0?\.5))"
+        r"|sqrt\((?<!math\.sqrt\()(?<!np\.sqrt\()(?=(?s:.{1,120}?)sum\()"
+    ),
     title="write {new}, whose gradient at a zero vector is 0",
     local="difference",
     forms=(

@@ -92,8 +92,15 @@ IDENTITY = Identity(
     name="manual-normalize",
     summary="x / x.norm(dim=d, keepdim=True) becomes F.normalize(x, dim=d)",
     severity=Severity.WARNING,
-    triggers=((b"norm(", b"sqrt(", b"0.5"), (b"keepdim", b"unsqueeze(", b"None]", b"True")),
-    anchor=re.compile(r"norm\((?<!np\.linalg\.norm\()|sqrt\((?<!math\.sqrt\()(?<!np\.sqrt\()|\*\* ?0?\.5"),
+    triggers=(
+        (b"norm(", b"sqrt(", b"0.5"),
+        (b"keepdim", b"unsqueeze(", b"None]", b"True)"),
+        (b"/ ", b"/", b"div(", b"rsqrt("),
+    ),
+    anchor=re.compile(
+        r"norm\((?<!np\.linalg\.norm\()(?=[^#\n]*\b(?:keepdim|dim|True\)|None\]|unsqueeze))"
+        r"|sum\((?<!np\.sum\()(?=(?s:.{1,200}?)(?:sqrt\(|\*\* ?\(?0?\.5))|sqrt\((?=(?s:.{1,120}?)sum\()"
+    ),
     title="write {new}, which turns a zero vector into zeros",
     local="vectors",
     forms=(

@@ -82,7 +82,20 @@ IDENTITY = Identity(
     name="nll-of-log-softmax",
     summary="nll_loss(log(softmax(x)), t) becomes cross_entropy(x, t); cross_entropy takes logits, not probabilities",
     severity=Severity.ERROR,
-    triggers=((b"nll_loss(", b"cross_entropy(", b"CrossEntropyLoss"), (b"oftmax", b"torch.exp(")),
+    triggers=(
+        (b"nll_loss(", b"cross_entropy(", b"CrossEntropyLoss"),
+        # Not `= nn.functional.softmax(`: the attention of every transformer would have to be parsed.
+        (
+            *(b"= F.softmax(", b"= torch.softmax(", b"(F.softmax(", b"(torch.softmax(", b"(nn.functional.softmax("),
+            *(
+                b"return F.softmax(",
+                b"return torch.softmax(",
+                b"return nn.functional.softmax(",
+                b"return self.softmax(",
+            ),
+            *(b"nn.Softmax(", b".softmax(1", b".softmax(-1", b".softmax(dim", b"= softmax(", b"(softmax("),
+        ),
+    ),
     anchor=re.compile(r"nll_loss\(|(?<!binary_)cross_entropy\(|CrossEntropyLoss\("),
     title="write {new}, which takes log-softmax and loss in one",
     local="logits",

@@ -85,7 +85,7 @@ IDENTITY = Identity(
     summary="mean(x ** 2) - mean(x) ** 2 becomes var(x, correction=0)",
     severity=Severity.WARNING,
     triggers=((b"mean(",), (b"** 2", b"**2", b"pow(", b"square(", b"* "), (b") - ", b"sub(", b" - ")),
-    anchor=re.compile(r"mean\((?<!np\.mean\()"),
+    anchor=re.compile(r"mean\((?<!np\.mean\()(?=(?s:.{1,300}?)mean\()"),
     title="write {new}, which subtracts the mean before it squares",
     local="values",
     forms=(

@@ -1,0 +1,5 @@
+import torch
+
+
+def entropy(counts):
+    return -(counts / counts.sum() * torch.log(counts / counts.sum())).sum()

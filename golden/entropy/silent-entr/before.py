@@ -1,0 +1,5 @@
+import torch
+
+
+def entropy(p):
+    return torch.special.entr(p).sum(-1)

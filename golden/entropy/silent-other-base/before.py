@@ -1,0 +1,5 @@
+import torch
+
+
+def bits(p):
+    return -(p * torch.log2(p)).sum()

@@ -1,0 +1,5 @@
+import torch
+
+
+def negative_entropy(weights):
+    return torch.sum(torch.log(weights) * weights, dim=1)

@@ -1,0 +1,5 @@
+import torch
+
+
+def hazard(rate, dt):
+    return -torch.expm1(-rate * dt)

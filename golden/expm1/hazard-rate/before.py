@@ -1,0 +1,5 @@
+import torch
+
+
+def hazard(rate, dt):
+    return 1 - torch.exp(-rate * dt)

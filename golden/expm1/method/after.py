@@ -1,0 +1,5 @@
+import torch
+
+
+def growth(x):
+    return x.expm1()

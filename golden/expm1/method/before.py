@@ -1,0 +1,5 @@
+import torch
+
+
+def growth(x):
+    return x.exp() - 1.0

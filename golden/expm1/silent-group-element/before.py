@@ -1,0 +1,5 @@
+import torch
+
+
+def f(group, v):
+    return group.exp(v) - 1

@@ -1,0 +1,5 @@
+import torch
+
+
+def log_survival(logits):
+    return torch.log1p(-torch.sigmoid(logits)).sum(dim=-1)

@@ -1,0 +1,5 @@
+import torch
+
+
+def exponential(u, rate):
+    return -torch.log(1.0 - u) / rate

@@ -1,0 +1,5 @@
+import torch
+
+
+def compress(x):
+    return (1 + x.abs()).log()

@@ -1,0 +1,5 @@
+import torch
+
+
+def symlog(x):
+    return torch.sign(x) * torch.log1p(torch.abs(x))

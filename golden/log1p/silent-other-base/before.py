@@ -1,0 +1,5 @@
+import torch
+
+
+def decibels(x):
+    return 10 * torch.log10(1 + x)

@@ -1,0 +1,5 @@
+import torch
+
+
+def f(x):
+    return torch.linalg.vector_norm(x, dim=0)

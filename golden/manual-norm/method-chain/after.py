@@ -1,0 +1,5 @@
+import torch
+
+
+def length(x):
+    return torch.linalg.vector_norm(x, dim=1, keepdim=True)

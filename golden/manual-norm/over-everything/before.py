@@ -1,0 +1,5 @@
+import torch
+
+
+def gradient_norm(grad):
+    return torch.sqrt(torch.sum(grad * grad))

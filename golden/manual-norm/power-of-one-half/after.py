@@ -1,0 +1,5 @@
+import torch
+
+
+def speed(velocity):
+    return torch.linalg.vector_norm(velocity, dim=-1)

@@ -1,0 +1,5 @@
+import torch
+
+
+def speed(velocity):
+    return (velocity**2).sum(-1) ** 0.5

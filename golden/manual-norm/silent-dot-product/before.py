@@ -1,0 +1,5 @@
+import torch
+
+
+def f(x, y):
+    return torch.sqrt((x * y).sum(-1))

@@ -1,0 +1,5 @@
+import torch
+
+
+def unit(v):
+    return torch.nn.functional.normalize(v, dim=-1)

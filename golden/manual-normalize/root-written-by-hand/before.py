@@ -1,0 +1,5 @@
+import torch
+
+
+def unit(v):
+    return v / torch.sqrt(torch.sum(v**2, dim=-1, keepdim=True))

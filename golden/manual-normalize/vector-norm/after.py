@@ -1,0 +1,5 @@
+import torch
+
+
+def rays(directions):
+    return torch.nn.functional.normalize(directions, dim=-1)

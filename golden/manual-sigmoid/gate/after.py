@@ -1,0 +1,6 @@
+import torch
+
+
+def gated(scores, values):
+    gate = torch.sigmoid(scores)
+    return gate * values

@@ -1,0 +1,5 @@
+import torch
+
+
+def squash(x):
+    return 1.0 / (1.0 + (-x).exp())

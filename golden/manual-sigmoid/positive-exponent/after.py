@@ -1,0 +1,5 @@
+import torch
+
+
+def fermi(energy, mu, temperature):
+    return torch.sigmoid((mu - energy) / temperature)

@@ -1,0 +1,5 @@
+import torch
+
+
+def fermi(energy, mu, temperature):
+    return 1 / (torch.exp((energy - mu) / temperature) + 1)

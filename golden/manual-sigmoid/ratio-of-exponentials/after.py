@@ -1,0 +1,5 @@
+import torch
+
+
+def probability(logit):
+    return torch.sigmoid(logit)

@@ -1,0 +1,6 @@
+import torch
+
+
+def probability(logit):
+    odds = torch.exp(logit)
+    return odds / (1 + odds)

@@ -1,0 +1,7 @@
+import torch
+import torch.nn as nn
+
+
+class Swish(nn.Module):
+    def forward(self, x):
+        return x / (1 + torch.exp(-x))

@@ -1,0 +1,5 @@
+import torch
+
+
+def positive(x):
+    return torch.log1p(torch.exp(x))

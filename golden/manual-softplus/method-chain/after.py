@@ -1,0 +1,5 @@
+import torch
+
+
+def positive(x):
+    return torch.nn.functional.softplus(x)

@@ -1,0 +1,5 @@
+import torch
+
+
+def back_project(intrinsics, points):
+    return torch.linalg.solve(intrinsics, points)

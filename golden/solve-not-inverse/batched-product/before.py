@@ -1,0 +1,5 @@
+import torch
+
+
+def back_project(intrinsics, points):
+    return torch.bmm(torch.inverse(intrinsics), points)

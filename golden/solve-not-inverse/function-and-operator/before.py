@@ -1,0 +1,5 @@
+import torch
+
+
+def posterior_mean(precision, shift):
+    return torch.inverse(precision) @ shift

@@ -1,0 +1,5 @@
+import torch
+
+
+def kalman_gain(innovation, cross):
+    return torch.linalg.solve(innovation, cross)

@@ -1,0 +1,5 @@
+import torch
+
+
+def f(flow, x, w):
+    return flow.inverse(x) @ w

@@ -1,0 +1,5 @@
+import torch
+
+
+def relative(pose, point):
+    return pose.inverse() @ point

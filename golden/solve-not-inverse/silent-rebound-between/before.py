@@ -1,0 +1,7 @@
+import torch
+
+
+def f(a, b, s):
+    inv = torch.inverse(a)
+    inv = inv * s
+    return inv @ b

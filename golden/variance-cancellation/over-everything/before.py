@@ -1,0 +1,5 @@
+import torch
+
+
+def variance(x):
+    return torch.mean(x * x) - torch.mean(x) ** 2
