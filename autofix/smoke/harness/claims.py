@@ -31,7 +31,8 @@ class Point(NamedTuple):
     """One input: where on the grid it lies, its leaves (float64), and what the sides made of it.
 
     truth: the reference in float64 on the same inputs; after64: the patched side in float64. zero, zero_after: both
-    sides on scores of zero (masks alone). nearby: the reference on inputs one unit in the last place away.
+    sides on scores of zero (masks alone). rounded_otherwise: the reference with every operation off by one unit
+    in the last place.
     """
 
     pattern: Pattern
@@ -45,7 +46,7 @@ class Point(NamedTuple):
     after64: Outcome
     zero: Outcome | None
     zero_after: Callable[[], Outcome]
-    nearby: Callable[[int], Outcome]
+    rounded_otherwise: Callable[[int], Outcome]
 
     def where(self) -> str:
         target = f"{self.only}: " if self.only else ""
@@ -60,6 +61,8 @@ class Tally:
     ) -> None:
         self.relation, self.hazards, self.regularised, self.mode = relation, hazards, regularised, mode
         self.extra = extra
+        self.exact = relation == "equal" and not regularised
+        self.infinity_left = False  # the patched statements still write -inf: some other mask's business
         self.compared = 0
         self.data_dependent = False
         self.changed = ""  # which finite values change, as seen
@@ -225,13 +228,13 @@ def _equal(tally: Tally, point: Point) -> None:
 
 
 def _excused(point: Point, came: Difference, measure: Callable[[Outcome, Outcome], Difference | None]) -> bool:
-    """Whether rounding explains a difference: half precision cannot hold what is computed on the way, or inputs one
-    unit in the last place away change the reference as much. Any order of the same operations may do that too."""
+    """Whether rounding explains a difference: half precision cannot hold what is computed on the way, or the
+    reference moves as much when its own operations round otherwise, by one unit in the last place each."""
     if _beyond(point):
         return True
     roundings = _ROUNDINGS[point.dtype in HALF]
     for seed in (0, 1, 2):
-        moved = point.nearby(seed)
+        moved = point.rounded_otherwise(seed)
         found = measure(point.truth, moved) if moved.ran else None
         if found is not None and came.error <= roundings * found.error:
             return True
@@ -353,11 +356,12 @@ def _no_new_failure(tally: Tally, point: Point) -> None:
 
 def _coverage(tally: Tally, point: Point) -> None:
     hazard = hazard_at(point, tally.hazards, tally.mode)
-    if not hazard:
+    if not hazard or (tally.exact and _undefined(point)):
         return
     dtype = point.dtype
     tally.failing[dtype] = tally.failing.get(dtype, 0) + 1
-    tally.failed_first.setdefault(dtype, point)
+    if not point.truth.healthy:
+        tally.failed_first.setdefault(dtype, point)  # no overflow of the dtype: it fails in exact arithmetic
     cured = point.after.healthy
     if hazard == "leak":
         cured = cured and leak_of(point, point.after) <= 1e-3
@@ -369,8 +373,22 @@ def _coverage(tally: Tally, point: Point) -> None:
         tally.survived[dtype] = tally.survived.get(dtype, 0) + 1
         if tally.witness is None:
             tally.witness, tally.witness_hazard = point, hazard
-    elif point.after64.healthy and representable(point.after64, dtype):
+    elif _curable(tally, point):
         tally.left.setdefault(dtype, []).append(point)
+
+
+def _curable(tally: Tally, point: Point) -> bool:
+    """Whether the patch could have cured this point: in float64 it does, with numbers that the dtype holds, or it is a
+    mask, which can always be finite."""
+    if point.after64.healthy:
+        return representable(point.after64, point.dtype)
+    return tally.relation == "mask" and not tally.infinity_left
+
+
+def _undefined(point: Point) -> bool:
+    """Whether what both sides compute is not finite in exact arithmetic either: an EXACT patch cannot cure that."""
+    sides = (point.truth, point.after64)
+    return all(side.ran and side.bad_value() is not None for side in sides)
 
 
 def _still_dead(point: Point) -> bool:
@@ -396,7 +414,7 @@ def uncovered(tally: Tally) -> Point | None:
     for dtype in FULL:
         if tally.left.get(dtype):
             return tally.left[dtype][0]
-    if tally.failing.get(torch.float32) and not tally.survived.get(torch.float32):
+    if torch.float32 in tally.failed_first and not tally.survived.get(torch.float32):
         return tally.failed_first[torch.float32]
     for dtype in HALF:
         if tally.left.get(dtype) and len(tally.left[dtype]) >= tally.survived.get(dtype, 0):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -21,6 +22,7 @@ from .values import PATTERNS, Choice, Pattern, Setting
 
 _DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 _TRIES, _MOST_TRIES = 300, 1500  # bindings to try before a shorter slice is taken, and on the last one
+_INFINITY = re.compile(r"\binf(inity)?\b", re.IGNORECASE)
 _EPS = 1e-2  # the largest constant that is taken for a protection
 _ALWAYS = (torch.float32, torch.float16)
 _EVERYWHERE = ("masks all true", "masks all false", "rows of +-100", "all zero", "all 100", "all -100", "all -30000")
@@ -34,6 +36,8 @@ def run(spec: dict[str, Any], deadline: float) -> dict[str, Any]:
     """
     torch.set_num_threads(1)
     started = time.monotonic()
+    if "parts" in spec:
+        return _run_parts(spec["parts"], started, deadline)
     budget = max(0.5, deadline - started)
     reasons: list[str] = []
     variants = spec["variants"]
@@ -54,6 +58,20 @@ def run(spec: dict[str, Any], deadline: float) -> dict[str, Any]:
         [],
         reason="the original statements could not be run: " + (reasons[0] if reasons else "time is up"),
     )
+
+
+def _run_parts(parts: list[dict[str, Any]], started: float, deadline: float) -> dict[str, Any]:
+    """Statements of several functions, each by itself: the worst verdict, for a fix is all or nothing."""
+    found: list[dict[str, Any]] = []
+    for index, part in enumerate(parts):
+        found.append(run(part, started + (deadline - started) * (index + 1) / len(parts)))
+        if found[-1]["verdict"] in ("REFUTED", "INCONCLUSIVE"):
+            break
+    order = ("REFUTED", "INCONCLUSIVE", "PROVED", "CONSISTENT")
+    shown = min(found, key=lambda f: order.index(f["verdict"]))
+    assumptions = list(dict.fromkeys(a for f in found for a in f["assumptions"]))
+    exact = all(f["exact"] for f in found) if shown["exact"] is not None else None
+    return {**shown, "assumptions": assumptions, "exact": exact, "claims": [c for f in found for c in f["claims"]]}
 
 
 def _bound(spec: dict[str, Any], variant: dict[str, Any]) -> tuple[Sides | None, str]:
@@ -83,6 +101,7 @@ def _judge(
     extra = frozenset(spec.get("extra", ()))
     regularised = bool(spec["change"]) and relation == "equal"
     tally = Tally(relation, list(spec["hazards"]), regularised, sides.mode, extra)
+    tally.infinity_left = _INFINITY.search(sides.after.text) is not None
     total = 0
     for point in _points(sides, settings, relation, deadline):
         tally.take(point)

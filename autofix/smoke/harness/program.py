@@ -8,7 +8,7 @@ import functools
 import sys
 import warnings
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -39,6 +39,7 @@ class Watch(TorchFunctionMode):  # type: ignore[misc]
         self.failed: tuple[str, tuple[Any, ...]] | None = None
         self.largest = 0.0
         self.measure = False
+        self.noise: torch.Generator | None = None
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -57,6 +58,8 @@ class Watch(TorchFunctionMode):  # type: ignore[misc]
             if isinstance(dim, int):
                 weights = out.exp() if name == "log_softmax" else out
                 self.softmaxes.append(Softmax(args[0], weights, dim))
+        if self.noise is not None:
+            out = _rounded_otherwise(out, args, self.noise)
         if self.measure and isinstance(out, torch.Tensor) and out.is_floating_point() and out.numel():
             largest = float(out.detach().abs().max())
             if largest > self.largest and largest != float("inf"):
@@ -64,6 +67,20 @@ class Watch(TorchFunctionMode):  # type: ignore[misc]
             elif largest != largest or largest == float("inf"):
                 self.largest = float("inf")
         return out
+
+
+def _rounded_otherwise(out: Any, args: tuple[Any, ...], generator: torch.Generator) -> Any:
+    """The result of an operation off by one unit in the last place, as another order of rounding might leave it.
+    Views, what was changed in place, and whole numbers (masks, counts) stay as they are."""
+    if not isinstance(out, torch.Tensor) or not out.is_floating_point() or not out.numel():
+        return out
+    if any(isinstance(a, torch.Tensor) and a.data_ptr() == out.data_ptr() for a in args):
+        return out
+    values = out.detach()
+    if bool((values == values.round()).all()):
+        return out
+    sign = torch.randint(0, 2, tuple(out.shape), generator=generator).to(out.dtype) * 2 - 1
+    return out * (1 + torch.finfo(out.dtype).eps * sign)
 
 
 class Outcome:
@@ -118,15 +135,46 @@ class Deferred(Outcome):
         return found[name]
 
 
+_FILES = ("<imports>", "<definitions>", "<statements>", "<consumers>")
+_PARTS = _FILES[1:]
+
+
+class _Codes(NamedTuple):
+    prelude: Any
+    prefix: Any
+    body: Any
+    suffix: Any
+
+
+class _Widened(ast.NodeTransformer):
+    """Casts to single precision as casts to double: a reference in double precision is that throughout."""
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        self.generic_visit(node)
+        is_torch = isinstance(node.value, ast.Name) and node.value.id == "torch"
+        if is_torch and node.attr in ("float", "float32"):
+            node.attr = "float64"
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        bare = isinstance(node.func, ast.Attribute) and node.func.attr == "float" and not node.args
+        self.generic_visit(node)
+        if bare:
+            node.func.attr = "double"  # type: ignore[attr-defined]
+        return node
+
+
 class Program:
     """One side of the comparison: shared definitions, the statements in question, and their consumers."""
 
     def __init__(self, prelude: str, prefix: str, body: str, suffix: str) -> None:
         self.prelude, self.prefix, self.body, self.suffix = prelude, prefix, body, suffix
-        self._prelude = compile(prelude or "pass", "<imports>", "exec")
-        self._prefix = compile(prefix or "pass", "<definitions>", "exec")
-        self._body = compile(body or "pass", "<statements>", "exec")
-        self._suffix = compile(suffix or "pass", "<consumers>", "exec")
+        texts = (prelude, prefix, body, suffix)
+        self._codes = _Codes(*(compile(t or "pass", n, "exec") for t, n in zip(texts, _FILES)))  # noqa: B905
+        self._wide = self._codes
+        if any(word in text for text in texts for word in ("float", "single")):
+            wide = (_Widened().visit(ast.parse(t or "pass")) for t in texts)
+            self._wide = _Codes(*(compile(t, n, "exec") for t, n in zip(wide, _FILES)))  # noqa: B905
         self._flat: list[tuple[str, ast.stmt]] | None = None
         self._feeding: dict[tuple[str, int], frozenset[str]] = {}
         self._deciding: frozenset[str] | None = None
@@ -177,36 +225,35 @@ class Program:
     ) -> None:
         """Run all parts in `env`. reach: a line of the body; `outcome.reached` then says whether it was executed,
         for a patch under a branch that is not taken has not been tried."""
-        exec(self._prelude, env)
+        codes = self._wide if torch.get_default_dtype() is torch.float64 else self._codes
+        exec(codes.prelude, env)
         if fixed:
             env.update(fixed)
         outcome.reached = not reach
-        exec(self._prefix, env)
+        exec(codes.prefix, env)
         outcome.entering = not any(
             _is_broken(v) for v in env.values() if isinstance(v, torch.Tensor) and v.is_floating_point()
         )
         if reach:
-            self._traced(env, outcome, reach)
+            _traced(codes.body, env, outcome, reach)
         else:
-            exec(self._body, env)
-        exec(self._suffix, env)
-
-    def _traced(self, env: dict[str, Any], outcome: Outcome, line: int) -> None:
-        def trace(frame: Any, event: str, _: Any) -> Any:
-            if frame.f_code is not self._body:
-                return None
-            outcome.reached |= frame.f_lineno == line
-            return trace
-
-        previous = sys.gettrace()
-        sys.settrace(trace)
-        try:
-            exec(self._body, env)
-        finally:
-            sys.settrace(previous)
+            exec(codes.body, env)
+        exec(codes.suffix, env)
 
 
-_PARTS = ("<definitions>", "<statements>", "<consumers>")
+def _traced(body: Any, env: dict[str, Any], outcome: Outcome, line: int) -> None:
+    def trace(frame: Any, event: str, _: Any) -> Any:
+        if frame.f_code is not body:
+            return None
+        outcome.reached |= frame.f_lineno == line
+        return trace
+
+    previous = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        exec(body, env)
+    finally:
+        sys.settrace(previous)
 
 
 def _place(error: BaseException) -> tuple[str, int] | None:
@@ -255,8 +302,9 @@ def run(
     fixed: dict[str, Any] | None = None,
     measure: bool = False,
     reach: int = 0,
+    noise: int | None = None,
 ) -> Outcome:
-    """Run one side on `leaves` cast to `dtype`.
+    """Run one side on `leaves` cast to `dtype`. noise: a seed; every operation then rounds otherwise.
 
     mode: "results" compares the named results, "softmax" the weights of every softmax that is reached,
     "append" and "append-added" those of a softmax put on the first result (alone, or added to scores).
@@ -275,7 +323,10 @@ def run(
         env[name] = cast
     previous = torch.get_default_dtype()
     outcome.watch.measure = measure
-    watched = measure or not gradients or mode != "results"  # watching every operation takes as long as running it
+    if noise is not None:
+        outcome.watch.noise = torch.Generator().manual_seed(4241 + noise)
+    # Watching every operation takes as long as running it.
+    watched = measure or not gradients or mode != "results" or noise is not None
     try:
         torch.set_default_dtype(dtype)
         torch.default_generator.manual_seed(0)

@@ -43,7 +43,7 @@ def _same(one: Any, other: Any) -> bool:
     if one is other:
         return True
     if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
-        return one.dtype == other.dtype and torch.equal(one, other)
+        return bool(one.dtype == other.dtype and torch.equal(one, other))
     return isinstance(one, (str, int, float, bool, Pattern)) and type(one) is type(other) and bool(one == other)
 
 
@@ -94,21 +94,10 @@ def point_at(
 
     zero = _memory.get("zero", (*here[:5], *calm.values()), lambda: told(sides.before)) if always else None
 
-    def nearby(seed: int) -> Outcome:
-        near = _perturbed(rounded, setting, dtype, seed)
-        return execute(sides.reference, setting, near, double, sides.results, sides.mode)
+    def rounded_otherwise(seed: int) -> Outcome:
+        return execute(sides.reference, setting, rounded, dtype, sides.results, sides.mode, noise=seed)
 
     zero_after = functools.partial(told, sides.after)
-    return Point(pattern, dtype, setting, leaves, only, before, after, truth, after64, zero, zero_after, nearby)
-
-
-def _perturbed(leaves: dict[str, Any], setting: Setting, dtype: torch.dtype, seed: int) -> dict[str, Any]:
-    """Every number off by one unit in its last place, up or down."""
-    generator = torch.Generator().manual_seed(4241 + seed)
-    step = torch.finfo(dtype).eps
-    out = dict(leaves)
-    for name, value in leaves.items():
-        if setting[name].role == "float" and isinstance(value, torch.Tensor):
-            sign = torch.randint(0, 2, tuple(value.shape), generator=generator).to(value.dtype) * 2 - 1
-            out[name] = value * (1 + step * sign)
-    return out
+    return Point(
+        pattern, dtype, setting, leaves, only, before, after, truth, after64, zero, zero_after, rounded_otherwise
+    )

@@ -204,4 +204,4 @@ def _fill_columns(mask: torch.Tensor) -> None:
                 continue
             rows = ((~plane).sum(1) > 1).nonzero().flatten().tolist()
             if rows:
-                plane[rows[column % len(rows)], column] = True
+                plane[rows[-1 - column % len(rows)], column] = True  # the very first place, where gaps are, stays unset
