@@ -47,6 +47,7 @@ class Usage:
         self.sizes: dict[str, int] = {}
         self.optional: set[str] = set()
         self.marks: dict[str, int] = {}
+        self.exponents: set[str] = set()
         for statement in statements:
             self._define(statement)
         for statement in statements:
@@ -223,6 +224,8 @@ class Usage:
                 self._domain(value.right, "probability")
             else:
                 self._domain(value, "positive")
+        elif name in ("exp", "expm1", "exp2") and isinstance(value, ast.Name):
+            self.exponents.add(value.id)
         elif name in ("sqrt", "rsqrt", "lgamma", "digamma"):
             self._domain(value, "positive")
         elif name in ("binary_cross_entropy", "atanh_of_probability", "logit", "bernoulli"):
@@ -333,6 +336,8 @@ def assign_roles(leaves: Mapping[str, Leaf], sides: Iterable[Sequence[ast.stmt]]
         domain = next((u.domains[name] for u in usages if name in u.domains), "")
         leaf.domain = leaf.domain or domain
         leaf.roles = _ranked(leaf, used)
+        if leaf.roles[0] == "binary" and any(name in u.exponents for u in usages):
+            leaf.roles.insert(0, "float")  # `where(x > 0, x, exp(x) - 1)`
         mark = next((u.marks[name] for u in usages if name in u.marks), None)
         if mark is not None and leaf.roles[0] == "index" and not leaf.domain:
             leaf.domain = f"marked {mark}"
