@@ -140,15 +140,17 @@ def test_a_patch_of_a_test_runs_the_test_alone() -> None:
     assert spec["before"] == "returned = torch.exp(x).sum() > 1"
 
 
+def test_statements_of_two_functions_are_two_parts() -> None:
+    source = "def f(x):\n    return torch.exp(x)\n\ndef g(x):\n    return torch.log(x)\n"
+    pairs = [("torch.exp(x)", "x.exp()"), ("torch.log(x)", "x.log()")]
+    job = plan(*prepare(HEAD + source, pairs))
+    assert not isinstance(job, str), job
+    assert [p["variants"][0]["after"] for p in job.spec["parts"]] == ["returned = x.exp()", "returned = x.log()"]
+
+
 @pytest.mark.parametrize(
     ("source", "pairs", "reason"),
     [
-        pytest.param(
-            "def f(x):\n    return torch.exp(x)\n\ndef g(x):\n    return torch.log(x)\n",
-            [("torch.exp(x)", "x.exp()"), ("torch.log(x)", "x.log()")],
-            "more than one function",
-            id="two functions",
-        ),
         pytest.param(
             "def f(x):\n    return torch.exp(x)\n",
             [("torch.exp(x)", "torch.exp(x")],

@@ -11,6 +11,7 @@ from typing import Any
 
 from autofix.edits import apply_edits
 from autofix.model import Fix, Problem, Relation, Source
+from autofix.smoke import twins
 from autofix.smoke.helpers import Unopenable
 from autofix.smoke.job import Job
 from autofix.smoke.leaves import Opener
@@ -20,9 +21,11 @@ from autofix.smoke.shapes import chains
 from autofix.smoke.slices import (
     Place,
     Slice,
+    by_function,
     changed_in_place,
     consumers,
     cut,
+    is_constructor,
     loads,
     locate,
     readers,
@@ -55,18 +58,37 @@ def _plan(module: Module, fix: Fix) -> Job | str:
     after = parse(Source(module.path, apply_edits(module.source_file, fix.edits)))
     if isinstance(after, Problem):
         return f"the patched file does not parse: {after.message}"
+    if fix.claim.relation is Relation.CLIP:
+        return "a training loop is executed as a block"
     place = locate(module, after, fix)
     if isinstance(place, str):
         return place
-    relation = fix.claim.relation
-    if relation is Relation.CLIP:
-        return "a training loop is executed as a block"
     if _holds_functions(place) and fix.claim.region is not None:
         place = locate(module, after, fix, within_region=True)
         if isinstance(place, str):
             return place
-    if _holds_functions(place):
+    if not _holds_functions(place):
+        spec = _spec(module, after, fix, place)
+        return spec if isinstance(spec, str) else Job("expression", spec)
+    parts = []
+    for edits in by_function(module, fix.edits):
+        if is_constructor(module, edits[0]) and len(fix.edits) > len(edits):
+            continue  # what it makes is seen through where it is used
+        place = locate(module, after, fix, chosen=edits)
+        if isinstance(place, str) or _holds_functions(place):
+            return place if isinstance(place, str) else "the fix touches more than one function"
+        spec = _spec(module, after, fix, place)
+        if isinstance(spec, str):
+            return spec
+        parts.append(spec)
+    if not parts:
         return "the fix touches more than one function"
+    return Job("expression", parts[0] if len(parts) == 1 else {"parts": parts})
+
+
+def _spec(module: Module, after: Module, fix: Fix, place: Place) -> dict[str, Any] | str:
+    """What the harness needs to run the statements at one place."""
+    relation = fix.claim.relation
     place = _header_only(place)
     quantity = _quantity(fix)
     suffix: list[ast.stmt] = []
@@ -89,7 +111,7 @@ def _plan(module: Module, fix: Fix) -> Job | str:
                 variants.append(variant)
     if not variants:
         return reason
-    spec = {
+    return {
         "relation": relation.value,
         "hazards": list(fix.claim.hazard),
         "parameters": dict(fix.claim.parameters),
@@ -98,7 +120,6 @@ def _plan(module: Module, fix: Fix) -> Job | str:
         "assumptions": assumptions,
         "variants": variants,
     }
-    return Job("expression", spec)
 
 
 def _holds_functions(place: Place) -> bool:
@@ -124,6 +145,8 @@ def _variant(
     added = {text: leaf for text, leaf in leaves.items() if text not in known}
     by_name = {leaf.name: leaf for leaf in leaves.values()}
     assign_roles(by_name, [[*prefix, *before, *suffix], [*prefix, *patched, *suffix]])
+    told, stated = twins.bind(leaves, added)
+    prefix = [*told, *prefix]
     foreign = [text for text, leaf in added.items() if leaf.roles[0] in ("float", "bool", "binary", "index")]
     if foreign:
         return f"the patched code reads {', '.join(foreign)}, which the original statements do not"
@@ -144,7 +167,7 @@ def _variant(
         "mode": "softmax" if fix.claim.relation is Relation.MASK else "results",
         "without_softmax": "append-added" if _is_additive(place.before) else "append",
         "leaves": [leaf.as_json() for leaf in leaves.values()],
-        "assumptions": [leaf.assumption for leaf in leaves.values() if leaf.assumption],
+        "assumptions": [*stated, *(leaf.assumption for leaf in leaves.values() if leaf.assumption)],
     }
     if reference is not None:
         spec["reference"] = reference

@@ -51,7 +51,10 @@ _MODULES = re.compile(
     r"^torch\.nn\.(Softmax|LogSoftmax|Sigmoid|LogSigmoid|Tanh|ReLU|ReLU6|GELU|ELU|SELU|SiLU|Softplus|LeakyReLU|"
     r"Softmax2d|Hardtanh|Softmin|Identity|\w*Loss\w*)$"
 )
-_DROPOUTS = re.compile(r"^torch\.nn\.(Dropout\w*|AlphaDropout|Identity)$")
+_DROPOUTS = re.compile(r"^torch\.nn\.(Dropout\w*|AlphaDropout|FeatureAlphaDropout|Identity)$")
+_DROPPING = re.compile(r"^torch(\.nn\.functional)?\.(\w*_)?dropout\w*$")
+_DROPOUT_NAMES = re.compile(r"(^|_)(drop|dropout)(_|$)|dropout\d*$")
+_ALONE = re.compile(r"^torch\.distributed\.(is_initialized|is_available|is_torchelastic_launched)$")
 
 
 class Opener:
@@ -96,8 +99,11 @@ class Opener:
                 return []
             if isinstance(node, ast.Return):
                 return [self._bind(RETURNED, self.expression(value))]
+            appended = _appended(value)
+            if appended is not None and not (isinstance(appended[0], ast.Name) and appended[0].id in self.bound):
+                return [self._bind(RETURNED, self.expression(appended[1]))]
             opened = self.expression(value)
-            if _changes_in_place(value):
+            if _changes_in_place(value) or appended is not None:
                 return [ast.Expr(opened)]
             return [self._bind(RETURNED, opened)] if result else []
         if isinstance(node, (ast.If, ast.While)):
@@ -276,9 +282,15 @@ class Opener:
         library = self._library(func)
         if library is not None:
             dotted = ast.unparse(library)
+            if _ALONE.match(dotted):
+                return ast.Constant(False)
+            if _DROPPING.match(dotted) and node.args:
+                return self.expression(node.args[0])  # as in evaluation: what it drops is chance
             if _RANDOM.match(dotted):
                 return self._leaf(node)
             return self._arguments(node, library)
+        if self._is_dropout(func) and len(node.args) == 1:
+            return self.expression(node.args[0])
         if isinstance(func, ast.Name):
             if func.id in self.bound:
                 return self._arguments(node, ast.Name(func.id, ast.Load()))
@@ -289,6 +301,8 @@ class Opener:
             maker = self._submodule(func)
             if maker is not None:
                 return self._arguments(node, maker) if isinstance(maker, ast.Call) else self.expression(node.args[0])
+            if func.attr == "append" and isinstance(func.value, ast.Name) and func.value.id in self.bound:
+                return self._arguments(node, ast.Attribute(ast.Name(func.value.id, ast.Load()), "append", ast.Load()))
             if func.attr in _TENSOR_METHODS and not is_self(func.value):
                 receiver = self.expression(func.value)
                 if func.attr in _IDENTITY_METHODS:
@@ -300,6 +314,12 @@ class Opener:
             if inner is not None and ast.unparse(inner).startswith("torch.nn."):
                 return self._arguments(node, self._arguments(func, inner))
         return self._leaf(node)
+
+    def _is_dropout(self, func: ast.expr) -> bool:
+        """Whether a callable that the file does not define is named as a dropout."""
+        if isinstance(func, ast.Attribute):
+            return is_self(func.value) and bool(_DROPOUT_NAMES.search(func.attr))
+        return isinstance(func, ast.Name) and func.id not in self.bound and bool(_DROPOUT_NAMES.search(func.id))
 
     def _arguments(self, node: ast.Call, func: ast.expr) -> ast.Call:
         args = [self.expression(a) for a in node.args]
@@ -333,7 +353,8 @@ class Opener:
         if not known and isinstance(index, ast.Constant) and isinstance(index.value, (str, int)):
             if is_size(node.value):
                 return ast.Subscript(self.expression(node.value), self.expression(index), ast.Load())
-            return self._leaf(node)
+            if not (isinstance(node.value, ast.Call) and self._library(node.value.func) is not None):
+                return self._leaf(node)
         return ast.Subscript(self.expression(node.value), self.expression(index), ast.Load())
 
     # -- leaves ------------------------------------------------------------------------------------------------
@@ -391,6 +412,13 @@ def _root(node: ast.expr) -> ast.expr:
             node = node.func
         else:
             return node
+
+
+def _appended(value: ast.expr) -> tuple[ast.expr, ast.expr] | None:
+    """The list and the value of `losses.append(value)`."""
+    if not (isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and len(value.args) == 1):
+        return None
+    return (value.func.value, value.args[0]) if value.func.attr == "append" else None
 
 
 def _changes_in_place(value: ast.expr) -> bool:

@@ -8,15 +8,19 @@ from dataclasses import dataclass, field
 _BOOL_NAMES = re.compile(r"(^|_)(mask|masks|pad|padding|is|valid|keep|drop)(_|$)|mask$")
 _INT_NAMES = re.compile(
     r"(^|_)(n|num|len|length|size|dim|dims|heads?|batch|bsz|bs|steps?|channels?|width|height|seq|k|count|world)(_|$)"
-    r"|^(b|h|w|t|c|l|s)$|(size|len|length)$"
+    r"|(size|len|length)$"
 )
+_LETTERS = re.compile(r"^(b|h|w|t|c|l|s)$")  # as often a tensor as a size: how it is used has said which
+_EPS_NAMES = re.compile(r"(^|_)(eps|epsilon)(_|$)|eps$")
+_ENTRY = re.compile(r"""\[['"](\w+)['"]\]$""")
 _SCALAR_NAMES = re.compile(
     r"(^|_)(eps|epsilon|scale|scaling|temperature|temp|tau|alpha|beta|gamma|lambd?a?|lr|weight|coeff?|factor|rate|"
     r"threshold|thresh|tol|norm_factor|constant|const)(_|$)|eps$"
 )
 _FLAG_NAMES = re.compile(r"(^|_)(use|is|has|do|return|with|training|causal|enable|enabled|normalize|normalized)(_|$)")
 _PROBABILITY_NAMES = re.compile(r"(^|_)(p|prob|probs|probability|probabilities|proba|pi)(_|$)|probs?$")
-_POSITIVE_NAMES = re.compile(r"(^|_)(var|variance|std|sigma|stddev|scale_diag|rate|concentration|count|counts)(_|$)")
+_POSITIVE_NAMES = re.compile(r"(^|_)(var|variance|std|sigma|stddev|scale_diag|rate|concentration|counts?|areas?)(_|$)")
+_TARGET_NAMES = re.compile(r"(^|_)(targets?|labels?|gt|truth|y_true|ys?)(_|$)")
 _DTYPE_NAMES = re.compile(r"(^|_)dtype$")
 _DEVICE_NAMES = re.compile(r"(^|_)device$")
 
@@ -52,8 +56,7 @@ class Leaf:
 
 def roles_by_name(leaf: Leaf) -> list[str]:
     """Candidates that only the name supports, likeliest first."""
-    last = re.split(r"[.\[(]", leaf.text.rstrip(")]"))[0 if "(" in leaf.text else -1].strip("'\" ")
-    last = (leaf.text.rpartition(".")[2] if "(" not in leaf.text else last).lower()
+    last = last_word(leaf.text)
     if _DTYPE_NAMES.search(last):
         return ["dtype"]
     if _DEVICE_NAMES.search(last):
@@ -66,12 +69,33 @@ def roles_by_name(leaf: Leaf) -> list[str]:
         return ["scalar", "float"]
     if _INT_NAMES.search(last):
         return ["int"]
+    if _LETTERS.search(last):
+        return ["float", "scalar", "int"]
     return ["float"]
+
+
+def last_word(text: str) -> str:
+    """The part of a leaf's text that says what it is: `loss_mask` in `batch["loss_mask"]`, in lower case."""
+    entry = _ENTRY.search(text)
+    if entry is not None:
+        return entry.group(1).lower()
+    if "(" in text:
+        return re.split(r"[.\[(]", text)[0].strip("'\" ").lower()
+    return text.rpartition(".")[2].lower()
+
+
+def is_eps(leaf: Leaf) -> bool:
+    return bool(_EPS_NAMES.search(last_word(leaf.text)))
+
+
+def is_target(leaf: Leaf) -> bool:
+    """Whether it is named as what a prediction is compared with."""
+    return bool(_TARGET_NAMES.search(last_word(leaf.text)))
 
 
 def assume_domain(leaf: Leaf) -> None:
     """A domain that only the name supports is an assumption, which is stated."""
-    last = leaf.text.rpartition(".")[2].lower()
+    last = last_word(leaf.text)
     if _PROBABILITY_NAMES.search(last) and "log" not in last:
         leaf.domain = "probability"
     elif _POSITIVE_NAMES.search(last) and "log" not in last:

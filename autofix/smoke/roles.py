@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Mapping, Sequence
 
-from autofix.smoke.naming import Leaf, assume_domain, roles_by_name, words
+from autofix.smoke.naming import Leaf, assume_domain, is_eps, is_target, roles_by_name, words
 
 # Methods and attributes that only rearrange a tensor, or say something about it.
 SHAPE_METHODS = words("""
@@ -46,6 +46,7 @@ class Usage:
         self.domains: dict[str, str] = {}
         self.sizes: dict[str, int] = {}
         self.optional: set[str] = set()
+        self.weighed: set[str] = set()  # leaves that probabilities are multiplied by
         self.marks: dict[str, int] = {}
         self.exponents: set[str] = set()
         for statement in statements:
@@ -123,6 +124,8 @@ class Usage:
             self._read_index(node)
         elif isinstance(node, ast.Assign):
             self._read_unpacking(node)
+        elif isinstance(node, ast.Attribute) and node.attr in ("shape", "T", "mT", "ndim"):
+            self._shaped(node.value)
 
     def _mark(self, node: ast.AST, op: type[ast.cmpop], other: ast.AST) -> None:
         """`labels != -100`: the number that marks what is left out, should `labels` hold whole numbers."""
@@ -201,6 +204,12 @@ class Usage:
         if method not in _COUNTING and isinstance(node, ast.Name) and node.id in self.found and not self.found[node.id]:
             self.found[node.id].append("float")
 
+    def _shaped(self, node: ast.AST) -> None:
+        """`x.shape`: no number, whatever its name says."""
+        known = isinstance(node, ast.Name) and node.id in self.found
+        if known and roles_by_name(self.leaves[node.id])[0] in ("int", "scalar", "flag"):  # type: ignore[attr-defined]
+            self._receiver(node, "shape")
+
     def _read_einsum(self, node: ast.Call) -> None:
         """The subscripts say how many dimensions each operand has, and which sizes agree."""
         equation = node.args[0]
@@ -232,12 +241,19 @@ class Usage:
             self._domain(value, "probability")
             if name == "binary_cross_entropy" and len(node.args) > 1:
                 self._domain(node.args[1], "probability")
-        elif isinstance(node.func, ast.Call) and ast.unparse(node.func.func).endswith("BCELoss") and len(node.args) > 1:
+        elif len(node.args) > 1 and self._is_binary_loss(node.func):
             self._domain(node.args[1], "probability")
         elif name in ("acos", "asin", "atanh", "arccos", "arcsin", "arctanh"):
             self._domain(value, "correlation")
         elif name in ("det", "logdet", "slogdet", "cholesky", "inverse", "inv"):
             self._domain(value, "spd")
+
+    def _is_binary_loss(self, func: ast.expr) -> bool:
+        """`nn.BCELoss()`, or a name bound to one."""
+        if isinstance(func, ast.Name):
+            values = self.definitions.get(func.id, [])
+            return len(values) == 1 and isinstance(values[0], ast.Call) and self._is_binary_loss(values[0])
+        return isinstance(func, ast.Call) and ast.unparse(func.func).endswith("BCELoss")
 
     def _domain(self, node: ast.AST | None, domain: str, depth: int = 0) -> None:
         if isinstance(node, ast.Name):
@@ -251,6 +267,9 @@ class Usage:
                 self._domain(values[0], domain, depth + 1)
         elif isinstance(node, ast.Subscript):
             self._domain(node.value, domain, depth + 1)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and depth < 4:
+            if node.func.attr in SHAPE_METHODS or node.func.attr in CAST_METHODS:
+                self._domain(node.func.value, domain, depth + 1)
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add) and depth < 4:
             small = _number(node.right)
             if small is not None and 0 < small < 1e-2:
@@ -269,8 +288,24 @@ class Usage:
                     if isinstance(one, ast.BinOp) and isinstance(one.op, ast.Sub):
                         part = one.right if _number(one.left) is not None else one.left
                     self.require(part, "binary")
+        if isinstance(node.op, ast.Mult):
+            for one, other in ((node.left, node.right), (node.right, node.left)):
+                if isinstance(one, ast.Name) and one.id in self.found and self._is_probability(other):
+                    self.weighed.add(one.id)
         if isinstance(node.op, ast.Add):
             self._read_mixture(node)
+
+    def _is_probability(self, node: ast.expr, depth: int = 0) -> bool:
+        """Whether it is the result of a sigmoid or softmax."""
+        if isinstance(node, ast.Name):
+            values = self.definitions.get(node.id, [])
+            return depth < 4 and len(values) == 1 and self._is_probability(values[0], depth + 1)
+        if not isinstance(node, ast.Call):
+            return False
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        if name in SHAPE_METHODS and isinstance(node.func, ast.Attribute):
+            return self._is_probability(node.func.value, depth + 1)
+        return name in ("sigmoid", "softmax")
 
     def _read_mixture(self, node: ast.BinOp) -> None:
         """`x * a + (1 - x) * b`: x is 0 or 1, or a share."""
@@ -310,12 +345,30 @@ class Usage:
 
     def _read_unpacking(self, node: ast.Assign) -> None:
         value = node.value
+        if isinstance(value, ast.Name) and value.id in self.found and isinstance(node.targets[0], ast.Tuple):
+            self._unpacked(value.id, node.targets[0])
         if isinstance(value, ast.Call):
             value = value.func
         if len(node.targets) == 1 and isinstance(node.targets[0], ast.Tuple) and isinstance(value, ast.Attribute):
             starred = any(isinstance(e, ast.Starred) for e in node.targets[0].elts)
             if value.attr in ("shape", "size") and not starred:
                 self._rank(value.value, len(node.targets[0].elts))
+
+    def _unpacked(self, name: str, target: ast.Tuple) -> None:
+        """`z, (mu, logvar) = leaf`: a tensor whose first sizes are those of the tuples stands for the tuple."""
+        sizes: list[int] = []
+        level: list[ast.expr] = [target]
+        while level and all(isinstance(e, (ast.Tuple, ast.List)) for e in level):
+            lengths = {len(e.elts) for e in level}  # type: ignore[attr-defined]
+            if len(lengths) != 1 or any(isinstance(x, ast.Starred) for e in level for x in e.elts):  # type: ignore[attr-defined]
+                return
+            sizes.append(lengths.pop())
+            level = [x for e in level for x in e.elts if isinstance(x, (ast.Tuple, ast.List))]  # type: ignore[attr-defined]
+        leaf = self.leaves[name]
+        if leaf.shape is None and leaf.rank is None:
+            leaf.shape, leaf.rank = [*sizes, 3, 7], len(sizes) + 2
+            if "float" not in self.found[name]:
+                self.found[name].append("float")
 
     def _rank(self, node: ast.AST, rank: int) -> None:
         if isinstance(node, ast.Name) and node.id in self.found and self.leaves[node.id].rank is None:
@@ -336,6 +389,11 @@ def assign_roles(leaves: Mapping[str, Leaf], sides: Iterable[Sequence[ast.stmt]]
         domain = next((u.domains[name] for u in usages if name in u.domains), "")
         leaf.domain = leaf.domain or domain
         leaf.roles = _ranked(leaf, used)
+        if leaf.roles[0] == "float" and is_target(leaf) and not leaf.domain and any(name in u.weighed for u in usages):
+            leaf.roles.insert(0, "binary")
+            leaf.assumption = f"{leaf.text} is taken as zeros and ones, from its name"
+        if leaf.roles[0] == "scalar" and leaf.value is None and is_eps(leaf):
+            leaf.value = 1e-5
         if leaf.roles[0] == "binary" and any(name in u.exponents for u in usages):
             leaf.roles.insert(0, "float")  # `where(x > 0, x, exp(x) - 1)`
         mark = next((u.marks[name] for u in usages if name in u.marks), None)

@@ -88,13 +88,15 @@ def free_names(statements: Sequence[ast.stmt]) -> set[str]:
     return free
 
 
-def locate(module: Module, after: Module, fix: Fix, within_region: bool = False) -> Place | str:
+def locate(
+    module: Module, after: Module, fix: Fix, within_region: bool = False, chosen: Sequence[Edit] = ()
+) -> Place | str:
     """Find the statements that a fix touches in both files, or say why that cannot be done.
 
     within_region: only those in the claim's region; what the fix changes elsewhere (a loss that `__init__` makes) is
-    seen through by name.
+    seen through by name. chosen: only what these edits change, by the same token.
     """
-    edits = [e for e in fix.edits if not _at_top(module, e) and not _is_comment(e)]
+    edits = [e for e in chosen or fix.edits if not _at_top(module, e) and not _is_comment(e)]
     if not edits:
         edits = [e for e in fix.edits if not _is_import(e.text)]
     if not edits:
@@ -106,7 +108,7 @@ def locate(module: Module, after: Module, fix: Fix, within_region: bool = False)
     sizes = _sizes(module, fix.edits)
     new_ranges = [_new_range(after, sizes, e) for e in edits]
     old_ranges = [_old_range(module, e) for e in edits]
-    if fix.claim.region is not None:
+    if fix.claim.region is not None and not chosen:
         old_ranges.append((fix.claim.region.start, fix.claim.region.end))
     container: Container | None = _container(after, new_ranges)
     found = _counterpart(module, after, container, sizes) if container is not None else None
@@ -144,6 +146,35 @@ def locate(module: Module, after: Module, fix: Fix, within_region: bool = False)
     )
 
 
+def by_function(module: Module, edits: Sequence[Edit]) -> list[list[Edit]]:
+    """The edits inside functions, one list for each outermost function or method, in the order of the file."""
+    groups: dict[ast.AST, list[Edit]] = {}
+    for edit in sorted(edits, key=lambda e: e.span.start):
+        function = _function_around(module, edit)
+        if function is not None:
+            groups.setdefault(function, []).append(edit)
+    return list(groups.values())
+
+
+def is_constructor(module: Module, edit: Edit) -> bool:
+    return getattr(_function_around(module, edit), "name", "") == "__init__"
+
+
+def _function_around(module: Module, edit: Edit) -> ast.AST | None:
+    pending: list[ast.stmt] = list(module.tree.body)
+    while pending:
+        statement = pending.pop()
+        if not isinstance(statement, _DEFINITIONS):
+            continue
+        start, end = _bounds(module, statement)
+        if not start < edit.span.start <= edit.span.end <= end:
+            continue
+        if not isinstance(statement, ast.ClassDef):
+            return statement
+        pending = list(statement.body)
+    return None
+
+
 def cut(place: Place, back: int, wanted: Sequence[ast.stmt] = (), extra: Iterable[str] = ()) -> Slice:
     """The slice at a place: up to `back` definitions before it and the consumers `wanted` after it.
 
@@ -161,7 +192,7 @@ def cut(place: Place, back: int, wanted: Sequence[ast.stmt] = (), extra: Iterabl
         names = stores([statement]) & needed
         if not names:
             continue
-        if isinstance(statement, (ast.Import, ast.ImportFrom)):
+        if isinstance(statement, (ast.Import, ast.ImportFrom)) or _is_distributed(statement):
             continue
         unpacks_shape = _is_shape_unpacking(statement)
         if not _simple(statement) or (count >= back and not unpacks_shape) or not _worth_running(statement):
@@ -429,7 +460,19 @@ def _worth_running(statement: ast.stmt) -> bool:
     value = getattr(statement, "value", None)
     if value is None or isinstance(statement, (ast.AugAssign, ast.Expr)):
         return True
-    return not isinstance(value, (ast.Attribute, ast.Await, ast.Yield, ast.List, ast.Dict, ast.Lambda))
+    if isinstance(value, ast.List):
+        return not value.elts
+    return not isinstance(value, (ast.Attribute, ast.Await, ast.Yield, ast.Dict, ast.Lambda))
+
+
+def _is_distributed(statement: ast.stmt) -> bool:
+    """`if dist.is_initialized(): ...`: what one process alone does not do."""
+    if not isinstance(statement, ast.If) or statement.orelse:
+        return False
+    test = ast.unparse(statement.test)
+    return not test.startswith("not ") and any(
+        word in test for word in ("is_initialized", "world_size", "is_distributed")
+    )
 
 
 def _keep_needed(block: Sequence[ast.stmt], changed: frozenset[ast.stmt]) -> list[ast.stmt]:
