@@ -149,8 +149,8 @@ PASSES = {
     "folder gone": "import os, shutil\nshutil.rmtree('../..', ignore_errors=True)\n",
     "folder closed": "import os\nos.mkdir('a'); open('a/b', 'w').close(); os.chmod('a', 0); os.chmod('.', 0)\n",
     "atexit": "import atexit, time\natexit.register(time.sleep, 1000)\n",
-    "many files": "for n in range(2000): open(f'f{n}', 'w').close()\n",
-    "deep folders": "import os\nfor n in range(1500):\n    os.mkdir('d'); os.chdir('d')\n",
+    "many files": "for n in range(200): open(f'f{n}', 'w').close()\n",
+    "deep folders": "import os\nfor _ in range(1100 * ('/d/' not in os.getcwd())): os.mkdir('d') or os.chdir('d')\n",
 }
 
 
@@ -292,11 +292,14 @@ def test_the_memory_of_the_parent_is_closed(warm: Zygote, tmp_path: Path) -> Non
 
 
 def test_limits_alone_survive_it_all(tmp_path: Path) -> None:
-    wild = [code for name, (code, _) in ENDS.items() if "loop" not in name] + list(PASSES.values())
+    # Left out: what takes the whole time limit, and what removes the folders of the trials beside it.
+    wild = [code for name, (code, _) in ENDS.items() if "loop" not in name]
+    wild += [code for name, code in PASSES.items() if name != "folder gone"]
     jobs = [job for code in wild for job in (hostile(tmp_path, code), replace(ORDINARY))]
     with Zygote(interpreter(), workers=2, seconds=SECONDS, levels=()) as running:
-        results = list(running.run(jobs))
+        assert answer(running, ORDINARY)["verdict"] == "REFUTED"
         folder = running._folder
+        results = list(running.run(jobs))
     assert len(results) == len(jobs)
     assert all(r["verdict"] == "REFUTED" for job, r in results if job.spec["before"] == STEP)
     assert settled(folder, 0)

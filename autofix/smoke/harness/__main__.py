@@ -24,6 +24,7 @@ from . import child, isolation
 
 _GRACE_SECONDS = 0.5  # between the deadline that a job knows and the kill
 _RESULT_BYTES = 8 * 1024 * 1024
+_TIDY_SECONDS = 2.0  # for one trial's files: the other trials wait meanwhile
 _WATCH_SECONDS = 1.0  # how often the parent looks whether the tool is still there
 
 
@@ -209,9 +210,10 @@ def _nameless(folder: str) -> int:
 
 def _remove(folder: str) -> None:
     """A folder with all that code left in it: folders that it closed, and more of them inside each other than a
-    recursion can enter or a path can name."""
+    recursion can enter or a path can name. What takes too long is left to the tool, for the end."""
     waiting, count = [folder], 0
-    while waiting:
+    until = time.monotonic() + _TIDY_SECONDS
+    while waiting and time.monotonic() < until:
         here = waiting.pop()
         with contextlib.suppress(OSError):
             os.chmod(here, 0o700)
