@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 
 from torch import nn
@@ -15,6 +16,7 @@ from .synth_values import Spec, reference
 
 _TRIALS = 12
 _FORWARD_TRIALS = 6  # once it has been built
+_SLOW, _SLOW_COSTS = 0.25, 4  # a trial of so many seconds counts as so many more
 _DEEP = 3
 _MOST_OPTIONS = (4, 3, 2)  # subclasses that are tried, by depth
 _FOUND: dict[tuple[type, int], tuple[Spec | None, bool]] = {}  # by class and depth: the spec, and whether it runs
@@ -27,6 +29,7 @@ class Builder(Maker):
     def __init__(self, seed: int, depth: int = 0) -> None:
         self.seed = seed
         self.depth = depth
+        self.spent = 0.0  # processor seconds on searches of its own
 
     def instance(self, owner: type, wanted: type, calls: Sequence[Call] = ()) -> Spec | None:
         """One that runs, of `wanted` itself or of a subclass; else the first that can be built."""
@@ -50,7 +53,9 @@ class Builder(Maker):
         key = (kind, self.depth)
         if key not in _FOUND:
             _FOUND[key] = (None, False)  # while it is under way: a class that needs itself
+            started = time.process_time()
             _FOUND[key] = self._search(kind)
+            self.spent += time.process_time() - started
         return _FOUND[key]
 
     def _search(self, kind: type) -> tuple[Spec | None, bool]:
@@ -61,6 +66,7 @@ class Builder(Maker):
         left = _TRIALS
         while queue and left > 0:
             left -= 1
+            started = time.process_time()
             plan = queue.pop(0)
             if not issubclass(kind, nn.Module):
                 failure, sizes = synth_attempt.construction(kind, plan, self.seed), None
@@ -73,6 +79,7 @@ class Builder(Maker):
                     _INPUTS[json.dumps(spec, sort_keys=True)] = outcome.inputs
                     return spec, True
                 failure, plan, sizes = outcome
+                left -= _SLOW_COSTS if time.process_time() - started > _SLOW else 0
                 if failure.stage != "construct" and built is None:
                     built = ["new", reference(kind), plan.init, []]
                     left = min(left, _FORWARD_TRIALS)

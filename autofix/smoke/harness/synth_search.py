@@ -56,7 +56,7 @@ def search(kind: type, seed: int, starts: list[Plan] | None = None) -> Found:
         push(start, (9,), number)
     push(Plan(synth_guess.constructor(kind, maker)), (0, 0, 0), 0.0)
     trials = 0
-    while queue and trials < TRIALS and (time.process_time() < until or trials < 3):
+    while queue and trials < TRIALS and (time.process_time() < until + min(maker.spent, SECONDS) or trials < 3):
         _, cost, _, why, plan = heapq.heappop(queue)
         trials += 1
         started = time.process_time()

@@ -104,9 +104,13 @@ def in_configs(plan: Plan, failure: Failure) -> Iterator[Plan]:
                 continue
             held = evaluated(node.value, frame)
             name = next((n for n, v in failure.values.items() if v is held and held is not None), None)
-            if name is None or name not in plan.init or isinstance(held, nn.Module):
+            if name is None or name not in plan.init:
                 continue
             value = vars(held).get(node.attr) if hasattr(held, "__dict__") else None
+            if isinstance(held, nn.Module):  # only a flag can be turned without breaking a built module
+                if isinstance(value, bool):
+                    yield plan.with_attribute(name, node.attr, ["value", not value])
+                continue
             for spec in _alternatives(node.attr, value, failure.message):
                 yield plan.with_attribute(name, node.attr, spec)
 
