@@ -214,17 +214,15 @@ def _equal(tally: Tally, point: Point) -> None:
     if point.dtype not in FULL and not point.before.healthy:
         return
     tally.compared += 1
-    own = value_difference(point.truth, point.before) if point.before.healthy else None
-    came = value_difference(point.truth, point.after)
-    limit = allowed(point.dtype, own.error if own else 0.0)
-    if came is not None and came.error > limit and not _excused(point, came, value_difference):
-        tally.contradict("equal", point, str(came))
-        return
-    own = gradient_difference(point.truth, point.before) if point.before.healthy else None
-    came = gradient_difference(point.truth, point.after)
-    limit = allowed(point.dtype, own.error if own else 0.0)
-    if came is not None and came.error > limit and not _excused(point, came, gradient_difference):
-        tally.contradict("equal", point, str(came))
+    for measure in (value_difference, gradient_difference):
+        came = measure(point.truth, point.after)
+        if came is None or came.error <= allowed(point.dtype, 0.0):
+            continue
+        own = measure(point.truth, point.before) if point.before.healthy else None
+        limit = allowed(point.dtype, own.error if own else 0.0)
+        if came.error > limit and not _excused(point, came, measure):
+            tally.contradict("equal", point, str(came))
+            return
 
 
 def _excused(point: Point, came: Difference, measure: Callable[[Outcome, Outcome], Difference | None]) -> bool:
