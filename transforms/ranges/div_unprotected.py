@@ -50,14 +50,15 @@ from collections.abc import Iterator
 
 from autofix import rewrite
 from autofix.calls import call_of
-from autofix.model import Applicability, Claim, Finding, Fix, Relation, Severity
+from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity
 from autofix.ops import constant
 from autofix.ranges import analysis
-from autofix.relations import same
+from autofix.relations import changes_in_place, same
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
 from autofix.transforms.ranges._away_from_zero import floored
+from autofix.transforms.ranges._clamping import brackets
 from autofix.transforms.ranges._context import out_of_training
 from autofix.transforms.ranges._counts import count
 from autofix.transforms.ranges._denominators import Vanishing, vanishing
@@ -100,6 +101,8 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
 
 def _is_harmless(module: Module, found: Division, why: Vanishing) -> bool:
     node = found.node
+    if isinstance(why.at, ast.Name) and changes_in_place(module, why.at):
+        return True
     about = [found.denominator, why.at, *([why.source] if why.source is not None else [])]
     if is_guarded(module, node, about) or is_chosen_away(module, node) or is_inference(module, node):
         return True
@@ -164,10 +167,16 @@ def _fix_of_size(module: Module, why: Vanishing) -> Fix:
         one = repr(why.at.right.value)
     return Fix(
         title=f"max(..., {one}) on the denominator: a size less one, so nothing changes for sizes above 1",
-        edits=rewrite.replace(module, why.at, f"max({{n}}, {one})", n=why.at),
+        edits=_in_place_of(module, why.at, rewrite.expression(module, f"max({{n}}, {one})", n=why.at)),
         applicability=Applicability.SAFE,
         claim=Claim(Relation.EQUAL, hazard=("value", "gradient", "exception"), extra=("one element", "unit sizes")),
     )
+
+
+def _in_place_of(module: Module, node: ast.expr, text: str) -> tuple[Edit, ...]:
+    """A call in place of an expression and of the brackets around it, which it does not need."""
+    group = brackets(module, node)
+    return (Edit(module.char_span(*group), text),) if group else rewrite.replace(module, node, text)
 
 
 # -- denominators of either sign -------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ from autofix import rewrite
 from autofix.calls import call_of
 from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity, Span
 from autofix.ranges import analysis
-from autofix.relations import words
+from autofix.relations import changes_in_place, words
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
@@ -98,6 +98,8 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
 
 
 def _is_harmless(module: Module, node: ast.AST, counted: Count, denominator: ast.expr) -> bool:
+    if isinstance(counted.at, ast.Name) and changes_in_place(module, counted.at):
+        return True
     about = [denominator, counted.at]
     about += [e for e in (counted.summed, counted.of) if e is not None]
     if counted.of is not None:

@@ -57,6 +57,7 @@ from autofix.ranges import analysis
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
+from autofix.transforms.ranges._clamping import brackets
 from autofix.transforms.ranges._context import out_of_training
 from autofix.transforms.ranges._division import division, is_inference, is_numpy, is_torch
 
@@ -300,7 +301,9 @@ def _condition(module: Module, node: ast.expr, choice: Choice, target: ast.stmt)
     if free is None or not isinstance(statement, (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return)):
         raise Unrewritable("bind the condition to a name, and choose a harmless input by it")
     line = f"{free} = {rewrite.expression(module, '{c}', c=condition)}"
-    return (rewrite.insert_before(module, target, line), *rewrite.replace(module, condition, free)), free
+    group = brackets(module, condition)
+    named = (Edit(module.char_span(*group), free),) if group else rewrite.replace(module, condition, free)
+    return (rewrite.insert_before(module, target, line), *named), free
 
 
 def _require_known_at(module: Module, name: ast.Name, target: ast.stmt) -> None:

@@ -1,0 +1,8 @@
+import torch
+
+
+class Trainer:
+    def train(self, values, adv):
+        if self.normalize_advantage:
+            adv = (adv - adv.mean()) / (adv.std() + 1e-8)
+        return (values * adv).mean()

@@ -1,0 +1,5 @@
+import torch
+
+
+def whiten(advantages):
+    return (advantages - advantages.mean()) / advantages.std()

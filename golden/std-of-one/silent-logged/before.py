@@ -1,0 +1,6 @@
+import torch
+
+
+def f(advantages, log):
+    log["advantage_std"] = advantages.std().item()
+    return advantages

@@ -1,0 +1,6 @@
+import torch
+
+
+class Normaliser:
+    def forward(self, rewards):
+        return rewards / (self.running.std + 1e-8)

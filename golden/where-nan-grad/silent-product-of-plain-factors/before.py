@@ -1,0 +1,5 @@
+import torch
+
+
+def f(a, b, weight):
+    return (a / b) * weight
