@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from autofix.guards import conditions
@@ -41,9 +41,18 @@ def is_torch(module: Module) -> bool:
     """Whether the file imports torch: arrays of other libraries have sums and norms too."""
     known = vars(module).get("_is_torch")
     if known is None:
-        known = any(_imports_torch(s) for s in ast.walk(module.tree) if isinstance(s, (ast.Import, ast.ImportFrom)))
+        known = any(_imports_torch(s) for s in _imports(module.tree.body))
         vars(module)["_is_torch"] = known
     return bool(known)
+
+
+def _imports(body: list[ast.stmt]) -> Iterator[ast.Import | ast.ImportFrom]:
+    """The imports of a file outside functions and classes."""
+    for statement in body:
+        if isinstance(statement, (ast.Import, ast.ImportFrom)):
+            yield statement
+        elif isinstance(statement, (ast.If, ast.Try)):
+            yield from _imports([*statement.body, *statement.orelse])
 
 
 def _imports_torch(statement: ast.Import | ast.ImportFrom) -> bool:

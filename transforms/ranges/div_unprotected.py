@@ -74,6 +74,12 @@ from autofix.transforms.ranges._division import (
 
 _ZERO_IN_DATA = re.compile(r"^(disparity|disparities|disp|z|z_vec|z_coord|inv_depth)$")
 _SMALL = 1e-2
+_WORDS = (
+    b"torch.norm(", b"linalg.norm(", b"vector_norm(", b".norm()", b".norm(dim", b".norm(p", b".norm(-1", b".norm(2",
+    b".norm(1", b".norm(0", b".std(", b".var(", b"std_mean(", b"cdist(", b"pairwise_distance(", b".amax(", b".max(",
+    b"torch.max(", b".square()", b".pow(2", b"**2", b"** 2", b".abs().", b"torch.relu(", b".relu()", b"disparity",
+    b"dth - 1", b"ight - 1", b"(w - 1", b"(h - 1", b"size(0) - 1", b"- 1.0)", b"[..., :1]", b"[..., -1:]", b":3]",
+)  # fmt: skip
 
 
 def check(node: ast.AST, context: Context) -> Iterator[Finding]:
@@ -273,23 +279,9 @@ RULE = Rule(
     name="div-unprotected",
     summary="A division by a length, spread, range or sum that degenerate data makes zero.",
     severity=Severity.WARNING,
-    triggers=(
-        (b"torch",),
-        (
-            b"norm(",
-            b".std(",
-            b".var(",
-            b"max(",
-            b".sum(",
-            b".mean(",
-            b"std_mean(",
-            b"dist(",
-            b" - 1",
-            b"disparity",
-            b"[...",
-        ),
-    ),
-    anchor=re.compile(r"/=? *(?:\(|[A-Za-z_])|\.div_?\(|\.true_divide\("),
+    triggers=((b"torch",), _WORDS, (b" / ", b"/=", b".div(", b".div_(", b"1/", b"1./", b")/", b"]/")),
+    # `.norm(` alone is a layer far more often than a length.
+    anchor=re.compile("|".join(re.escape(word.decode()) for word in _WORDS)),
     nodes=(ast.BinOp, ast.AugAssign, ast.Call),
     check=check,
 )

@@ -319,7 +319,11 @@ RULE = Rule(
     name="masked-mean",
     summary="A mean whose denominator counts what a mask selects, which may be nothing.",
     severity=Severity.WARNING,
-    triggers=((b"torch",), (b".sum(", b".mean()", b"count_nonzero", b"bincount", b"num_items", b"tokens")),
+    triggers=(
+        (b"torch",),
+        (b".sum(", b".mean()", b"count_nonzero", b"bincount", b"num_items", b"tokens"),
+        (b"/", b".mean()"),
+    ),
     anchor=re.compile(
         r"\.sum\(|\.mean\(\)|count_nonzero\(|bincount\(|/ *(?:num|n)_\w*(?:tokens|items|valid)|masked_select\("
     ),

@@ -64,6 +64,7 @@ from autofix.transforms.ranges._division import division, is_inference, is_numpy
 _LOGS = ("log", "log2", "log10", "rsqrt", "sqrt")
 _EXPONENTIALS = ("exp", "expm1")
 _CASTS = ("float", "to", "type", "type_as", "double", "half", "bool")
+_MASK_NAME = re.compile(r"mask|valid|zero|positive|inside|keep|finite|below|above|^is_|^has_")
 _OVERFLOW = 88.0
 _BRANCHING = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.IfExp, ast.BoolOp)
 
@@ -125,9 +126,11 @@ def _choices(module: Module, node: ast.AST) -> list[Choice]:
 
 def _is_mask(module: Module, node: ast.expr) -> bool:
     """Whether a factor is a comparison, as it is or as a number."""
-    if not isinstance(node, (ast.Name, ast.Call, ast.Compare)):
+    if isinstance(node, ast.Name) and not _MASK_NAME.search(node.id):
         return False
-    return isinstance(_comparison(module, node), ast.Compare)
+    if isinstance(node, ast.Call) and getattr(node.func, "attr", "") not in _CASTS:
+        return False
+    return isinstance(node, (ast.Name, ast.Call, ast.Compare)) and isinstance(_comparison(module, node), ast.Compare)
 
 
 def _comparison(module: Module, node: ast.expr) -> ast.expr:
