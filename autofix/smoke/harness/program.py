@@ -303,14 +303,16 @@ def run(
     measure: bool = False,
     reach: int = 0,
     noise: int | None = None,
+    trial: torch.dtype | None = None,
 ) -> Outcome:
-    """Run one side on `leaves` cast to `dtype`. noise: a seed; every operation then rounds otherwise.
+    """Run one side on `leaves` cast to `dtype`. noise: a seed; every operation then rounds otherwise. trial: what
+    `trial_dtype` means to the code: the dtype under trial, where this run is its float64 reference.
 
     mode: "results" compares the named results, "softmax" the weights of every softmax that is reached,
     "append" and "append-added" those of a softmax put on the first result (alone, or added to scores).
     """
     outcome = Outcome()
-    env: dict[str, Any] = {}
+    env: dict[str, Any] = {"trial_dtype": trial or dtype}
     inputs: dict[str, torch.Tensor] = {}
     for name, value in leaves.items():
         cast = as_dtype(value, setting[name], dtype)

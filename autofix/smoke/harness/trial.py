@@ -75,12 +75,13 @@ def point_at(
 
     def execution(program: Program) -> Callable[[bool], Outcome]:
         return lambda watched: execute(
-            program, setting, rounded, double, sides.results, sides.mode, measure=watched or always
+            program, setting, rounded, double, sides.results, sides.mode, measure=watched or always, trial=dtype
         )
 
     before = execute(sides.before, setting, rounded, dtype, sides.results, sides.mode)
     after = execute(sides.after, setting, rounded, dtype, sides.results, sides.mode)
-    here = (sides.before, sides.after, sides.reference, setting, sides.mode, *rounded.values())
+    bounds = str(dtype) if "trial_dtype" in sides.reference.text else ""
+    here = (sides.before, sides.after, sides.reference, setting, sides.mode, bounds, *rounded.values())
     after64, truth = after, before
     if dtype is not double or always:
         after64 = _memory.get("after64", here, lambda: Deferred(execution(sides.after)))
@@ -92,7 +93,7 @@ def point_at(
     def told(program: Program) -> Outcome:
         return execute(program, setting, calm, double, sides.results, sides.mode, gradients=False)
 
-    zero = _memory.get("zero", (*here[:5], *calm.values()), lambda: told(sides.before)) if always else None
+    zero = _memory.get("zero", (*here[:6], *calm.values()), lambda: told(sides.before)) if always else None
 
     def rounded_otherwise(seed: int) -> Outcome:
         return execute(sides.reference, setting, rounded, dtype, sides.results, sides.mode, noise=seed)
