@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 _SIGNATURES: dict[str, tuple[str, ...]] = {
     "exp": (), "exp2": (), "expm1": (), "log": (), "log2": (), "log10": (), "log1p": (), "sqrt": (), "rsqrt": (),
     "sigmoid": (), "tanh": (), "abs": (), "neg": (), "square": (), "relu": (), "sin": (), "cos": (), "erf": (),
-    "acos": (), "asin": (), "atan": (), "atanh": (), "sign": (), "floor": (), "ceil": (), "round": (),
+    "acos": (), "asin": (), "atan": (), "atanh": (), "arccos": (), "arcsin": (), "arctanh": (), "sign": (),
+    "floor": (), "ceil": (), "round": (),
     "reciprocal": (), "detach": (), "float": (), "double": (), "half": (), "bfloat16": (), "long": (), "int": (),
     "bool": (), "contiguous": (), "clone": (), "numel": (), "item": (), "isnan": (), "isinf": (), "isfinite": (),
     "softplus": ("beta", "threshold"), "logsigmoid": (),

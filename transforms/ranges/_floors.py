@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from autofix.model import Claim, Relation
 from autofix.ops import constant, tensor_op
 from autofix.rewrite import Unrewritable
 from autofix.syntax import Module
@@ -54,6 +55,21 @@ def at_least(module: Module, value: float | None, node: ast.expr) -> str:
         return literal(value)
     floor = tiny(module, node)
     return floor if value <= TINY else f"max({literal(value)}, {floor})"
+
+
+def held(module: Module, node: ast.expr, low: str | None, high: str | None, change: str) -> Claim:
+    """The claim that only `node` is clamped: the patched code is the original with `node` between `low` and `high`.
+
+    The bounds are source text that may read `trial_dtype`. A name with other readers, which see it as it was, leaves
+    the weaker claim: equal but for the stated change.
+    """
+    if isinstance(node, ast.Name):
+        flow = module.flow(node)
+        definition = flow.definition(node)
+        if definition is None or flow.readers(definition) != [node]:
+            return Claim(Relation.EQUAL, change=change)
+    figures = {"quantity": ast.unparse(node), "min": low, "max": high}
+    return Claim(Relation.CLAMPED, parameters=figures, change=change)
 
 
 def dtype_owner(module: Module, node: ast.expr) -> ast.expr | None:

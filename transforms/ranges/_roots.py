@@ -6,12 +6,16 @@ import ast
 import re
 from dataclasses import dataclass
 
-from autofix.ops import constant, tensor_op
+from autofix.ops import Op, constant, tensor_op
+from autofix.relations import same
 from autofix.syntax import Module
 
+EPS_NAME = re.compile(r"(^|_)(eps|epsilon|tiny|small)\d*$", re.I)
 _NO_GRADIENT = re.compile(
-    r"running_|moving_|ema_|exp_avg|second_moment|sq_avg|alphas?_|betas?_|^alphas?$|^betas?$|sigmas?$"
+    r"^(n|h|w|t|size|num\w*|height|width|length|steps?)$|running_|(^|_)grid|mesh|sigma_data|moving_|ema_|exp_avg|second_moment|sq_avg|alphas?_|betas?_|^alphas?$|^betas?$|sigmas?$"
 )
+_ASIDE_PATH = re.compile(r"(^|/)(metrics?|pipelines?|modular_pipelines|schedulers?|datasets?|preprocessing|testing)/")
+_ASIDE_CLASS = re.compile(r"(FeatureExtractor|Processor|Scheduler|Pipeline|Metric|Dataset|Tokenizer)$")
 _CUT = ("detach", "item", "long", "int", "bool", "floor", "ceil", "round", "sign", "argmax", "argmin", "numel")
 
 
@@ -45,17 +49,58 @@ def root_of(module: Module, node: ast.AST) -> Root | None:
     return Root(node, op.input, spelled, op.name == "rsqrt")
 
 
+def is_square(module: Module, node: ast.expr) -> bool:
+    """Whether `node` is the square of a tensor: `x ** 2`, `x.pow(2)`, `x.square()`, `x * x`, `x.abs() ** 2`."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+        return constant(module, node.right) == 2 and constant(module, node.left) is None
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+        return same(module, node.left, node.right) and constant(module, node.left) is None
+    op = tensor_op(module, node, "pow", "square")
+    return op is not None and (op.name == "square" or constant(module, op.args.get("exponent")) == 2)
+
+
+def clamp_at_zero(module: Module, node: ast.expr) -> Op | None:
+    """The clamp to at least exactly 0 that `node` is."""
+    op = tensor_op(module, node, "clamp", "clamp_min")
+    return op if op is not None and "min" in op.args and constant(module, op.args["min"]) == 0 else None
+
+
+def guarded_outside(module: Module, root: ast.expr) -> bool:
+    """Whether a small constant is added to the root, or the root is clamped: other rules speak about these."""
+    parent = module.parent(root)
+    if isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Add):
+        other = parent.right if parent.left is root else parent.left
+        name = other.attr if isinstance(other, ast.Attribute) else getattr(other, "id", "")
+        value = constant(module, other)
+        return bool(EPS_NAME.search(name)) or (value is not None and 0 < value <= 0.01)
+    called = module.parent(parent) if isinstance(parent, ast.Attribute) else parent
+    op = tensor_op(module, called) if isinstance(called, ast.Call) else None
+    return op is not None and op.input is root and op.name.startswith("clamp")
+
+
 def looks_like_tensor(module: Module, node: ast.expr) -> bool:
     """Whether some tensor operation is in `node`, or in the values of its names: `**` works on numbers too."""
     for part in ast.walk(node):
+        if isinstance(part, ast.Subscript) and _indexes_a_tensor(part):
+            return True
         if isinstance(part, ast.Call) and tensor_op(module, part) is not None:
             return True
         if isinstance(part, ast.Name) and part is not node:
             value = module.flow(part).value(part)
             if value is not part and isinstance(value, ast.Call) and tensor_op(module, value) is not None:
                 return True
+        if isinstance(part, ast.Name):
+            value = module.flow(part).value(part)
+            if isinstance(value, ast.Subscript) and _indexes_a_tensor(value):
+                return True
     value = module.flow(node).value(node)
     return value is not node and looks_like_tensor(module, value)
+
+
+def _indexes_a_tensor(node: ast.Subscript) -> bool:
+    """`x[..., 0]`, `x[:, 1]`: no list or number is indexed like that."""
+    parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else []
+    return any(isinstance(p, ast.Slice) or (isinstance(p, ast.Constant) and p.value is Ellipsis) for p in parts)
 
 
 def carries_gradient(module: Module, node: ast.expr) -> bool:
@@ -71,7 +116,10 @@ def _leaves(module: Module, node: ast.expr, depth: int) -> list[ast.expr]:
     if isinstance(node, ast.Call):
         op = tensor_op(module, node)
         if op is None:
-            return [node]
+            method = isinstance(node.func, ast.Attribute) and module.qualified(node.func) is None
+            receiver = node.func.value if isinstance(node.func, ast.Attribute) else node
+            own = isinstance(receiver, ast.Name) and receiver.id in ("self", "cls")
+            return _leaves(module, receiver, depth + 1) if method and not own else [node]
         if op.name in _CUT:
             return []
         inputs = [op.input, *(v for k, v in op.args.items() if k in ("other", "mat2", "src"))]
@@ -96,5 +144,46 @@ def _may_carry(module: Module, leaf: ast.expr) -> bool:
         return False
     if isinstance(leaf, ast.Call):
         dotted = module.qualified(leaf.func) or getattr(leaf.func, "attr", "") or str(getattr(leaf.func, "id", ""))
-        return not re.search(r"^(numpy|math)\.|^(len|int|float)$|(^|\.)(arange|linspace|size|tensor|rand\w*)$", dotted)
+        return not re.search(
+            r"^(numpy|math)\.|^(len|int|float)$|(^|[._])(meshgrid|arange|linspace|size|tensor|rand\w*)$", dotted
+        )
     return True
+
+
+def selected(module: Module, node: ast.expr) -> bool:
+    """Whether `node` is the result of a `where`: somebody chose the safe values already."""
+    value = module.flow(node).value(node)
+    return tensor_op(module, value, "where") is not None
+
+
+def chosen_by_where(module: Module, root: Root) -> bool:
+    """Whether a `where` around the root asks about what is under it: a rule of its own speaks about that."""
+    names = {n.id for n in ast.walk(root.argument) if isinstance(n, ast.Name)}
+    for ancestor in module.ancestors(root.node):
+        if isinstance(ancestor, ast.stmt):
+            return False
+        op = tensor_op(module, ancestor, "where")
+        if op is not None and names & {n.id for n in ast.walk(op.args["condition"]) if isinstance(n, ast.Name)}:
+            return True
+    return False
+
+
+def refused(module: Module, node: ast.expr) -> bool:
+    """Whether the function raises for some values of what `node` is computed from."""
+    names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+    for statement in ast.walk(module.flow(node).scope):
+        if isinstance(statement, ast.If) and any(isinstance(s, ast.Raise) for s in statement.body):
+            compared = [n for n in ast.walk(statement.test) if isinstance(n, ast.Compare)]
+            if any(names & {n.id for n in ast.walk(c) if isinstance(n, ast.Name)} for c in compared):
+                return True
+    return False
+
+
+def out_of_model(module: Module, node: ast.AST) -> bool:
+    """Whether the code prepares data, samples, measures or rounds the result: no gradient flows through it."""
+    if _ASIDE_PATH.search(module.path.replace("\\", "/")):
+        return True
+    if any((op := tensor_op(module, a)) is not None and op.name in _CUT for a in module.ancestors(node)):
+        return True
+    cls = module.class_of(node)
+    return cls is not None and _ASIDE_CLASS.search(cls.name) is not None

@@ -47,7 +47,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from autofix import rewrite
-from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity
+from autofix.model import Applicability, Edit, Finding, Fix, Severity
 from autofix.ops import constant
 from autofix.ranges import Ranges
 from autofix.rewrite import Unrewritable
@@ -55,10 +55,9 @@ from autofix.rule import Context, Rule
 from autofix.syntax import Module
 from autofix.transforms.loops._clipping import inside_optimizer
 from autofix.transforms.ranges._context import out_of_training
-from autofix.transforms.ranges._floors import tiny
-from autofix.transforms.ranges._roots import Root, carries_gradient, root_of
+from autofix.transforms.ranges._floors import held, tiny
+from autofix.transforms.ranges._roots import EPS_NAME, Root, carries_gradient, root_of
 
-_EPS_NAME = re.compile(r"(^|_)(eps|epsilon|tiny|small)\d*$", re.I)
 _LARGEST = 0.01
 
 
@@ -97,9 +96,12 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
             title="hold the number under the root above 0, where the gradient needs it; the constant outside stays",
             edits=edits,
             applicability=Applicability.SAFE,
-            claim=Claim(
-                Relation.EQUAL,
-                change="in float16 a root below 0.0078, that of the smallest normal number, is held there",
+            claim=held(
+                module,
+                argument,
+                "torch.finfo(trial_dtype).tiny",
+                None,
+                "in float16 a root below 0.0078, that of the smallest normal number, is held there",
             ),
         ),
     )
@@ -113,7 +115,7 @@ def _sum(module: Module, node: ast.AST) -> _Sum | None:
         if root is None or root.inverse:
             continue
         value = constant(module, other)
-        named = isinstance(other, (ast.Name, ast.Attribute)) and _EPS_NAME.search(_last(other))
+        named = isinstance(other, (ast.Name, ast.Attribute)) and EPS_NAME.search(_last(other))
         if value is not None and not 0 < value <= _LARGEST:
             return None
         if value is not None or named:

@@ -1,0 +1,5 @@
+import torch
+
+
+def pitch(R):
+    return torch.asin(-R[..., 2, 0])

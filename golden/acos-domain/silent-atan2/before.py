@@ -1,0 +1,5 @@
+import torch
+
+
+def angle(s, c):
+    return torch.atan2(s, c)  # no acos(

@@ -1,0 +1,5 @@
+import torch
+
+
+def fisher(r):
+    return torch.atanh(r)

@@ -1,0 +1,5 @@
+import torch
+
+
+def log_power(frames):
+    return torch.log10((frames**2).mean(-1).clamp_min(torch.finfo(frames.dtype).tiny))

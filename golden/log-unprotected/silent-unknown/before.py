@@ -1,0 +1,5 @@
+import torch
+
+
+def log_weight(weight):
+    return weight.log()

@@ -1,0 +1,7 @@
+import torch
+
+
+def standardise(x):
+    variance = ((x - x.mean(-1, keepdim=True)) ** 2).mean(-1, keepdim=True)
+    std = torch.sqrt(variance)
+    return (x - x.mean(-1, keepdim=True)) / std

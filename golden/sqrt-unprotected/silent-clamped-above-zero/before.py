@@ -1,0 +1,5 @@
+import torch
+
+
+def distance(squared):
+    return squared.clamp(min=1e-6).sqrt()

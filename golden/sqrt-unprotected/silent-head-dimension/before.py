@@ -1,0 +1,5 @@
+import torch
+
+
+def scores(q, k):
+    return q @ k.mT * q.shape[-1] ** -0.5

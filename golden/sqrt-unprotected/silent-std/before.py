@@ -1,0 +1,5 @@
+import torch
+
+
+def spread(x):
+    return x.std(0)  # not sqrt(var)

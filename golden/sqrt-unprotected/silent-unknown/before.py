@@ -1,0 +1,5 @@
+import torch
+
+
+def amplitude(power):
+    return torch.sqrt(power)

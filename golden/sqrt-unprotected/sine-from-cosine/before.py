@@ -1,0 +1,5 @@
+import torch
+
+
+def sine(cosine):
+    return torch.sqrt(1.0 - cosine**2)

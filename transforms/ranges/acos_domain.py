@@ -1,0 +1,165 @@
+"""The inverse of a cosine, a sine or a tanh at the ends of its domain: the gradient is infinite.
+
+The defect
+----------
+`acos`, `asin` or `atanh` is taken of a number that can be exactly 1 or -1, or a rounding error beyond.
+
+Why it hurts
+------------
+The derivative of all three is inf at both ends. Two equal directions, an identity rotation or a clamp to (-1, 1) give
+exactly 1, and backward multiplies inf by 0: NaN. A dot product of unit vectors exceeds 1 by a few roundings as often as
+not; then the value itself is NaN. A margin of 1e-6 or less does not help in half precision, where 1 - 1e-6 is 1.
+
+Before
+------
+
+    angle = torch.acos((a * b).sum(-1).clamp(-1.0, 1.0))
+
+After
+-----
+
+    eps = torch.finfo(a.dtype).eps
+    angle = torch.acos((a * b).sum(-1).clamp(-1.0 + eps, 1.0 - eps))
+
+When the fix is safe
+--------------------
+The margin is the spacing of the dtype's numbers below 1, the least that has an effect: angles closer to an end than
+0.0005 rad (0.044 in float16, 0.13 in bfloat16) are held there and get no gradient. `atan2` of sine and cosine has no
+such ends; where small angles matter, it is the better formula.
+
+Left alone
+----------
+Arguments that are proved to stay inside; constants and whatever carries no gradient; evaluation, metrics and tests;
+`atanh` of anything but a number that was clamped to the closed interval or came from a tanh.
+
+Sources
+-------
+PyTorch documentation: `torch.acos`, `torch.asin`, `torch.atanh`, `torch.finfo`.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from autofix import rewrite
+from autofix.model import Applicability, Edit, Finding, Fix, Severity
+from autofix.ops import Op, constant, tensor_op
+from autofix.ranges import Ranges
+from autofix.rewrite import Unrewritable
+from autofix.rule import Context, Rule
+from autofix.syntax import Module
+from autofix.transforms.ranges._context import out_of_training
+from autofix.transforms.ranges._floors import held, limits
+from autofix.transforms.ranges._roots import carries_gradient, out_of_model, selected
+
+_NAMES = ("acos", "asin", "atanh", "arccos", "arcsin", "arctanh")
+_SCOPES = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+def check(node: ast.AST, context: Context) -> Iterator[Finding]:
+    module = context.module
+    called = getattr(node.func, "attr", getattr(node.func, "id", "")) if isinstance(node, ast.Call) else ""
+    op = tensor_op(module, node, *_NAMES) if called in _NAMES else None
+    if op is None or op.extra or op.args or out_of_training(module, op.call) or out_of_model(module, op.call):
+        return
+    clamp = _closed_clamp(module, op.input)
+    if clamp is None and ("tanh" in op.name or _stays_inside(module, op.input)):
+        return
+    if not carries_gradient(module, op.input):
+        return
+    text = re.sub(r"\s+", " ", module.source(op.input))
+    ends = "the clamp lets exactly 1 and -1 through, where" if clamp else f"where {text} is 1 or -1,"
+    message = f"{ends} the derivative of {op.name} is inf and the gradient becomes NaN"
+    try:
+        edits = _edits(module, op, clamp)
+    except Unrewritable as reason:
+        yield context.finding(node, message, why=str(reason))
+        return
+    yield context.finding(
+        node,
+        message,
+        fix=Fix(
+            title=f"clamp the argument of {op.name} inside the open interval, by the spacing of its dtype",
+            edits=edits,
+            applicability=Applicability.SAFE,
+            claim=held(
+                module,
+                clamp.input if clamp else op.input,
+                "-1.0 + torch.finfo(trial_dtype).eps",
+                "1.0 - torch.finfo(trial_dtype).eps",
+                "angles closer to an end than 0.0005 rad (0.044 in float16, 0.13 in bfloat16) are held there"
+                if "tanh" not in op.name
+                else "values beyond 8.3 (3.8 in float16, 2.8 in bfloat16) are held there",
+            ),
+        ),
+    )
+
+
+def _closed_clamp(module: Module, node: ast.expr) -> Op | None:
+    """The clamp to exactly [-1, 1] that `node` is, or that bound the name only this reads."""
+    if isinstance(node, ast.Name):
+        flow = module.flow(node)
+        definition = flow.definition(node)
+        if definition is None or definition.value is None or flow.readers(definition) != [node]:
+            return None
+        node = definition.value
+    op = tensor_op(module, node, "clamp", "clamp_")
+    if op is None or op.extra:
+        return None
+    ends = constant(module, op.args.get("min")), constant(module, op.args.get("max"))
+    return op if ends == (-1, 1) else None
+
+
+def _stays_inside(module: Module, node: ast.expr) -> bool:
+    if selected(module, node) or _has_margin(module, node):
+        return True
+    reach = Ranges(module).of(node)
+    above = reach.low > -1 or (reach.low == -1 and reach.low_open)
+    below = reach.high < 1 or (reach.high == 1 and reach.high_open)
+    return above and below
+
+
+def _has_margin(module: Module, node: ast.expr) -> bool:
+    """Whether both ends are clamped, neither at exactly 1: any other bound is a margin somebody chose."""
+    op = tensor_op(module, module.flow(node).value(node), "clamp", "clamp_")
+    ends = (op.args.get("min"), op.args.get("max")) if op else (None, None)
+    return all(end is not None and constant(module, end) not in (-1, 1) for end in ends)
+
+
+def _edits(module: Module, op: Op, clamp: Op | None) -> tuple[Edit, ...]:
+    inner = clamp.input if clamp else op.input
+    eps = limits(module, inner, "eps")
+    before: tuple[Edit, ...] = ()
+    statement = module.statement(clamp.call if clamp else op.call)
+    if _is_free(module, "eps", statement) and not any(isinstance(a, _SCOPES) for a in module.ancestors(op.call)):
+        before, eps = (rewrite.insert_before(module, statement, f"eps = {eps}"),), "eps"
+    low, high = ("-1.0", "1.0")
+    if clamp is not None:
+        ends = (*rewrite.replace(module, clamp.args["min"], "{x} + {e}", x=clamp.args["min"], e=eps),)
+        tops = (*rewrite.replace(module, clamp.args["max"], "{x} - {e}", x=clamp.args["max"], e=eps),)
+        return (*before, *ends, *tops)
+    return (*before, *rewrite.replace(module, inner, f"{{x}}.clamp({low} + {eps}, {high} - {eps})", x=inner))
+
+
+def _is_free(module: Module, name: str, statement: ast.stmt) -> bool:
+    scope = module.function_scope(statement)
+    if scope is module.tree or isinstance(statement, (ast.If, ast.While, ast.For, ast.With)):
+        return False
+    names = {n.id for n in ast.walk(module.tree) if isinstance(n, ast.Name)}
+    arguments = {n.arg for n in ast.walk(module.tree) if isinstance(n, ast.arg)}
+    return name not in names | arguments
+
+
+RULE = Rule(
+    name="acos-domain",
+    summary="acos, asin or atanh of a number that can be exactly 1 or -1: the gradient is NaN",
+    severity=Severity.WARNING,
+    triggers=((b"acos(", b"asin(", b"atanh(", b"arccos(", b"arcsin(", b"arctanh("),),
+    anchor=re.compile(
+        r"a(?:rc)?(?:cos|sin|tanh)\((?<!math\.acos\()(?<!math\.asin\()(?<!np\.arccos\()(?<!np\.arcsin\()"
+    ),
+    nodes=(ast.Call,),
+    check=check,
+)

@@ -1,0 +1,217 @@
+"""A logarithm of a number that can be exactly 0.
+
+The defect
+----------
+`log`, `log2` or `log10` is taken of an absolute value, a square, a rectified or clamped number, a variance or the
+complement of a probability, without anything that keeps it from being 0.
+
+Why it hurts
+------------
+log(0) is -inf and its gradient inf: one zero in a batch (silence, an empty bin, a saturated tanh, a point that meets
+its target) makes the loss -inf or NaN and every parameter NaN at the next step. In float16 a number below 6e-8 is
+already 0. Clamping the *result* does not help: the gradient is 0 times inf.
+
+Before
+------
+
+    log_mel = torch.log(spectrogram.abs())
+
+After
+-----
+
+    log_mel = torch.log(spectrogram.abs().clamp_min(torch.finfo(spectrogram.dtype).tiny))
+
+When the fix is safe
+--------------------
+The argument is held at the smallest normal number of its dtype, so the logarithm is at least -87.3 (-9.7 in float16)
+and gets no gradient there; every larger number keeps its value and gradient. Where the argument must learn its way out
+of 0, a small constant added to it is gentler, and changes all values by a little. `log(1 - tanh(x) ** 2)`, the
+correction of squashed policies, is rewritten as `2 * (log 2 - x - softplus(-2 * x))`, which is exact everywhere.
+
+Left alone
+----------
+Arguments whose range is proved positive, or of which nothing is known; softmax, sigmoid and sums of exponentials,
+whose logarithms have stable forms and rules of their own; logarithms clamped afterwards, likewise; arguments that the
+function checks and refuses with an exception; code without gradients: evaluation, logging, feature extraction,
+schedules, sizes and Python numbers.
+
+Sources
+-------
+PyTorch documentation: `torch.log`, `torch.finfo`.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from autofix import rewrite
+from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity
+from autofix.ops import Op, constant, tensor_op
+from autofix.ranges import Ranges
+from autofix.rewrite import Unrewritable
+from autofix.rule import Context, Rule
+from autofix.syntax import Module
+from autofix.transforms.loops._clipping import inside_optimizer
+from autofix.transforms.ranges._context import out_of_training
+from autofix.transforms.ranges._floors import held, limits
+from autofix.transforms.ranges._roots import (
+    Root,
+    carries_gradient,
+    chosen_by_where,
+    clamp_at_zero,
+    guarded_outside,
+    is_square,
+    out_of_model,
+    refused,
+    selected,
+)
+
+_NAMES = ("log", "log2", "log10", "log_", "log2_", "log10_")
+_WORDS = {
+    "abs": "an absolute value is 0 where its argument is",
+    "relu": "whatever is not positive is rectified to exactly 0",
+    "var": "a constant row has variance 0",
+    "norm": "the norm of a zero vector is 0",
+    "square": "a square is 0 where its argument is",
+    "std": "a constant row has deviation 0",
+}
+
+
+def check(node: ast.AST, context: Context) -> Iterator[Finding]:
+    module = context.module
+    called = getattr(node.func, "attr", getattr(node.func, "id", "")) if isinstance(node, ast.Call) else ""
+    op = tensor_op(module, node, "log", "log2", "log10") if called in _NAMES else None
+    if op is None or op.extra or op.args:
+        return
+    how = _vanishes(module, op.input, 0)
+    if not how or guarded_outside(module, op.call):
+        return
+    reach = Ranges(module).of(op.input)
+    if reach.positive or reach.magnitude > 0 or out_of_training(module, op.call) or out_of_model(module, op.call):
+        return
+    if inside_optimizer(module, op.call) or selected(module, op.input) or refused(module, op.input):
+        return
+    if chosen_by_where(module, Root(op.call, op.input, "")) or not carries_gradient(module, op.input):
+        return
+    text = re.sub(r"\s+", " ", module.source(op.input))
+    message = f"nothing keeps {text} above 0: {how}, and then the logarithm is -inf and the gradient NaN"
+    try:
+        fix = _squashed(module, op) or _held(module, op)
+    except Unrewritable as reason:
+        yield context.finding(op.call, message, why=str(reason))
+        return
+    yield context.finding(op.call, message, fix=fix)
+
+
+def _vanishes(module: Module, node: ast.expr, depth: int) -> str:
+    """How `node` comes to be exactly 0 in ordinary data, in words; empty when nothing says so."""
+    if depth > 8:
+        return ""
+    if isinstance(node, ast.Name):
+        value = module.flow(node).value(node)
+        return _vanishes(module, value, depth + 1) if value is not node else ""
+    if is_square(module, node):
+        return _WORDS["square"]
+    if isinstance(node, ast.BinOp):
+        if isinstance(node.op, ast.Sub) and constant(module, node.left) == 1:
+            return "it is 0 where the square is 1" if is_square(module, _value(module, node.right)) else ""
+        if isinstance(node.op, ast.Div) and constant(module, node.right) is not None:
+            return _vanishes(module, node.left, depth + 1)
+        if isinstance(node.op, ast.Mult) and (constant(module, node.left) is None) != (
+            constant(module, node.right) is None
+        ):
+            number = constant(module, node.left) is not None
+            return _vanishes(module, node.right if number else node.left, depth + 1)
+        return ""
+    op = tensor_op(module, node)
+    if op is None:
+        return ""
+    if op.name in ("clamp", "clamp_min"):
+        return "whatever is not positive is clamped to exactly 0" if constant(module, op.args.get("min")) == 0 else ""
+    if op.name in ("sum", "mean", "amax", "unsqueeze", "squeeze", "view", "reshape", "float"):
+        return _vanishes(module, op.input, depth + 1)
+    return _WORDS.get(op.name, "")
+
+
+def _value(module: Module, node: ast.expr) -> ast.expr:
+    return module.flow(node).value(node)
+
+
+def _squashed(module: Module, op: Op) -> Fix | None:
+    """The exact form of `log(1 - tanh(x) ** 2)`."""
+    difference = _value(module, op.input)
+    if op.name != "log" or not isinstance(difference, ast.BinOp) or not isinstance(difference.op, ast.Sub):
+        return None
+    squared = _value(module, difference.right)
+    if constant(module, difference.left) != 1 or not is_square(module, squared):
+        return None
+    power = tensor_op(module, squared, "pow", "square")
+    base = squared.left if isinstance(squared, ast.BinOp) else power.input if power else None
+    tanh = tensor_op(module, _value(module, base), "tanh") if base is not None else None
+    if tanh is None or not isinstance(tanh.input, (ast.Name, ast.Attribute)):
+        return None
+    if isinstance(tanh.input, ast.Name) and not _still_the_same(module, tanh.input, op.call):
+        return None
+    softplus = module.names.reference("torch.nn.functional.softplus", op.call)
+    if softplus is None:
+        return None
+    template = f"2.0 * (0.6931471805599453 - {{x}} - {softplus.text}(-2.0 * {{x}}))"
+    edits = (*softplus.edits, *rewrite.replace(module, op.call, template, x=tanh.input))
+    return Fix(
+        title="write 2 * (log 2 - x - softplus(-2 x)), which is the same and finite where tanh is 1",
+        edits=edits,
+        applicability=Applicability.SAFE,
+        claim=Claim(Relation.EQUAL),
+    )
+
+
+def _still_the_same(module: Module, read: ast.Name, at: ast.Call) -> bool:
+    """Whether `read`'s name still has, at `at`, the value that it has at `read`."""
+    flow = module.flow(read)
+    if flow is not module.flow(at):
+        return False
+    here = flow.definition(read)
+    there = flow.definition_before(read.id, module.statement(at))
+    return module.statement(read) is module.statement(at) or (here is not None and here == there)
+
+
+def _held(module: Module, op: Op) -> Fix:
+    clamp = clamp_at_zero(module, op.input)
+    return Fix(
+        title=f"hold the argument of {op.name} at the smallest normal number of its dtype, above 0",
+        edits=_edits(module, op),
+        applicability=Applicability.SAFE,
+        claim=held(
+            module,
+            clamp.input if clamp else op.input,
+            "torch.finfo(trial_dtype).tiny",
+            None,
+            "the logarithm of a smaller number than the smallest normal one (6e-5 in float16) is that number's",
+        ),
+    )
+
+
+def _edits(module: Module, op: Op) -> tuple[Edit, ...]:
+    """Raise the bound of a clamp at 0 that is there, or add one.
+
+    Raises:
+        Unrewritable: nothing names a tensor of this dtype.
+    """
+    bound = limits(module, op.input, "tiny")
+    clamp = clamp_at_zero(module, op.input)
+    if clamp is not None:
+        return rewrite.replace(module, clamp.args["min"], bound)
+    return rewrite.replace(module, op.input, f"{{x}}.clamp_min({bound})", x=op.input)
+
+
+RULE = Rule(
+    name="log-unprotected",
+    summary="a logarithm of an absolute value, a square, a rectified number or a variance that can be exactly 0",
+    severity=Severity.WARNING,
+    triggers=((b"log(", b"log2(", b"log10("),),
+    anchor=re.compile(r"log(?:2|10)?\((?<!math\.log\()(?<!np\.log\()(?<!\wlog\()(?!\s*[\"'f])"),
+    nodes=(ast.Call,),
+    check=check,
+)

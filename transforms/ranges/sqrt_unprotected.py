@@ -1,0 +1,251 @@
+"""A square root of a number that can be exactly 0: the gradient is infinite there.
+
+The defect
+----------
+`sqrt`, `rsqrt`, `** 0.5` is taken of a variance, a mean of squares, a squared distance or something clamped at 0,
+without anything that keeps it from being 0.
+
+Why it hurts
+------------
+The derivative of the root is inf at 0. A perfect prediction, a constant row, two equal points or a padded sample make
+a sum of squares exactly 0, and backward computes inf times 0: NaN in every parameter below. `rsqrt`, and a division by
+the root, give inf or NaN already in the value.
+
+Before
+------
+
+    rmse = torch.sqrt(((prediction - target) ** 2).mean())
+
+After
+-----
+
+    rmse = torch.sqrt(((prediction - target) ** 2).mean().clamp_min(torch.finfo(prediction.dtype).tiny))
+
+When the fix is safe
+--------------------
+Where the root is a value of its own, its argument is held at the dtype's smallest normal number: no value changes in
+float32 or bfloat16 but that of 0, which becomes 1e-19; in float16 roots below 0.0078 are held there. Below the bound
+the gradient is 0, as that of a norm at 0. Where the root divides, the bound is the dtype's `eps`, so that the gradient
+of the quotient stays moderate: an argument below 1.2e-7 (0.001 in float16) is held.
+
+Left alone
+----------
+Arguments whose range is proved positive, or of which nothing is known; `std` and `norm`, whose gradient at 0 torch
+itself returns as 0; roots with a constant added outside and roots clamped afterwards, which have rules of their own, as
+has the root of a sum of squares; optimizers, running statistics, noise schedules and evaluation; Python numbers.
+
+Sources
+-------
+PyTorch documentation: `torch.sqrt`, `torch.rsqrt`, "Autograd mechanics".
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from autofix import rewrite
+from autofix.model import Applicability, Edit, Finding, Fix, Severity
+from autofix.ops import constant, tensor_op
+from autofix.ranges import Ranges
+from autofix.relations import same
+from autofix.rewrite import Unrewritable
+from autofix.rule import Context, Rule
+from autofix.syntax import Module
+from autofix.transforms.loops._clipping import inside_optimizer
+from autofix.transforms.ranges._context import out_of_training
+from autofix.transforms.ranges._floors import held, limits
+from autofix.transforms.ranges._roots import (
+    Root,
+    carries_gradient,
+    chosen_by_where,
+    clamp_at_zero,
+    guarded_outside,
+    is_square,
+    out_of_model,
+    root_of,
+    selected,
+)
+
+_CALLS = ("sqrt", "rsqrt", "pow", "sqrt_", "rsqrt_")
+
+
+def check(node: ast.AST, context: Context) -> Iterator[Finding]:
+    module = context.module
+    if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) not in _CALLS:
+        return
+    root = root_of(module, node)
+    if root is None or guarded_outside(module, root.node):
+        return
+    how = _vanishes(module, root.argument, 0)
+    if not how or Ranges(module).of(root.argument).positive or Ranges(module).of(root.argument).magnitude > 0:
+        return
+    if out_of_training(module, root.node) or inside_optimizer(module, root.node) or out_of_model(module, root.node):
+        return
+    if selected(module, root.argument) or chosen_by_where(module, root):
+        return
+    if not carries_gradient(module, root.argument):
+        return
+    divides = root.inverse or _is_divisor(module, root.node)
+    limit = "eps" if divides else "tiny"
+    result = "the quotient is inf or NaN" if divides else "the gradient is NaN or inf"
+    text = re.sub(r"\s+", " ", module.source(root.argument))
+    message = f"nothing keeps {text} above 0: {how}, and then {result}"
+    try:
+        edits = _edits(module, root, limit)
+    except Unrewritable as reason:
+        yield context.finding(node, message, why=str(reason))
+        return
+    bound = "1.2e-7 (0.001 in float16)" if divides else "the smallest normal number (6e-5 in float16)"
+    yield context.finding(
+        node,
+        message,
+        fix=Fix(
+            title="hold the number under the root above 0, where the root has no finite derivative",
+            edits=edits,
+            applicability=Applicability.SAFE,
+            claim=held(
+                module,
+                _unclamped(module, root.argument),
+                f"torch.finfo(trial_dtype).{limit}",
+                None,
+                f"a number below {bound} under the root is held there",
+            ),
+        ),
+    )
+
+
+def _vanishes(module: Module, node: ast.expr, depth: int) -> str:
+    """How `node` comes to be exactly 0 in ordinary data, in words; empty when nothing says so."""
+    if depth > 8:
+        return ""
+    if isinstance(node, ast.Name):
+        value = module.flow(node).value(node)
+        return _vanishes(module, value, depth + 1) if value is not node else ""
+    if isinstance(node, ast.BinOp):
+        return _arithmetic(module, node, depth)
+    op = tensor_op(module, node)
+    if op is None:
+        return ""
+    if op.name == "var":
+        return "a constant row has variance 0"
+    if op.name in ("clamp", "clamp_min", "relu", "clamp_", "clamp_min_"):
+        low = 0 if op.name == "relu" else constant(module, op.args.get("min"))
+        return "whatever is not positive is clamped to exactly 0" if low == 0 else ""
+    if op.name == "mean" and _squares(module, op.input, 0):
+        return "a mean of squares is 0 where all are equal to 0"
+    if op.name in ("sum", "amax", "unsqueeze", "squeeze", "view", "reshape", "float"):
+        return _vanishes(module, op.input, depth + 1)
+    return ""
+
+
+def _arithmetic(module: Module, node: ast.BinOp, depth: int) -> str:
+    if isinstance(node.op, ast.Add) and _components(module, node):
+        return "a sum of squares is 0 where all are 0"
+    if isinstance(node.op, ast.Sub) and constant(module, node.left) == 1 and is_square(module, node.right):
+        return "it is 0, or a rounding below, where the square is 1"
+    if isinstance(node.op, ast.Div):
+        return _vanishes(module, node.left, depth + 1)
+    if isinstance(node.op, ast.Mult):
+        number = constant(module, node.left) is not None, constant(module, node.right) is not None
+        if number[0] != number[1]:
+            return _vanishes(module, node.right if number[0] else node.left, depth + 1)
+    return ""
+
+
+def _components(module: Module, node: ast.BinOp) -> bool:
+    """Whether a sum of squares is the length of a vector: its terms are components of one thing (`gx`, `gy`; `x[0]`,
+    `x[1]`; `real`, `imag`) or differences. `sigma ** 2 + noise ** 2` is none: nobody expects both to be 0."""
+    terms: list[ast.expr] = [node]
+    while isinstance(terms[0], ast.BinOp) and isinstance(terms[0].op, ast.Add):
+        terms = [terms[0].left, terms[0].right, *terms[1:]]
+    bases = [_base(module, t) for t in terms]
+    if any(b is None for b in bases):
+        return False
+    if all(isinstance(b, ast.BinOp) and isinstance(b.op, ast.Sub) for b in bases):
+        return True
+    texts = [re.sub(r"\s+", "", module.source(b)) for b in bases if b is not None]
+    return all(_alike(texts[0], t) for t in texts[1:])
+
+
+def _base(module: Module, node: ast.expr) -> ast.expr | None:
+    """What is squared, directly or in the definition of a name."""
+    node = module.flow(node).value(node)
+    if not is_square(module, node):
+        return None
+    if isinstance(node, ast.BinOp):
+        return node.left
+    op = tensor_op(module, node, "pow", "square")
+    return op.input if op else None
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether two names differ in a character or two, or are the parts of a complex number."""
+    if {one[-4:], other[-4:]} == {"real", "imag"} or {one[-2:], other[-2:]} == {"re", "im"}:
+        return True
+    return len(one) == len(other) and sum(a != b for a, b in zip(one, other, strict=True)) <= 2
+
+
+def _squares(module: Module, node: ast.expr, depth: int) -> bool:
+    """Whether `node` is a square or a sum of squares."""
+    if depth > 6:
+        return False
+    if isinstance(node, ast.Name):
+        value = module.flow(node).value(node)
+        return value is not node and _squares(module, value, depth + 1)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return _squares(module, node.left, depth + 1) and _squares(module, node.right, depth + 1)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult) and same(module, node.left, node.right):
+        return not isinstance(node.left, ast.Constant)
+    op = tensor_op(module, node)
+    if op is not None and op.name in ("sum", "mean"):
+        return _squares(module, op.input, depth + 1)
+    return is_square(module, node)
+
+
+def _unclamped(module: Module, node: ast.expr) -> ast.expr:
+    clamp = clamp_at_zero(module, node)
+    return clamp.input if clamp else node
+
+
+def _is_divisor(module: Module, node: ast.expr) -> bool:
+    """Whether the root, or the name it is bound to, divides something."""
+    parent = module.parent(node)
+    if isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Div) and parent.right is node:
+        return True
+    if not isinstance(parent, ast.Assign) or not isinstance(parent.targets[0], ast.Name):
+        return False
+    name = parent.targets[0].id
+    reads: list[ast.Name] = module.flow(node).loads.get(name, [])
+    return any(_is_right_of_division(module, r) for r in reads)
+
+
+def _is_right_of_division(module: Module, read: ast.Name) -> bool:
+    parent = module.parent(read)
+    return isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Div) and parent.right is read
+
+
+def _edits(module: Module, root: Root, limit: str) -> tuple[Edit, ...]:
+    """Raise the bound of a clamp at 0 that is there, or add one.
+
+    Raises:
+        Unrewritable: nothing names a tensor of this dtype.
+    """
+    argument = root.argument
+    bound = limits(module, argument, limit)
+    clamp = clamp_at_zero(module, argument)
+    if clamp is not None:
+        return rewrite.replace(module, clamp.args["min"], bound)
+    return rewrite.replace(module, argument, f"{{x}}.clamp_min({bound})", x=argument)
+
+
+RULE = Rule(
+    name="sqrt-unprotected",
+    summary="a square root of a variance, a mean of squares or a clamped number that can be exactly 0",
+    severity=Severity.WARNING,
+    triggers=((b"sqrt(", b"** 0.5", b"**0.5", b"pow(", b"** -0.5", b"**-0.5"),),
+    anchor=re.compile(r"sqrt\((?<!math\.sqrt\()(?<!np\.sqrt\()|\*\*\s*\(?-?0?\.5|pow\([^()]*-?0?\.5\)"),
+    nodes=(ast.Call, ast.BinOp),
+    check=check,
+)
