@@ -91,8 +91,8 @@ class Claim:
         "gradient" (non-finite gradient), "zero-gradient", "exception", "leak" (a masked position keeps
         weight), "underflow".
     parameters: figures of the relation. CLAMPED: "quantity" (source text of the clamped expression, as it
-        stands before the patch), "min", "max" (None when open). CLIP: "max_norm", or "clip_value" for a bound on
-        each element. SOFT: "temperature".
+        stands before the patch), "min", "max" (None when open; source text may read `trial_dtype`, the dtype
+        under trial). CLIP: "max_norm", or "clip_value" for a bound on each element. SOFT: "temperature".
     change: for a REGULARISED patch, which finite values change and by how much, in words; empty means the
         patch is EXACT.
     assumptions: facts that only a name or a convention supports, stated wherever the evidence is shown.
