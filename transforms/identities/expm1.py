@@ -46,6 +46,7 @@ from autofix.model import Severity
 from autofix.pattern import Match
 from autofix.ranges import interval
 from autofix.syntax import Module
+from autofix.transforms.identities._training import outside_models
 
 _MESSAGE = "for exponents near 0 the subtraction leaves only rounding: exactly 0 below 6e-8 (5e-4 in float16)"
 _CHANGE = "in half precision only, the gradient rounds to 0 where exp(x) lies below the spacing of 1"
@@ -97,7 +98,7 @@ IDENTITY = Identity(
             tidy=True,
         ),
     ),
-    silent=(_is_large,),
+    silent=(_is_large, outside_models),
     near_misses=(
         "torch.exp(x) - 2",
         "torch.exp(x) + 1",

@@ -11,12 +11,6 @@ from autofix.relations import same
 from autofix.syntax import Module
 
 EPS_NAME = re.compile(r"(^|_)(eps|epsilon|tiny|small)\d*$", re.I)
-_NO_GRADIENT = re.compile(
-    r"^(n|h|w|t|size|num\w*|height|width|length|steps?)$|running_|(^|_)grid|mesh|sigma_data|moving_|ema_|exp_avg|second_moment|sq_avg|alphas?_|betas?_|^alphas?$|^betas?$|sigmas?$"
-)
-_ASIDE_PATH = re.compile(r"(^|/)(metrics?|pipelines?|modular_pipelines|schedulers?|datasets?|preprocessing|testing)/")
-_ASIDE_CLASS = re.compile(r"(FeatureExtractor|Processor|Scheduler|Pipeline|Metric|Dataset|Tokenizer)$")
-_CUT = ("detach", "item", "long", "int", "bool", "floor", "ceil", "round", "sign", "argmax", "argmin", "numel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,53 +97,6 @@ def _indexes_a_tensor(node: ast.Subscript) -> bool:
     return any(isinstance(p, ast.Slice) or (isinstance(p, ast.Constant) and p.value is Ellipsis) for p in parts)
 
 
-def carries_gradient(module: Module, node: ast.expr) -> bool:
-    """Whether a gradient may flow through `node`: not when its every tensor is detached, a running statistic, a noise
-    schedule, an index or a number."""
-    return any(_may_carry(module, leaf) for leaf in _leaves(module, node, 0))
-
-
-def _leaves(module: Module, node: ast.expr, depth: int) -> list[ast.expr]:
-    """What `node` is computed from, through single definitions."""
-    if depth > 12:
-        return [node]
-    if isinstance(node, ast.Call):
-        op = tensor_op(module, node)
-        if op is None:
-            method = isinstance(node.func, ast.Attribute) and module.qualified(node.func) is None
-            receiver = node.func.value if isinstance(node.func, ast.Attribute) else node
-            own = isinstance(receiver, ast.Name) and receiver.id in ("self", "cls")
-            return _leaves(module, receiver, depth + 1) if method and not own else [node]
-        if op.name in _CUT:
-            return []
-        inputs = [op.input, *(v for k, v in op.args.items() if k in ("other", "mat2", "src"))]
-        return [leaf for i in inputs for leaf in _leaves(module, i, depth + 1)]
-    if isinstance(node, (ast.BinOp, ast.UnaryOp)):
-        parts = [node.left, node.right] if isinstance(node, ast.BinOp) else [node.operand]
-        return [leaf for part in parts for leaf in _leaves(module, part, depth + 1)]
-    if isinstance(node, ast.Subscript):
-        return _leaves(module, node.value, depth + 1)
-    if isinstance(node, ast.Name):
-        value = module.flow(node).value(node)
-        if value is not node and not isinstance(value, ast.Name):
-            return _leaves(module, value, depth + 1) or []
-    return [node]
-
-
-def _may_carry(module: Module, leaf: ast.expr) -> bool:
-    if isinstance(leaf, ast.Constant) or constant(module, leaf) is not None:
-        return False
-    name = leaf.attr if isinstance(leaf, ast.Attribute) else getattr(leaf, "id", "")
-    if _NO_GRADIENT.search(name):
-        return False
-    if isinstance(leaf, ast.Call):
-        dotted = module.qualified(leaf.func) or getattr(leaf.func, "attr", "") or str(getattr(leaf.func, "id", ""))
-        return not re.search(
-            r"^(numpy|math)\.|^(len|int|float)$|(^|[._])(meshgrid|arange|linspace|size|tensor|rand\w*)$", dotted
-        )
-    return True
-
-
 def selected(module: Module, node: ast.expr) -> bool:
     """Whether `node` is the result of a `where`: somebody chose the safe values already."""
     value = module.flow(node).value(node)
@@ -177,13 +124,3 @@ def refused(module: Module, node: ast.expr) -> bool:
             if any(names & {n.id for n in ast.walk(c) if isinstance(n, ast.Name)} for c in compared):
                 return True
     return False
-
-
-def out_of_model(module: Module, node: ast.AST) -> bool:
-    """Whether the code prepares data, samples, measures or rounds the result: no gradient flows through it."""
-    if _ASIDE_PATH.search(module.path.replace("\\", "/")):
-        return True
-    if any((op := tensor_op(module, a)) is not None and op.name in _CUT for a in module.ancestors(node)):
-        return True
-    cls = module.class_of(node)
-    return cls is not None and _ASIDE_CLASS.search(cls.name) is not None

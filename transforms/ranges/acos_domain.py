@@ -52,7 +52,8 @@ from autofix.rule import Context, Rule
 from autofix.syntax import Module
 from autofix.transforms.ranges._context import out_of_training
 from autofix.transforms.ranges._floors import held, limits
-from autofix.transforms.ranges._roots import carries_gradient, out_of_model, selected
+from autofix.transforms.ranges._gradients import carries_gradient, only_compared, out_of_model
+from autofix.transforms.ranges._roots import selected
 
 _NAMES = ("acos", "asin", "atanh", "arccos", "arcsin", "arctanh")
 _SCOPES = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -67,7 +68,7 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     clamp = _closed_clamp(module, op.input)
     if clamp is None and ("tanh" in op.name or _stays_inside(module, op.input)):
         return
-    if not carries_gradient(module, op.input):
+    if not carries_gradient(module, op.input) or only_compared(module, op.call):
         return
     text = re.sub(r"\s+", " ", module.source(op.input))
     ends = "the clamp lets exactly 1 and -1 through, where" if clamp else f"where {text} is 1 or -1,"

@@ -71,6 +71,8 @@ from autofix.transforms.ranges._division import (
     is_numpy,
     is_torch,
 )
+from autofix.transforms.ranges._gradients import only_compared, out_of_model
+from autofix.transforms.ranges._roots import is_square
 
 _ZERO_IN_DATA = re.compile(r"^(disparity|disparities|disp|z|z_vec|z_coord|inv_depth)$")
 _SMALL = 1e-2
@@ -112,7 +114,9 @@ def _is_harmless(module: Module, found: Division, why: Vanishing) -> bool:
     about = [found.denominator, why.at, *([why.source] if why.source is not None else [])]
     if is_guarded(module, node, about) or is_chosen_away(module, node) or is_inference(module, node):
         return True
-    return out_of_training(module, found.denominator)
+    if only_compared(module, found.node):
+        return True
+    return out_of_training(module, found.denominator) or out_of_model(module, found.denominator)
 
 
 def _is_plausible(module: Module, found: Division, why: Vanishing) -> bool:
@@ -137,10 +141,12 @@ def _is_unit_vector(module: Module, found: Division) -> bool:
 
 
 def _severity(module: Module, found: Division, why: Vanishing) -> Severity | None:
-    if why.kind in ("size", "maximum"):
+    """Information where 0 takes a vector that is exactly zero: weights, directions and quaternions seldom are."""
+    if why.kind in ("size", "maximum", "norm"):
         return Severity.INFO
-    other = vanishing(module, found.numerator)
-    return Severity.INFO if why.kind == "norm" and other is not None and other.kind == "norm" else None
+    value = module.flow(why.at).value(why.at)
+    call = call_of(module, value) if isinstance(value, ast.Call) else None
+    return Severity.INFO if why.kind == "total" and call is not None and is_square(module, call.input) else None
 
 
 def _message(module: Module, why: Vanishing) -> str:

@@ -56,7 +56,8 @@ from autofix.syntax import Module
 from autofix.transforms.loops._clipping import inside_optimizer
 from autofix.transforms.ranges._context import out_of_training
 from autofix.transforms.ranges._floors import held, tiny
-from autofix.transforms.ranges._roots import EPS_NAME, Root, carries_gradient, root_of
+from autofix.transforms.ranges._gradients import carries_gradient
+from autofix.transforms.ranges._roots import EPS_NAME, Root, root_of
 
 _LARGEST = 0.01
 

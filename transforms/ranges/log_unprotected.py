@@ -56,14 +56,13 @@ from autofix.syntax import Module
 from autofix.transforms.loops._clipping import inside_optimizer
 from autofix.transforms.ranges._context import out_of_training
 from autofix.transforms.ranges._floors import held, limits
+from autofix.transforms.ranges._gradients import carries_gradient, out_of_model
 from autofix.transforms.ranges._roots import (
     Root,
-    carries_gradient,
     chosen_by_where,
     clamp_at_zero,
     guarded_outside,
     is_square,
-    out_of_model,
     refused,
     selected,
 )

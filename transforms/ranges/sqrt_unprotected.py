@@ -56,14 +56,13 @@ from autofix.syntax import Module
 from autofix.transforms.loops._clipping import inside_optimizer
 from autofix.transforms.ranges._context import out_of_training
 from autofix.transforms.ranges._floors import held, limits
+from autofix.transforms.ranges._gradients import carries_gradient, only_compared, out_of_model
 from autofix.transforms.ranges._roots import (
     Root,
-    carries_gradient,
     chosen_by_where,
     clamp_at_zero,
     guarded_outside,
     is_square,
-    out_of_model,
     root_of,
     selected,
 )
@@ -85,7 +84,7 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         return
     if selected(module, root.argument) or chosen_by_where(module, root):
         return
-    if not carries_gradient(module, root.argument):
+    if not carries_gradient(module, root.argument) or only_compared(module, root.node):
         return
     divides = root.inverse or _is_divisor(module, root.node)
     limit = "eps" if divides else "tiny"

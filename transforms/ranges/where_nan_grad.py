@@ -57,9 +57,11 @@ from autofix.ranges import analysis
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
+from autofix.transforms.loops._clipping import inside_optimizer
 from autofix.transforms.ranges._clamping import brackets
 from autofix.transforms.ranges._context import out_of_training
 from autofix.transforms.ranges._division import division, is_inference, is_numpy, is_torch
+from autofix.transforms.ranges._gradients import carries_gradient, out_of_model
 
 _LOGS = ("log", "log2", "log10", "rsqrt", "sqrt")
 _EXPONENTIALS = ("exp", "expm1")
@@ -101,6 +103,12 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
             if not _is_decided(module, unsafe, choice):
                 continue
             if is_numpy(module, node) or is_inference(module, node) or out_of_training(module, node):
+                return
+            if (
+                inside_optimizer(module, node)
+                or out_of_model(module, node)
+                or not carries_gradient(module, choice.part)
+            ):
                 return
             yield _finding(node, unsafe, choice, context)
             return
