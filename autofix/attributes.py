@@ -7,6 +7,7 @@ import ast
 from autofix.calls import Call, call_of
 from autofix.relations import reaches, words
 from autofix.syntax import Module
+from autofix.tree import walk
 
 
 def lasting_attribute(module: Module, cls: ast.ClassDef, name: str) -> ast.expr | None:
@@ -15,7 +16,7 @@ def lasting_attribute(module: Module, cls: ast.ClassDef, name: str) -> ast.expr 
     value = module.self_attribute(cls, name)
     registered = [
         n.args[1]
-        for n in ast.walk(cls)
+        for n in walk(cls)
         if isinstance(n, ast.Call)
         and len(n.args) >= 2
         and words(module, n.func) == "self.register_buffer"
@@ -29,7 +30,7 @@ def lasting_attribute(module: Module, cls: ast.ClassDef, name: str) -> ast.expr 
     maker = module.function(value)
     if getattr(maker, "name", "") not in ("__init__", "__post_init__"):
         return None
-    if _is_parameter(module, value) or any(_changes(n, name) for n in ast.walk(cls)):
+    if _is_parameter(module, value) or any(_changes(n, name) for n in walk(cls)):
         return None
     return value
 
@@ -38,7 +39,7 @@ def clamped_attribute(module: Module, read: ast.Attribute) -> Call | None:
     """`self.x.data.clamp_(...)` on the way to a read of `self.x` in the same function, the last thing done to it."""
     text = words(module, read)
     found: Call | None = None
-    for node in ast.walk(module.flow(read).scope):
+    for node in walk(module.flow(read).scope):
         if not _changes(node, read.attr) or (getattr(node, "lineno", 0) >= read.lineno):
             continue
         call = call_of(module, node) if isinstance(node, ast.Call) else None
@@ -60,9 +61,7 @@ def _is_run_before(module: Module, node: ast.AST, read: ast.AST) -> bool:
 
 
 def _is_parameter(module: Module, value: ast.expr) -> bool:
-    return any(
-        isinstance(n, ast.Call) and (module.qualified(n.func) or "").endswith("Parameter") for n in ast.walk(value)
-    )
+    return any(isinstance(n, ast.Call) and (module.qualified(n.func) or "").endswith("Parameter") for n in walk(value))
 
 
 def _changes(node: ast.AST, name: str) -> bool:

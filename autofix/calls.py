@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from autofix.ops import tensor_op
 from autofix.syntax import Module
 from autofix.transfer import MAKERS, MODULES, MOVES, UNARY, names
+from autofix.tree import children
 
 _HOMES = ("torch.nn.functional.", "torch.special.", "torch.linalg.", "torch.Tensor.", "torch.", "numpy.", "math.")
 _BUILTINS = frozenset(("len", "abs", "float", "int", "round", "min", "max"))
@@ -144,7 +145,7 @@ def returned(module: Module, node: ast.Call) -> list[ast.expr]:
             if current.value is None:
                 return []
             out.append(current.value)
-        pending.extend(ast.iter_child_nodes(current))
+        pending.extend(children(current))
     return out
 
 

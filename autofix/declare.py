@@ -19,6 +19,7 @@ from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.substitute import Derived, Substitution, Target, substitute
 from autofix.syntax import Module
+from autofix.tree import walk
 
 Guard = Callable[[Module, Match], bool]
 Words = Callable[[Module, Match], str]
@@ -139,7 +140,7 @@ class Identity:
         reason, made = found.why, {}
         if not reason:
             statement = module.statement(found.node)
-            others = [self._found(module, n) for n in ast.walk(statement) if n is not node]
+            others = [self._found(module, n) for n in walk(statement) if n is not node]
             beside = [o for o in others if o and o.is_like(found) and module.statement(o.node) is statement]
             try:
                 made = self._rewritten(module, [found, *_apart(module, found, beside)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -57,13 +58,19 @@ def scan_module(module: Module, rules: Sequence[Rule], options: Options) -> list
 
 def _rules_by_root(module: Module, rules: Sequence[Rule]) -> list[tuple[ast.stmt, list[Rule]]]:
     """The statements worth walking, with the rules that have an anchor inside."""
-    lines = {rule.name: _anchor_lines(module, rule.anchor) for rule in rules}
-    out = []
-    for unit in module.units:
-        active = [r for r in rules if any(unit.first_line <= n <= unit.last_line for n in lines[r.name])]
-        if active:
-            out.append((unit.node, active))
-    return out
+    units = module.units
+    starts = [unit.first_line for unit in units]
+    found: dict[int, list[Rule]] = {}
+    for rule in rules:
+        inside: set[int] = set()
+        for line in _anchor_lines(module, rule.anchor):
+            index = bisect_right(starts, line) - 1
+            while index >= 0 and line <= units[index].last_line:  # `a; b` are two units on one line
+                inside.add(index)
+                index -= 1
+        for index in inside:
+            found.setdefault(index, []).append(rule)
+    return [(units[index].node, found[index]) for index in sorted(found)]
 
 
 def _anchor_lines(module: Module, anchor: re.Pattern[str]) -> list[int]:

@@ -10,7 +10,7 @@ import ast
 from dataclasses import dataclass
 from functools import cached_property
 
-from autofix.tree import Tree, parameter_names
+from autofix.tree import Tree, children, parameter_names, walk
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
@@ -46,7 +46,7 @@ class Flow:
     def loads(self) -> dict[str, list[ast.Name]]:
         """Every read of a name in the function, nested functions and lambdas included, in source order."""
         table: dict[str, list[ast.Name]] = {}
-        for node in ast.walk(self.scope):
+        for node in walk(self.scope):
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
                 table.setdefault(node.id, []).append(node)
         for nodes in table.values():
@@ -201,7 +201,7 @@ class Flow:
     def _assigned_inside(self, statement: ast.stmt) -> frozenset[str]:
         """Names that `:=` binds anywhere in a statement."""
         if statement not in self._walrus:
-            named = (n.target.id for n in ast.walk(statement) if isinstance(n, ast.NamedExpr))
+            named = (n.target.id for n in walk(statement) if isinstance(n, ast.NamedExpr))
             self._walrus[statement] = frozenset(named)
         return self._walrus[statement]
 
@@ -228,23 +228,23 @@ def _bound_by(statement: ast.AST) -> frozenset[str]:
     if isinstance(statement, (ast.Import, ast.ImportFrom)):
         return frozenset((a.asname or a.name.partition(".")[0]) for a in statement.names)
     names: set[str] = set()
-    for child in ast.iter_child_nodes(statement):
+    for child in children(statement):
         if isinstance(child, (ast.stmt, ast.excepthandler, ast.match_case)):
             continue
-        names.update(n.id for n in ast.walk(child) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load))
+        names.update(n.id for n in walk(child) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load))
     return frozenset(names)
 
 
 def _statements(scope: ast.AST) -> list[ast.stmt]:
     """Every statement below `scope`, not entering functions and classes defined there."""
     out: list[ast.stmt] = []
-    pending = list(ast.iter_child_nodes(scope))
+    pending = list(children(scope))
     while pending:
         node = pending.pop()
         if isinstance(node, ast.stmt):
             out.append(node)
         if isinstance(node, (ast.stmt, ast.excepthandler, ast.match_case)) and not isinstance(node, _SCOPES):
-            pending.extend(ast.iter_child_nodes(node))
+            pending.extend(children(node))
     return out
 
 
@@ -252,4 +252,4 @@ def _inner_names(node: ast.AST) -> frozenset[str]:
     if isinstance(node, ast.Lambda):
         return parameter_names(node)
     generators = node.generators  # type: ignore[attr-defined]
-    return frozenset(n.id for g in generators for n in ast.walk(g.target) if isinstance(n, ast.Name))
+    return frozenset(n.id for g in generators for n in walk(g.target) if isinstance(n, ast.Name))

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from autofix.model import Edit
-from autofix.tree import Tree, parameter_names
+from autofix.tree import Tree, children, parameter_names, walk
 
 # The same object under several public paths; rules see the right-hand one only.
 _CANONICAL = {
@@ -76,7 +76,7 @@ class Names:
         """Names that a scope binds by anything but an import."""
         if scope not in self._bound:
             targets = [g.target for g in getattr(scope, "generators", [])]
-            inner = frozenset(n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name))
+            inner = frozenset(n.id for t in targets for n in walk(t) if isinstance(n, ast.Name))
             self._bound[scope] = inner or _bound_names(scope)
         return self._bound[scope]
 
@@ -211,7 +211,7 @@ def _bound_names(scope: ast.AST) -> frozenset[str]:
             escaped.update(statement.names)
             continue
         for part in _own_expressions(statement):
-            names.update(n.id for n in ast.walk(part) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load))
+            names.update(n.id for n in walk(part) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load))
         names.update(h.name for h in getattr(statement, "handlers", []) if h.name)
     return frozenset(names - escaped)
 
@@ -219,7 +219,5 @@ def _bound_names(scope: ast.AST) -> frozenset[str]:
 def _own_expressions(statement: ast.AST) -> list[ast.AST]:
     """The expressions that belong to a statement itself, not to the statements inside it."""
     return [
-        child
-        for child in ast.iter_child_nodes(statement)
-        if not isinstance(child, (ast.stmt, ast.excepthandler, ast.match_case))
+        child for child in children(statement) if not isinstance(child, (ast.stmt, ast.excepthandler, ast.match_case))
     ]

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from autofix.syntax import Module
+from autofix.tree import children
 
 _MOST_NODES = 400
 
@@ -21,7 +22,7 @@ def origins(module: Module, node: ast.expr) -> Iterator[ast.AST]:
             continue
         seen.add(part)
         yield part
-        pending.extend(ast.iter_child_nodes(part))
+        pending.extend(children(part))
         if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load):
             flow = module.flow(part)
             found = flow.definition(part)

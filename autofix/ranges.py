@@ -35,7 +35,7 @@ from autofix.relations import (
 )
 from autofix.syntax import Module
 from autofix.transfer import MODULES, UNARY
-from autofix.tree import parameter_names
+from autofix.tree import parameter_names, walk
 
 __all__ = ["Interval", "Ranges", "analysis", "interval"]
 
@@ -64,10 +64,10 @@ def analysis(module: Module) -> Ranges:
 
 def _identifiers(node: ast.expr) -> frozenset[str]:
     """The names that an expression reads; of attributes of `self`, theirs."""
-    found = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+    found = {n.id for n in walk(node) if isinstance(n, ast.Name)}
     if "self" in found:
         found.discard("self")
-        found |= {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute)}
+        found |= {n.attr for n in walk(node) if isinstance(n, ast.Attribute)}
     return frozenset(found)
 
 
@@ -306,7 +306,7 @@ class Ranges:
             return self.of(value) if assigned.index is None else self.element(value, assigned.index)
         text = words(self.module, node)
         cls = self.module.class_of(node)
-        if cls is None or any(is_store(self.module, n, text) for n in ast.walk(self.module.flow(node).scope)):
+        if cls is None or any(is_store(self.module, n, text) for n in walk(self.module.flow(node).scope)):
             return UNKNOWN
         if words(self.module, node.value) != "self":
             return UNKNOWN

@@ -12,6 +12,7 @@ from autofix.calls import call_of
 from autofix.flow import Definition
 from autofix.syntax import Module
 from autofix.transfer import names
+from autofix.tree import walk
 
 _RANDOM = re.compile(r"rand|dropout|sample|bernoulli|normal_|uniform_|next\(")
 _VIEWS = names(
@@ -28,7 +29,7 @@ def same(module: Module, a: ast.expr, b: ast.expr) -> bool:
     text = words(module, a)
     if text != words(module, b) or _RANDOM.search(text):
         return False
-    if any(isinstance(n, ast.Call) and call_of(module, n) is None for n in ast.walk(a)):
+    if any(isinstance(n, ast.Call) and call_of(module, n) is None for n in walk(a)):
         return False
     pairs = zip(_names(a), _names(b), strict=False)
     return all(_one_definition(module, x, y) for x, y in pairs)
@@ -39,7 +40,7 @@ def words(module: Module, node: ast.expr) -> str:
 
 
 def _names(node: ast.AST) -> list[ast.Name]:
-    return [n for n in ast.walk(node) if isinstance(n, ast.Name)]
+    return [n for n in walk(node) if isinstance(n, ast.Name)]
 
 
 def _one_definition(module: Module, x: ast.Name, y: ast.Name) -> bool:
@@ -201,7 +202,7 @@ def signed_factors(node: ast.expr) -> tuple[int, list[ast.expr]]:
 def may_be_empty(module: Module, node: ast.expr) -> bool:
     """Whether a selection by mask or index may leave nothing of it."""
     value = module.flow(node).value(node)
-    for part in (n for n in ast.walk(value) if isinstance(n, (ast.Subscript, ast.Call))):
+    for part in (n for n in walk(value) if isinstance(n, (ast.Subscript, ast.Call))):
         if isinstance(part, ast.Subscript):
             parts = part.slice.elts if isinstance(part.slice, ast.Tuple) else [part.slice]
             if not all(isinstance(p, (ast.Constant, ast.Slice, ast.UnaryOp)) for p in parts):
@@ -245,8 +246,16 @@ def reaches(module: Module, change: ast.AST, read: ast.AST) -> bool:
 
 def _changes(module: Module, read: ast.AST) -> dict[str, list[ast.AST]]:
     """In-place operations of the function around `read`, by the name that they change."""
+    scope = module.flow(read).scope
+    known: dict[ast.AST, dict[str, list[ast.AST]]] = vars(module).setdefault("_in_place_changes", {})
+    if scope not in known:
+        known[scope] = _changes_below(scope)
+    return known[scope]
+
+
+def _changes_below(scope: ast.AST) -> dict[str, list[ast.AST]]:
     table: dict[str, list[ast.AST]] = {}
-    for node in ast.walk(module.flow(read).scope):
+    for node in walk(scope):
         root: ast.AST | None = None
         if isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
             root = node.value
@@ -289,13 +298,13 @@ def attribute_definition(module: Module, read: ast.Attribute) -> Assigned | None
         block = module.block(statement)
         index = next(i for i, s in enumerate(block) if s is statement)
         for earlier in reversed(block[:index]):
-            stores = [n for n in ast.walk(earlier) if is_store(module, n, text)]
+            stores = [n for n in walk(earlier) if is_store(module, n, text)]
             if stores:
                 return _assigned(earlier, stores[-1])
         parent = module.parent(statement)
         if not isinstance(parent, ast.stmt) or isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)):
             return None
-        if isinstance(parent, _LOOPS) and any(is_store(module, n, text) for n in ast.walk(parent)):
+        if isinstance(parent, _LOOPS) and any(is_store(module, n, text) for n in walk(parent)):
             return None
         statement = parent
 

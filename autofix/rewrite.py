@@ -14,6 +14,7 @@ import libcst as cst
 
 from autofix.model import Edit
 from autofix.syntax import Module
+from autofix.tree import children
 
 Captured = ast.expr | str
 _MAX_DEPTH = 150  # libcst recurses; deeper expressions are reported without a fix
@@ -283,7 +284,7 @@ def _depth(node: ast.AST) -> int:
         deepest = max(deepest, depth)
         if deepest > _MAX_DEPTH:
             return deepest
-        pending.extend((child, depth + 1) for child in ast.iter_child_nodes(current))
+        pending.extend((child, depth + 1) for child in children(current))
     return deepest
 
 

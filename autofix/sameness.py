@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator
 from autofix.flow import Definition
 from autofix.ops import constant, tensor_op
 from autofix.syntax import Module
+from autofix.tree import children, walk
 
 _PURE_NODES = (
     ast.Name, ast.Attribute, ast.Constant, ast.BinOp, ast.UnaryOp, ast.Subscript, ast.Slice, ast.Tuple, ast.List,
@@ -51,7 +52,7 @@ def same_expression(module: Module, one: ast.expr, other: ast.expr) -> bool:
 def is_pure(module: Module, node: ast.expr) -> bool:
     """Whether evaluating it has no effect and gives the same value each time: reads, arithmetic, and tensor
     operations without randomness or in-place effect."""
-    for part in ast.walk(node):
+    for part in walk(node):
         if isinstance(part, ast.Call):
             if not _is_pure_call(module, part):
                 return False
@@ -113,7 +114,7 @@ def _contexts(module: Module, statement: ast.stmt) -> list[ast.AST]:
 
 
 def _reads(node: ast.expr) -> list[ast.Name]:
-    return [n for n in ast.walk(node) if isinstance(n, ast.Name)]
+    return [n for n in walk(node) if isinstance(n, ast.Name)]
 
 
 def _is_pure_call(module: Module, call: ast.Call) -> bool:
@@ -131,7 +132,7 @@ def _is_pure_call(module: Module, call: ast.Call) -> bool:
 def _touched_between(module: Module, node: ast.expr, early: ast.stmt, late: ast.stmt) -> str:
     """What `node` reads that a statement from `early` to `late` changes in place, or nothing."""
     names = {n.id for n in _reads(node)}
-    attributes = {module.source(n) for n in ast.walk(node) if isinstance(n, ast.Attribute)}
+    attributes = {module.source(n) for n in walk(node) if isinstance(n, ast.Attribute)}
     for statement in _between(module, early, late):
         for part in _shallow(statement):
             for changed in _changed(module, part):
@@ -152,7 +153,7 @@ def _between(module: Module, early: ast.stmt, late: ast.stmt) -> Iterator[ast.st
     wide = [loop for loop in itertools.takewhile(lambda a: a is not scope, loops) if loop not in around]
     if wide:
         last = max(last, *((loop.end_lineno or last) + 1 for loop in wide))
-    for statement in ast.walk(scope):
+    for statement in walk(scope):
         if isinstance(statement, ast.stmt) and statement is not early and statement is not scope:
             begins = statement.lineno
             if statement is late and not wide:
@@ -164,9 +165,9 @@ def _between(module: Module, early: ast.stmt, late: ast.stmt) -> Iterator[ast.st
 def _shallow(statement: ast.stmt) -> Iterator[ast.AST]:
     """A statement's own parts, not those of the statements inside it."""
     yield statement
-    for child in ast.iter_child_nodes(statement):
+    for child in children(statement):
         if not isinstance(child, (ast.stmt, ast.excepthandler, ast.match_case)):
-            yield from ast.walk(child)
+            yield from walk(child)
 
 
 def _changed(module: Module, part: ast.AST) -> Iterator[str]:

@@ -21,6 +21,7 @@ from autofix.pattern import Match
 from autofix.rewrite import Unrewritable
 from autofix.sameness import is_cheap, is_pure, movable, same_contexts
 from autofix.syntax import Module
+from autofix.tree import walk
 
 _REFERENCE = re.compile(r"\b(?:torch|math)(?:\.[A-Za-z_]\w*)+(?:\|(?:torch|math)(?:\.[A-Za-z_]\w*)+)*")
 _OPTIONAL = re.compile(r", (\w+)=\{(\w+)\}")
@@ -178,7 +179,7 @@ def _reads_of_dropped(module: Module, dropped: list[ast.expr]) -> list[tuple[ast
     out: list[tuple[ast.Name, Definition]] = []
     pending = [*dropped]
     while pending and len(out) < _MAX_DROPPED:
-        for name in [n for n in ast.walk(pending.pop()) if isinstance(n, ast.Name)]:
+        for name in [n for n in walk(pending.pop()) if isinstance(n, ast.Name)]:
             found = module.flow(name).definition(name)
             value = getattr(found.statement, "value", None) if found and found.kind in ("assign", "unpack") else None
             if found is not None and isinstance(value, ast.expr) and is_pure(module, value):
@@ -304,10 +305,10 @@ def _fresh_name(module: Module, target: Target, home: ast.stmt, local: str) -> s
     """`local` when nothing else in the function can want that name. Else one that mirrors the name assigned at `home`,
     which is right wherever the assigned name is; a number where nothing is assigned."""
     scope = module.flow(target.node).scope
-    taken = {n.id for n in ast.walk(scope) if isinstance(n, ast.Name)}
-    taken |= {n.arg for n in ast.walk(scope) if isinstance(n, ast.arg)}
+    taken = {n.id for n in walk(scope) if isinstance(n, ast.Name)}
+    taken |= {n.arg for n in walk(scope) if isinstance(n, ast.arg)}
     inner = target.match.ops[-1]
-    calls = [n for n in ast.walk(scope) if tensor_op(module, n, inner.name) is not None]
+    calls = [n for n in walk(scope) if tensor_op(module, n, inner.name) is not None]
     names = [f"{name.id}_{local}" for name, found in target.match.reads if found.statement is home]
     if home is module.statement(target.node):
         names = [f"{local}{calls.index(inner.call) + 1}"]

@@ -19,9 +19,50 @@ from autofix.model import Edit, Position, Source, Span
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
-# Shared singletons: they have no one parent.
-_SHARED = (ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
+# Fields that hold no node, or one of `ast`'s shared singletons (operators, contexts), which have no one parent.
+_PLAIN_FIELDS = frozenset(
+    {"ctx", "op", "ops", "id", "attr", "arg", "kind", "type_comment", "level", "simple", "conversion", "is_async",
+     "module", "asname", "lineno"}
+)  # fmt: skip
 _COOKIE_BYTES = 65536  # a cookie stands on one of the first two lines
+
+
+class _Fields(dict[type[ast.AST], tuple[str, ...]]):
+    """The fields of each kind of node that can hold nodes."""
+
+    def __missing__(self, kind: type[ast.AST]) -> tuple[str, ...]:
+        names = () if kind is ast.Constant else tuple(n for n in kind._fields if n not in _PLAIN_FIELDS)
+        self[kind] = names
+        return names
+
+
+_FIELDS = _Fields()
+
+
+def children(node: ast.AST) -> list[ast.AST]:
+    """The nodes directly below, in source order, without operators and contexts: `ast.iter_child_nodes`, several
+    times as fast."""
+    below: list[ast.AST] = []
+    for name in _FIELDS[type(node)]:
+        value = getattr(node, name, None)
+        if isinstance(value, list):
+            below += [v for v in value if isinstance(v, ast.AST)]
+        elif isinstance(value, ast.AST):
+            below.append(value)
+    return below
+
+
+def walk(root: ast.AST) -> list[ast.AST]:
+    """Every node below `root` and itself, in the order of `ast.walk`, without operators and contexts."""
+    nodes = [root]
+    for node in nodes:  # grows meanwhile
+        for name in _FIELDS[type(node)]:
+            value = getattr(node, name, None)
+            if isinstance(value, list):
+                nodes += [v for v in value if isinstance(v, ast.AST)]
+            elif isinstance(value, ast.AST):
+                nodes.append(value)
+    return nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +210,7 @@ class Tree:
         while pending:
             node = pending.pop()
             nodes.append(node)
-            below: list[ast.AST] = []
-            for name in node._fields:  # what ast.iter_child_nodes does, without its two generators
-                value = getattr(node, name, None)
-                if isinstance(value, list):
-                    below.extend(v for v in value if isinstance(v, ast.AST))
-                elif isinstance(value, ast.AST) and not isinstance(value, _SHARED):
-                    below.append(value)
+            below = children(node)
             for child in below:
                 parents[child] = node
             below.reverse()
@@ -269,7 +304,7 @@ def _self_attributes(cls: ast.ClassDef) -> dict[str, list[ast.expr | None]]:
     (augmented, unpacked, a loop target)."""
     table: dict[str, list[ast.expr | None]] = {}
     plain: list[tuple[list[ast.expr], ast.expr | None]] = []
-    for node in ast.walk(cls):
+    for node in walk(cls):
         if isinstance(node, ast.Attribute):
             if not isinstance(node.ctx, ast.Load) and _is_self(node.value):
                 table.setdefault(node.attr, []).append(None)

@@ -12,6 +12,7 @@ from autofix.pattern import Match
 from autofix.sameness import is_untouched
 from autofix.substitute import Derived
 from autofix.syntax import Module
+from autofix.tree import walk
 
 _LINKS = ("view", "reshape", "squeeze", "unsqueeze", "flatten", "transpose", "permute", "contiguous", "float", "gather")
 _MOST_LINKS = 6
@@ -92,7 +93,7 @@ def _index(node: ast.expr, captures: dict[str, ast.expr]) -> str | None:
     if not isinstance(node, ast.Slice):
         return _captured(node, captures)
     kinds = (ast.Slice, ast.Constant, ast.UnaryOp, ast.USub)
-    return ast.unparse(node) if all(isinstance(part, kinds) for part in ast.walk(node)) else None
+    return ast.unparse(node) if all(isinstance(part, kinds) for part in walk(node)) else None
 
 
 def _captured(node: ast.expr, captures: dict[str, ast.expr]) -> str:

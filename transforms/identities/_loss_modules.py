@@ -6,6 +6,7 @@ import ast
 from dataclasses import dataclass
 
 from autofix.syntax import Module
+from autofix.tree import walk
 
 _MOVES = ("to", "cuda", "cpu", "float", "half", "train", "eval")
 
@@ -53,7 +54,7 @@ def _readers(module: Module, name: str, assignment: ast.Assign) -> list[ast.expr
         return [*seen] if len(seen) == len(loads) else None
     if len(flow.stores(name)) != 1:
         return None
-    return [n for n in ast.walk(module.tree) if isinstance(n, ast.Name) and n.id == name and _is_global(module, n)]
+    return [n for n in walk(module.tree) if isinstance(n, ast.Name) and n.id == name and _is_global(module, n)]
 
 
 def _is_from(module: Module, load: ast.Name, assignment: ast.Assign) -> bool:
@@ -71,7 +72,7 @@ def _calls_of_attribute(module: Module, target: ast.Attribute, made: ast.Call) -
     cls = module.class_of(target)
     if cls is None or module.self_attribute(cls, target.attr) is not made:
         return Calls((), False)
-    same = [n for n in ast.walk(module.tree) if isinstance(n, ast.Attribute) and n.attr == target.attr]
+    same = [n for n in walk(module.tree) if isinstance(n, ast.Attribute) and n.attr == target.attr]
     loads = [n for n in same if isinstance(n.ctx, ast.Load)]
     own = [n for n in loads if isinstance(n.value, ast.Name) and n.value.id == "self" and module.class_of(n) is cls]
     found = _calls(module, [*own])

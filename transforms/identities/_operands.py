@@ -12,6 +12,7 @@ from autofix.pattern import Match, assigned_maximum, without_detach
 from autofix.ranges import interval
 from autofix.sameness import same_expression
 from autofix.syntax import Module
+from autofix.tree import walk
 
 _EXP_RANGE = 80.0
 _GRIDS = {"arange", "linspace", "logspace", "meshgrid", "create_meshgrid", "hann_window", "kaiser_window"}
@@ -71,7 +72,7 @@ def minus_infinity_reason(module: Module, match: Match) -> str:
 
 def _is_filled(module: Module, name: ast.Name) -> bool:
     """Whether elements of `name` are assigned, or filled in place, anywhere in the function."""
-    for part in ast.walk(module.flow(name).scope):
+    for part in walk(module.flow(name).scope):
         owner: ast.expr | None = None
         if isinstance(part, ast.Subscript) and not isinstance(part.ctx, ast.Load):
             owner = part.value

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import cast
 
 from autofix.syntax import Module
+from autofix.tree import children, walk
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
@@ -17,8 +18,8 @@ def own_nodes(root: ast.AST) -> Iterator[ast.AST]:
     while pending:
         node = pending.pop()
         yield node
-        children = [c for c in ast.iter_child_nodes(node) if not isinstance(c, _DEFINITIONS)]
-        pending.extend(reversed(children))
+        own = [c for c in children(node) if not isinstance(c, _DEFINITIONS)]
+        pending.extend(reversed(own))
 
 
 def last_name(node: ast.expr) -> str:
@@ -95,7 +96,7 @@ def _assigned(statement: ast.stmt, name: str) -> ast.expr | None:
 
 def _attribute_bindings(cls: ast.ClassDef, name: str) -> list[tuple[ast.stmt, ast.expr | None]]:
     out: list[tuple[ast.stmt, ast.expr | None]] = []
-    for node in ast.walk(cls):
+    for node in walk(cls):
         if isinstance(node, ast.Assign):
             targets: list[ast.expr] = node.targets
         elif isinstance(node, ast.AnnAssign) and node.value is not None:

@@ -9,6 +9,7 @@ from pathlib import PurePath
 from autofix.syntax import Module
 from autofix.transforms.loops._bindings import bindings, constructors, enclosing_scopes, last_name, same
 from autofix.transforms.loops._loops import LOOPS, Pair, local_function, optimizer_step, pair, statements_between
+from autofix.tree import walk
 
 # Words for clipping gradients. PPO's `clip_range`, `clip_eps`, and OpenAI's CLIP are none of them.
 _GRADIENT_CLIPPING = re.compile(
@@ -62,7 +63,7 @@ def inside_optimizer(module: Module, node: ast.AST) -> bool:
 def handled(module: Module, found: Pair) -> bool:
     """Whether something around already bounds the gradients, or decides with a setting that nothing does."""
     scopes = _scopes(module, found)
-    for node in (n for scope in scopes for n in ast.walk(scope)):
+    for node in (n for scope in scopes for n in walk(scope)):
         if any(_GRADIENT_CLIPPING.search(w) or _IN_BACKWARD.search(w) for w in _words(node)):
             return True
         if isinstance(node, ast.Call) and last_name(node.func) == "register_hook" and _may_bound(module, node):
@@ -145,7 +146,7 @@ def commented_out(module: Module, found: Pair) -> bool:
 
 def setting_elsewhere(module: Module) -> str | None:
     """A setting for gradient clipping that this file declares: a command-line option, a field, a constant."""
-    for node in ast.walk(module.tree):
+    for node in walk(module.tree):
         words: tuple[str, ...] = ()
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) < 40:
             words = (node.value.lstrip("-"),)
@@ -181,7 +182,7 @@ def needs_no_clipping(module: Module, optimizer: ast.expr) -> bool:
 def _is_called(module: Module, optimizer: ast.expr) -> bool:
     """Whether the optimizer is called like a function, as Pyro's are: those keep one optimizer per parameter."""
     scope = module.function_scope(optimizer)
-    return any(isinstance(n, ast.Call) and same(n.func, optimizer) for n in ast.walk(scope))
+    return any(isinstance(n, ast.Call) and same(n.func, optimizer) for n in walk(scope))
 
 
 def _has_no_input(module: Module, parameters: ast.expr) -> bool:
@@ -190,7 +191,7 @@ def _has_no_input(module: Module, parameters: ast.expr) -> bool:
     if not isinstance(parameters, ast.Call) or not isinstance(parameters.func, ast.Attribute):
         return False
     owner = parameters.func.value
-    calls = [n for n in ast.walk(module.function_scope(parameters)) if isinstance(n, ast.Call) and same(n.func, owner)]
+    calls = [n for n in walk(module.function_scope(parameters)) if isinstance(n, ast.Call) and same(n.func, owner)]
     return bool(calls) and not any(c.args or c.keywords for c in calls)
 
 
@@ -234,7 +235,7 @@ def _is_tensor(module: Module, value: ast.expr) -> bool:
 def alternates(module: Module, found: Pair) -> bool:
     """Whether another optimizer in the same function or class steps on a backward pass of its own."""
     scope = module.class_of(found.step.call) or module.function_scope(found.step.call)
-    for node in ast.walk(scope):
+    for node in walk(scope):
         step = optimizer_step(module, node)
         if step is None or same(step.optimizer, found.step.optimizer):
             continue
@@ -254,7 +255,7 @@ def _exclude_each_other(module: Module, left: ast.Call, right: ast.Call) -> bool
 
 
 def _in_body(branch: ast.If, call: ast.Call) -> bool:
-    return any(n is call for s in branch.body for n in ast.walk(s))
+    return any(n is call for s in branch.body for n in walk(s))
 
 
 def trains(module: Module, found: Pair) -> bool:

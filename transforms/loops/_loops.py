@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from autofix.syntax import Module
 from autofix.transforms.loops._bindings import constructors, enclosing_scopes, last_name, own_nodes, same
+from autofix.tree import walk
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 LOOPS = (ast.For, ast.AsyncFor, ast.While)
@@ -123,9 +124,7 @@ def _is_scheduler(module: Module, node: ast.AST) -> bool:
 def _zeroes(module: Module, optimizer: ast.expr) -> bool:
     """Whether the function around (or its class) zeroes the gradients of this same object."""
     scope = module.class_of(optimizer) or module.function_scope(optimizer)
-    return any(
-        isinstance(n, ast.Attribute) and n.attr == "zero_grad" and same(n.value, optimizer) for n in ast.walk(scope)
-    )
+    return any(isinstance(n, ast.Attribute) and n.attr == "zero_grad" and same(n.value, optimizer) for n in walk(scope))
 
 
 # -- backward --------------------------------------------------------------------------------------------------
@@ -235,7 +234,7 @@ def _pair_of_methods(module: Module, step: Step) -> Pair | None:
     cls, function = module.class_of(step.call), module.function_scope(step.call)
     if cls is None or function not in cls.body or not isinstance(function, ast.FunctionDef):
         return None
-    for node in ast.walk(cls):
+    for node in walk(cls):
         if isinstance(node, ast.Call) and local_function(module, node) is function:
             found = _pair_at(module, step, node)
             if found is not None:

@@ -10,6 +10,7 @@ from autofix.syntax import Module
 from autofix.transforms.loops._bindings import bindings, enclosing_scopes, last_name, parameter, stores_in, wraps
 from autofix.transforms.loops._clipping import parameters_argument
 from autofix.transforms.loops._loops import is_optimizer_call
+from autofix.tree import walk
 
 _WIDTH = 100  # a longer line is broken inside its brackets
 _WRAPPED_NAME = re.compile(r"^(model|net|network|module|policy)$")
@@ -169,13 +170,13 @@ def _holds(module: Module, expression: ast.expr, built: ast.stmt, at: ast.AST) -
     """Whether every name in an expression means at `at` what it meant in the statement `built`."""
     inner = {
         n.id
-        for part in ast.walk(expression)
-        for n in ast.walk(part)
+        for part in walk(expression)
+        for n in walk(part)
         if isinstance(part, (ast.comprehension, ast.arguments))
-        for n in ast.walk(part)
+        for n in walk(part)
         if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
-    } | {a.arg for a in ast.walk(expression) if isinstance(a, ast.arg)}
-    names = [n for n in ast.walk(expression) if isinstance(n, ast.Name) and n.id not in inner]
+    } | {a.arg for a in walk(expression) if isinstance(a, ast.arg)}
+    names = [n for n in walk(expression) if isinstance(n, ast.Name) and n.id not in inner]
     return all(_same_meaning(module, n, built, at) for n in names)
 
 
@@ -251,7 +252,7 @@ def is_sharded(module: Module, owner: ast.expr) -> bool:
     """Whether a module was wrapped in FullyShardedDataParallel, whose shards only its own method can measure."""
     if not isinstance(owner, (ast.Name, ast.Attribute)):
         return False
-    for node in ast.walk(module.tree):
+    for node in walk(module.tree):
         if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call):
             continue
         if last_name(node.value.func) in ("FSDP", "FullyShardedDataParallel") and any(

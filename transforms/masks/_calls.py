@@ -6,6 +6,7 @@ import ast
 import re
 
 from autofix.syntax import Module
+from autofix.tree import walk
 
 
 def defined_function(module: Module, call: ast.Call) -> ast.FunctionDef | None:
@@ -30,7 +31,7 @@ def callers(module: Module, function: ast.AST) -> list[ast.Call]:
     lines = {module.position(m.start()).line for m in re.finditer(rf"\b{re.escape(name)}\(", module.text)}
     lines.discard(function.lineno)  # type: ignore[attr-defined]
     units = [u for u in module.units if any(u.first_line <= line <= u.last_line for line in lines)]
-    calls = (n for u in units for n in ast.walk(u.node) if isinstance(n, ast.Call) and leaf_name(n.func) == name)
+    calls = (n for u in units for n in walk(u.node) if isinstance(n, ast.Call) and leaf_name(n.func) == name)
     return [c for c in calls if defined_function(module, c) is function][:8]
 
 

@@ -9,6 +9,7 @@ from autofix.ops import constant, tensor_op
 from autofix.syntax import Module
 from autofix.transforms.masks._reach import End, Fate
 from autofix.transforms.masks._sites import MASK_NAME, Site, attribute_value, without_casts
+from autofix.tree import walk
 
 _ATTENTION = re.compile(
     r"att(?:n|en|ention)?s?_?(?:\w*_)?(?:mask|bias|weight|score|logit|prob)"
@@ -152,7 +153,7 @@ def _is_container(module: Module, site: Site) -> bool:
         and isinstance(s.targets[0].value, ast.Name)
         and s.targets[0].value.id == name
         and constant(module, s.value) is None
-        for s in ast.walk(scope)
+        for s in walk(scope)
     )
 
 
@@ -223,7 +224,7 @@ def _leaf(node: ast.AST) -> str:
 def _resolved(module: Module, node: ast.expr, depth: int = 0) -> list[ast.AST]:
     """The nodes of an expression, with names and buffers replaced by what they were assigned."""
     out: list[ast.AST] = []
-    for part in ast.walk(node):
+    for part in walk(node):
         out.append(part)
         if depth >= 4:
             continue

@@ -6,6 +6,7 @@ import ast
 
 from autofix.flow import Flow
 from autofix.syntax import Module
+from autofix.tree import children, walk
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
@@ -124,7 +125,7 @@ def _stores_in(statement: ast.stmt, name: str) -> tuple[bool, set[ast.AST]]:
             return True, stores or {statement}
         return certain, stores
     if isinstance(statement, (*_LOOPS, ast.Try, ast.Match)):
-        nodes = [n for n in ast.walk(statement) if isinstance(n, ast.stmt) and n is not statement]
+        nodes = [n for n in walk(statement) if isinstance(n, ast.stmt) and n is not statement]
         inner: set[ast.AST] = {n for n in nodes if not isinstance(n, (ast.If, ast.With)) and name in _targets(n)}
         if name in _targets(statement):
             inner.add(statement)
@@ -151,8 +152,8 @@ def _leaves(block: list[ast.stmt]) -> bool:
 def _targets(statement: ast.AST) -> set[str]:
     """Names that a statement itself binds."""
     names: set[str] = set()
-    for child in ast.iter_child_nodes(statement):
+    for child in children(statement):
         if isinstance(child, (ast.stmt, ast.excepthandler, ast.match_case)):
             continue
-        names.update(n.id for n in ast.walk(child) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load))
+        names.update(n.id for n in walk(child) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load))
     return names

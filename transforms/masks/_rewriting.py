@@ -18,6 +18,7 @@ from autofix.transforms.masks._sites import (
     Site,
     inverted_operand,
 )
+from autofix.tree import walk
 
 FRESH = ("scores", "logits", "attn_scores", "masked_scores", "unmasked_scores")
 FRESH_MASKS = ("inverted_mask", "mask_to_drop", "positions_to_drop")
@@ -134,8 +135,8 @@ class Writer:
     def fresh(self, candidates: tuple[str, ...]) -> str:
         """A name that nothing in the function uses."""
         scope = self.module.function_scope(self.node)
-        used = {n.id for n in ast.walk(scope) if isinstance(n, ast.Name)}
-        used |= {a.arg for a in ast.walk(scope) if isinstance(a, ast.arg)}
+        used = {n.id for n in walk(scope) if isinstance(n, ast.Name)}
+        used |= {a.arg for a in walk(scope) if isinstance(a, ast.arg)}
         free = [c for c in candidates if c not in used]
         if not free:
             raise Unrewritable("every usual name for the scores is taken here; bind them to one first")
@@ -168,7 +169,7 @@ def splittable(module: Module, node: ast.AST) -> ast.stmt:
         if isinstance(ancestor, (ast.Lambda, ast.IfExp, ast.BoolOp, ast.ListComp, ast.SetComp, ast.DictComp,
                                  ast.GeneratorExp)):  # fmt: skip
             raise Unrewritable("the scores have no name and are evaluated conditionally or repeatedly here")
-    if any(isinstance(n, (ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom)) for n in ast.walk(statement)):
+    if any(isinstance(n, (ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom)) for n in walk(statement)):
         raise Unrewritable("the scores have no name, and the statement around them has effects of its own")
     return statement
 
@@ -205,8 +206,8 @@ def own_target(module: Module, statement: ast.stmt, whole: ast.AST, moved: ast.e
     target = statement.targets[0]
     if not isinstance(target, ast.Name):
         return None
-    inside = set(ast.walk(moved))
-    others = [n for n in ast.walk(statement.value) if n not in inside]
+    inside = set(walk(moved))
+    others = [n for n in walk(statement.value) if n not in inside]
     return None if any(isinstance(n, ast.Name) and n.id == target.id for n in others) else target.id
 
 

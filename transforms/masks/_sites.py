@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from autofix.ops import constant, tensor_op
 from autofix.syntax import Module
 from autofix.transforms.masks._calls import leaf_name
+from autofix.tree import walk
 
 MASK_NAME = re.compile(r"mask|(?:^|_)pad(?:ding)?(?:_|$)", re.I)
 _CASTS = {"float", "half", "bfloat16", "double", "int", "long", "to", "type", "type_as"}
@@ -251,7 +252,7 @@ def attribute_value(module: Module, node: ast.Attribute) -> ast.expr | None:
         return found
     buffers = [
         n
-        for n in ast.walk(cls)
+        for n in walk(cls)
         if isinstance(n, ast.Call)
         and isinstance(n.func, ast.Attribute)
         and n.func.attr == "register_buffer"

@@ -51,6 +51,7 @@ from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Se
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
+from autofix.tree import walk
 
 _OLD = re.compile(r"^torch\.(cuda|cpu)\.amp\.(?:autocast_mode\.)?autocast$")
 _PARAMETERS = ("enabled", "dtype", "cache_enabled")
@@ -128,7 +129,7 @@ def _moved_import(module: Module, node: ast.Call) -> tuple[Edit, ...]:
         for statement in module.tree.body
         if isinstance(statement, ast.ImportFrom) and any((a.asname or a.name) == local for a in statement.names)
     ]
-    uses = [n for n in ast.walk(module.tree) if isinstance(n, ast.Name) and n.id == local]
+    uses = [n for n in walk(module.tree) if isinstance(n, ast.Name) and n.id == local]
     if len(imports) != 1 or len(imports[0].names) != 1 or len(uses) != 1 or imports[0].names[0].asname:
         raise Unrewritable(f"the name is imported and used in several places: {advice}")
     statement = imports[0]

@@ -11,6 +11,7 @@ from autofix.rewrite import Unrewritable
 from autofix.syntax import Module
 from autofix.transforms.masks._dtypes import dtype_of, float_dtype_of
 from autofix.transforms.ranges._clamping import brackets
+from autofix.tree import walk
 
 _BRANCHING = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.IfExp, ast.BoolOp)
 _HALF_TOO = "what its dtype resolves, half precision too"
@@ -57,7 +58,7 @@ def _bound_first(module: Module, node: ast.expr, finfo: str, name: str) -> Floor
     conditional = any(isinstance(a, _BRANCHING) for a in module.ancestors(node) if not isinstance(a, ast.stmt))
     if conditional or not isinstance(statement, (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return)):
         raise Unrewritable("its dtype is not in view; bind the denominator to a name and clamp it from below")
-    taken = {n.id for n in ast.walk(module.flow(node).scope) if isinstance(n, ast.Name)}
+    taken = {n.id for n in walk(module.flow(node).scope) if isinstance(n, ast.Name)}
     free = next((n for n in (name, f"{name}_value", f"the_{name}") if n not in taken), None)
     if free is None:
         raise Unrewritable("bind the denominator to a name and clamp it from below")

@@ -15,6 +15,7 @@ from autofix.syntax import Module
 from autofix.transforms.ranges._context import out_of_training
 from autofix.transforms.ranges._exponents import own_value
 from autofix.transforms.ranges._roles import Bounds
+from autofix.tree import walk
 
 _METADATA = frozenset(
     ("shape", "dtype", "device", "ndim", "size", "dim", "numel", "new_zeros", "new_ones", "new_empty", "is_cuda",
@@ -77,7 +78,7 @@ def _name(module: Module, node: ast.Name, bounds: Bounds) -> Clamping:
     plain = isinstance(statement, ast.AnnAssign) or (isinstance(statement, ast.Assign) and len(statement.targets) == 1)
     value = own_value(found) if plain else None
     if value is not None:
-        reads_itself = any(isinstance(n, ast.Name) and n.id == node.id for n in ast.walk(value))
+        reads_itself = any(isinstance(n, ast.Name) and n.id == node.id for n in walk(value))
         if reads_itself or _fits(module, value, bounds):
             edits = rewrite.replace(module, value, template(bounds), q=value)
             what = module.source(value) if reads_itself else node.id
@@ -155,7 +156,7 @@ def _is_elif(module: Module, statement: ast.stmt) -> bool:
 def _attribute(module: Module, node: ast.Attribute, bounds: Bounds) -> Clamping:
     text = words(module, node)
     scope = module.flow(node).scope
-    every = [n for n in ast.walk(scope) if isinstance(n, ast.Attribute) and words(module, n) == text]
+    every = [n for n in walk(scope) if isinstance(n, ast.Attribute) and words(module, n) == text]
     stores = [n for n in every if is_store(module, n, text)]
     reads = [n for n in every if isinstance(n.ctx, ast.Load) and not _reads_metadata(module, n)]
     if stores:
@@ -188,7 +189,7 @@ def _expression(module: Module, node: ast.expr, bounds: Bounds) -> Clamping:
     text = words(module, node)
     twins = [
         n
-        for n in ast.walk(scope)
+        for n in walk(scope)
         if isinstance(n, type(node)) and isinstance(n, ast.expr) and words(module, n) == text
         and (not isinstance(n, ast.Attribute) or isinstance(n.ctx, ast.Load)) and not _reads_metadata(module, n)
         and (n is node or not out_of_training(module, n))
@@ -247,8 +248,8 @@ def _local_name(module: Module, node: ast.expr, scope: ast.AST) -> str:
     base = node.attr.strip("_") if isinstance(node, ast.Attribute) else "log_ratio"
     if isinstance(node, ast.Subscript):
         base = "exponent"
-    taken = {n.id for n in ast.walk(scope) if isinstance(n, ast.Name)}
-    taken |= {a.arg for a in ast.walk(scope) if isinstance(a, ast.arg)}
+    taken = {n.id for n in walk(scope) if isinstance(n, ast.Name)}
+    taken |= {a.arg for a in walk(scope) if isinstance(a, ast.arg)}
     return next(n for n in (base, f"clamped_{base}", f"{base}_clamped", f"{base}_in_range") if n not in taken)
 
 

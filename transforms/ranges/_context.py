@@ -11,6 +11,7 @@ from autofix.syntax import Module
 from autofix.transforms.loops._clipping import is_test
 from autofix.transforms.ranges._exponents import Quantity
 from autofix.transforms.ranges._roles import LOG_RATIO, LOG_SCALE, LOG_STD, LOG_VARIANCE, role_of
+from autofix.tree import walk
 
 _ASIDE = re.compile(
     r"^_*(generate|inference|infer|evaluate|eval|test|validate|validation|plot|visuali[sz]e|log_?metrics|report|"
@@ -125,7 +126,7 @@ def is_compared(module: Module, found: Quantity) -> bool:
         isinstance(n, ast.Compare)
         and isinstance(n.ops[0], (ast.Lt, ast.LtE, ast.Gt, ast.GtE))
         and any(isinstance(o, ast.expr) and words(module, o) == text for o in (n.left, *n.comparators))
-        for n in ast.walk(module.flow(found.node).scope)
+        for n in walk(module.flow(found.node).scope)
     )
 
 
@@ -139,7 +140,7 @@ def is_used_plainly(module: Module, found: Quantity) -> bool:
         return True
     statement = module.statement(found.node)
     text = words(module, found.node)
-    for node in ast.walk(module.flow(found.node).scope):
+    for node in walk(module.flow(found.node).scope):
         if not isinstance(node, type(found.node)) or not isinstance(node, ast.expr) or words(module, node) != text:
             continue
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
@@ -191,7 +192,7 @@ def shared_with_methods(module: Module, found: Quantity) -> str:
     for member in cls.body:
         if not isinstance(member, ast.FunctionDef) or member is mine or member.name.startswith(("reset", "init")):
             continue
-        for read in ast.walk(member):
+        for read in walk(member):
             if isinstance(read, ast.Attribute) and isinstance(read.ctx, ast.Load) and words(module, read) == text:
                 if member.name == "__init__" or _is_exponent(module, read):
                     continue

@@ -11,6 +11,7 @@ from autofix.guards import conditions
 from autofix.ops import tensor_op
 from autofix.relations import words
 from autofix.syntax import Module
+from autofix.tree import walk
 
 _INFERENCE = re.compile(r"(Pipeline|Processor(Fast|Pil)?|FeatureExtractor|Scheduler|Tokenizer(Fast)?|Guider|Guidance)$")
 
@@ -71,7 +72,7 @@ def is_numpy(module: Module, node: ast.AST) -> bool:
             and isinstance(n.value, ast.Name)
             and (module.qualified(n.value) or n.value.id) in ("numpy", "np", "jax.numpy", "jnp", "cupy")
             and n.attr not in ("inf", "pi", "Inf", "float32", "prod", "sqrt", "log", "exp")
-            for n in ast.walk(scope)
+            for n in walk(scope)
         )
     return known[scope]
 
@@ -91,7 +92,7 @@ def is_guarded(module: Module, node: ast.AST, about: Iterable[ast.expr]) -> bool
 
 def _meanings(module: Module, test: ast.expr) -> list[ast.expr]:
     """A test, and what the names in it stand for."""
-    names = [n for n in ast.walk(test) if isinstance(n, ast.Name)]
+    names = [n for n in walk(test) if isinstance(n, ast.Name)]
     values = [(n, module.flow(n).value(n)) for n in names]
     return [test, *(v for n, v in values if v is not n)]
 
@@ -99,7 +100,7 @@ def _meanings(module: Module, test: ast.expr) -> list[ast.expr]:
 def _looks_at(module: Module, test: ast.expr, texts: set[str]) -> bool:
     if isinstance(test, ast.Compare) and isinstance(test.ops[0], (ast.Is, ast.IsNot)):
         return False
-    for part in ast.walk(test):
+    for part in walk(test):
         if not isinstance(part, (ast.Name, ast.Attribute, ast.Call, ast.Subscript)) or words(module, part) not in texts:
             continue
         parent = module.parent(part)
@@ -138,7 +139,7 @@ def _is_patched(module: Module, statement: ast.stmt) -> bool:
     names = {t.id for t in targets if isinstance(t, ast.Name)}
     if not names:
         return False
-    for node in ast.walk(module.flow(statement).scope):
+    for node in walk(module.flow(statement).scope):
         if getattr(node, "lineno", 0) < statement.lineno:
             continue
         if isinstance(node, ast.Subscript):
@@ -150,6 +151,6 @@ def _is_patched(module: Module, statement: ast.stmt) -> bool:
             if name not in ("where", "masked_fill", "masked_fill_", "isnan", "isfinite", "isinf"):
                 continue
             operands = [*node.args, getattr(node.func, "value", None)]
-            if any(isinstance(n, ast.Name) and n.id in names for o in operands if o is not None for n in ast.walk(o)):
+            if any(isinstance(n, ast.Name) and n.id in names for o in operands if o is not None for n in walk(o)):
                 return True
     return False

@@ -22,6 +22,7 @@ from autofix.transforms.ranges._roles import (
     role_of,
     role_of_result,
 )
+from autofix.tree import children
 
 _BOUNDING = re.compile(
     r"clamp|clip|tanh|sigmoid|squash|bound|softsign|(^|_)limit|^min$|^minimum$|normaliz|^(log_)?softmax$|logsumexp|^max$"
@@ -282,7 +283,7 @@ def bounded_by_hand(module: Module, node: ast.expr) -> bool:
         elif isinstance(current, ast.BinOp) and isinstance(current.op, ast.MatMult):
             continue
         elif isinstance(current, (ast.BinOp, ast.UnaryOp, ast.IfExp, ast.Subscript, ast.NamedExpr, ast.BoolOp)):
-            pending.extend(c for c in ast.iter_child_nodes(current) if isinstance(c, ast.expr))
+            pending.extend(c for c in children(current) if isinstance(c, ast.expr))
     return False
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from autofix.ops import Op, constant, tensor_op
 from autofix.relations import same
 from autofix.syntax import Module
+from autofix.tree import walk
 
 EPS_NAME = re.compile(r"(^|_)(eps|epsilon|tiny|small)\d*$", re.I)
 
@@ -74,7 +75,7 @@ def guarded_outside(module: Module, root: ast.expr) -> bool:
 
 def looks_like_tensor(module: Module, node: ast.expr) -> bool:
     """Whether some tensor operation is in `node`, or in the values of its names: `**` works on numbers too."""
-    for part in ast.walk(node):
+    for part in walk(node):
         if isinstance(part, ast.Subscript) and _indexes_a_tensor(part):
             return True
         if isinstance(part, ast.Call) and tensor_op(module, part) is not None:
@@ -105,22 +106,22 @@ def selected(module: Module, node: ast.expr) -> bool:
 
 def chosen_by_where(module: Module, root: Root) -> bool:
     """Whether a `where` around the root asks about what is under it: a rule of its own speaks about that."""
-    names = {n.id for n in ast.walk(root.argument) if isinstance(n, ast.Name)}
+    names = {n.id for n in walk(root.argument) if isinstance(n, ast.Name)}
     for ancestor in module.ancestors(root.node):
         if isinstance(ancestor, ast.stmt):
             return False
         op = tensor_op(module, ancestor, "where")
-        if op is not None and names & {n.id for n in ast.walk(op.args["condition"]) if isinstance(n, ast.Name)}:
+        if op is not None and names & {n.id for n in walk(op.args["condition"]) if isinstance(n, ast.Name)}:
             return True
     return False
 
 
 def refused(module: Module, node: ast.expr) -> bool:
     """Whether the function raises for some values of what `node` is computed from."""
-    names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
-    for statement in ast.walk(module.flow(node).scope):
+    names = {n.id for n in walk(node) if isinstance(n, ast.Name)}
+    for statement in walk(module.flow(node).scope):
         if isinstance(statement, ast.If) and any(isinstance(s, ast.Raise) for s in statement.body):
-            compared = [n for n in ast.walk(statement.test) if isinstance(n, ast.Compare)]
-            if any(names & {n.id for n in ast.walk(c) if isinstance(n, ast.Name)} for c in compared):
+            compared = [n for n in walk(statement.test) if isinstance(n, ast.Compare)]
+            if any(names & {n.id for n in walk(c) if isinstance(n, ast.Name)} for c in compared):
                 return True
     return False

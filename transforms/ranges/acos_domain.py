@@ -54,6 +54,7 @@ from autofix.transforms.ranges._context import out_of_training
 from autofix.transforms.ranges._floors import held, limits
 from autofix.transforms.ranges._gradients import carries_gradient, only_compared, out_of_model
 from autofix.transforms.ranges._roots import selected
+from autofix.tree import walk
 
 _NAMES = ("acos", "asin", "atanh", "arccos", "arcsin", "arctanh")
 _SCOPES = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -148,8 +149,8 @@ def _is_free(module: Module, name: str, statement: ast.stmt) -> bool:
     scope = module.function_scope(statement)
     if scope is module.tree or isinstance(statement, (ast.If, ast.While, ast.For, ast.With)):
         return False
-    names = {n.id for n in ast.walk(module.tree) if isinstance(n, ast.Name)}
-    arguments = {n.arg for n in ast.walk(module.tree) if isinstance(n, ast.arg)}
+    names = {n.id for n in walk(module.tree) if isinstance(n, ast.Name)}
+    arguments = {n.arg for n in walk(module.tree) if isinstance(n, ast.arg)}
     return name not in names | arguments
 
 

@@ -82,6 +82,7 @@ from autofix.transforms.ranges._exponents import (
     quantity,
 )
 from autofix.transforms.ranges._roles import LOG_RATIO, LOG_SCALE, LOGIT_SCALE, Bounds, bounds
+from autofix.tree import walk
 
 _HALF_OVERFLOW = 11.0
 
@@ -122,7 +123,7 @@ def _exponential(module: Module, node: ast.AST) -> Op | None:
 def _was_reported(module: Module, node: ast.AST, found: Quantity) -> bool:
     """Whether an earlier exponential in the function has the same cause, and so the same fix."""
     here = module.chars(node)[0]
-    for other in ast.walk(module.flow(found.node).scope):
+    for other in walk(module.flow(found.node).scope):
         if _exponential(module, other) is None or other is node or module.chars(other)[0] >= here:
             continue
         earlier = _unbounded(module, other)
@@ -174,9 +175,9 @@ def _fix(module: Module, found: Quantity, limits: Bounds, made: Clamping) -> Fix
 def _is_summed(module: Module, found: Quantity) -> bool:
     """Whether the function sums the quantity somewhere, as the log-determinant of a flow does."""
     text = ast.unparse(found.node)
-    calls = (n for n in ast.walk(module.flow(found.node).scope) if isinstance(n, ast.Call))
+    calls = (n for n in walk(module.flow(found.node).scope) if isinstance(n, ast.Call))
     sums = (c for c in calls if getattr(c.func, "attr", "").startswith(("sum", "mean")))
-    return any(isinstance(n, ast.expr) and ast.unparse(n) == text for c in sums for n in ast.walk(c))
+    return any(isinstance(n, ast.expr) and ast.unparse(n) == text for c in sums for n in walk(c))
 
 
 def _written(value: float) -> float:

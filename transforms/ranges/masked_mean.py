@@ -65,6 +65,7 @@ from autofix.transforms.ranges._clamping import brackets
 from autofix.transforms.ranges._context import out_of_training
 from autofix.transforms.ranges._counts import Count, count, mask_kind
 from autofix.transforms.ranges._division import division, is_chosen_away, is_guarded, is_inference, is_numpy, is_torch
+from autofix.tree import walk
 
 _METRIC = re.compile(r"accura|metric|(^|_)(acc|stats?|log|logs|report|monitor|iou|precision|recall|f1)(_|$)")
 _LOSS = re.compile(r"loss|nll|(^|_)(ce|kl|bce|mse|mae|err|error)(_|$)")
@@ -103,7 +104,7 @@ def _is_harmless(module: Module, node: ast.AST, counted: Count, denominator: ast
     about = [denominator, counted.at]
     about += [e for e in (counted.summed, counted.of) if e is not None]
     if counted.of is not None:
-        about += [n for n in ast.walk(counted.of) if isinstance(n, ast.Name) and mask_kind(module, n)]
+        about += [n for n in walk(counted.of) if isinstance(n, ast.Name) and mask_kind(module, n)]
     if is_guarded(module, node, about) or is_chosen_away(module, node) or is_inference(module, node):
         return True
     made = counted.definition.statement if counted.definition is not None else None
@@ -126,7 +127,7 @@ def _shared(module: Module, counted: Count) -> list[ast.Name]:
 
 
 def _holds(value: ast.expr, part: ast.expr | None) -> bool:
-    return part is not None and any(n is part for n in ast.walk(value))
+    return part is not None and any(n is part for n in walk(value))
 
 
 def _is_denominator(module: Module, read: ast.expr) -> bool:
@@ -259,7 +260,7 @@ def _mean_of_selection(node: ast.Call, context: Context) -> Iterator[Finding]:
     mask = _selection(module, source)
     if mask is None or is_numpy(module, node) or out_of_training(module, node):
         return
-    about = [call.input, source, mask, *(n for n in ast.walk(mask) if isinstance(n, ast.Name) and mask_kind(module, n))]
+    about = [call.input, source, mask, *(n for n in walk(mask) if isinstance(n, ast.Name) and mask_kind(module, n))]
     if is_guarded(module, node, about) or is_chosen_away(module, node):
         return
     text = re.sub(r"\s+", " ", module.source(call.input))
@@ -299,7 +300,7 @@ def _fix_of_mean(module: Module, node: ast.Call, selected: ast.expr) -> Fix:
         ):
             raise Unrewritable("it is not always evaluated here; bind the selection and take its sum where it is empty")
         scope = module.flow(node).scope
-        taken = {n.id for n in ast.walk(scope) if isinstance(n, ast.Name)}
+        taken = {n.id for n in walk(scope) if isinstance(n, ast.Name)}
         free = [n for n in ("selected", "selected_values", "chosen") if n not in taken]
         if not free:
             raise Unrewritable("bind the selection to a name and take its sum where it is empty")

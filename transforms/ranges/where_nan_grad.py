@@ -62,6 +62,7 @@ from autofix.transforms.ranges._clamping import brackets
 from autofix.transforms.ranges._context import out_of_training
 from autofix.transforms.ranges._division import division, is_inference, is_numpy, is_torch
 from autofix.transforms.ranges._gradients import carries_gradient, out_of_model
+from autofix.tree import children, walk
 
 _LOGS = ("log", "log2", "log10", "rsqrt", "sqrt")
 _EXPONENTIALS = ("exp", "expm1")
@@ -175,7 +176,7 @@ def _unsafe_parts(module: Module, part: ast.expr, depth: int, through: tuple[ast
             if name not in ("where", "detach", "nan_to_num", "item") and call_of(module, node) is not None:
                 pending.extend((*node.args, getattr(node.func, "value", node.func)))
         elif isinstance(node, (ast.BinOp, ast.UnaryOp, ast.Subscript)):
-            pending.extend(c for c in ast.iter_child_nodes(node) if isinstance(c, ast.expr))
+            pending.extend(c for c in children(node) if isinstance(c, ast.expr))
 
 
 def _behind(module: Module, name: ast.Name, depth: int, through: tuple[ast.Name, ...]) -> Iterator[Unsafe]:
@@ -305,9 +306,9 @@ def _condition(module: Module, node: ast.expr, choice: Choice, target: ast.stmt)
     statement = module.statement(node)
     if any(isinstance(a, _BRANCHING) for a in module.ancestors(node) if not isinstance(a, ast.stmt)):
         raise Unrewritable("bind the condition to a name, and choose a harmless input by it")
-    for name in (n for n in ast.walk(condition) if isinstance(n, ast.Name)):
+    for name in (n for n in walk(condition) if isinstance(n, ast.Name)):
         _require_known_at(module, name, target)
-    taken = {n.id for n in ast.walk(module.flow(node).scope) if isinstance(n, ast.Name)}
+    taken = {n.id for n in walk(module.flow(node).scope) if isinstance(n, ast.Name)}
     free = next((n for n in ("inside", "is_inside", "is_defined") if n not in taken), None)
     if free is None or not isinstance(statement, (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return)):
         raise Unrewritable("bind the condition to a name, and choose a harmless input by it")

@@ -17,6 +17,7 @@ from autofix.transforms.routing._ranked import (
     ranked_values,
     same,
 )
+from autofix.tree import walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ def _counted(module: Module, node: ast.AST, left: ast.expr, right: ast.expr, bel
 
 
 def _is_range(module: Module, node: ast.expr) -> bool:
-    calls = (part for part in ast.walk(node) if isinstance(part, ast.Call))
+    calls = (part for part in walk(node) if isinstance(part, ast.Call))
     return any(module.qualified(call.func) == "torch.arange" for call in calls)
 
 

@@ -16,6 +16,7 @@ from autofix.transforms.routing._spelling import (
     changed_in_place,
     operand,
 )
+from autofix.tree import walk
 
 _COMBINED = "the mask is combined with others on the way to its use; add the gate by hand there"
 _NO_GRAPH = ("item", "tolist", "detach", "any", "all", "nonzero", "argmax", "size", "numel", "dim")
@@ -161,7 +162,7 @@ class Writer(GateLines):
         block = self.module.block(held.binding)
         at = held.binding
         for mutation in self.tracer.mutations.get(held.binding, []):
-            inside = next((s for s in block if s is mutation or any(n is mutation for n in ast.walk(s))), None)
+            inside = next((s for s in block if s is mutation or any(n is mutation for n in walk(s))), None)
             if inside is None or (inside.lineno >= first and inside is not at):
                 raise Unrewritable("the mask still changes after its first use")
             if inside.lineno > at.lineno:
@@ -207,10 +208,10 @@ class Writer(GateLines):
 
     def _first(self) -> ast.stmt:
         """The first statement behind the probabilities that has a part in the mask: usually the sort."""
-        names = {n.id for n in ast.walk(self.cut.mass.ranked.base) if isinstance(n, ast.Name)}
+        names = {n.id for n in walk(self.cut.mass.ranked.base) if isinstance(n, ast.Name)}
         first, pending, seen = self.compare, [self.cut.quantity, self.cut.mass.ranked.values], set(names)
         while pending:
-            for name in ast.walk(pending.pop()):
+            for name in walk(pending.pop()):
                 if not isinstance(name, ast.Name) or name.id in seen:
                     continue
                 seen.add(name.id)
@@ -318,7 +319,7 @@ class Writer(GateLines):
 
     def _stable(self, at: ast.stmt) -> None:
         """Every name that the new lines read still means there what it meant at the comparison."""
-        names = {n for e in self.needed for n in ast.walk(e) if isinstance(n, ast.Name)}
+        names = {n for e in self.needed for n in walk(e) if isinstance(n, ast.Name)}
         block = self.module.block(at)
         after = block[next(i for i, s in enumerate(block) if s is at) + 1 :]
         flow = self.module.flow(self.cut.node)

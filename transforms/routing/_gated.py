@@ -12,6 +12,7 @@ from autofix.transforms.routing._cut_off import CutOff
 from autofix.transforms.routing._mask import State, Use
 from autofix.transforms.routing._routing import calls_of, functions_around, learnt, samples_elsewhere, trains_nothing
 from autofix.transforms.routing._uses import Tracer
+from autofix.tree import walk
 
 _GATES = ("multiply", "operand", "zero", "zero-store")
 _STATISTIC = re.compile(
@@ -105,17 +106,17 @@ def _is_statistic(module: Module, use: Use) -> bool:
 
 def probability_names(module: Module, cut: CutOff, function: ast.AST) -> set[str]:
     """Names in the function that hold the router's probabilities or weights made of them, with their gradient."""
-    parts = [*ast.walk(cut.mass.ranked.base), *ast.walk(cut.mass.ranked.values)]
+    parts = [*walk(cut.mass.ranked.base), *walk(cut.mass.ranked.values)]
     names = {n.id for n in parts if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
     names.discard("self")
     masks = {ast.unparse(cut.node)}
     for _ in range(3):
         before = len(names)
-        for node in ast.walk(function):
+        for node in walk(function):
             if not isinstance(node, ast.Assign) or len(node.targets) != 1:
                 continue
             target = node.targets[0]
-            if any(ast.unparse(n) in masks for n in ast.walk(node.value) if isinstance(n, ast.Compare)):
+            if any(ast.unparse(n) in masks for n in walk(node.value) if isinstance(n, ast.Compare)):
                 continue
             if isinstance(target, ast.Name) and _carries(module, node.value, names):
                 names.add(target.id)
@@ -161,7 +162,7 @@ def _is_kept(module: Module, use: Use, names: set[str]) -> bool:
 def _other_path(module: Module, function: ast.AST, names: set[str], tracer: Tracer) -> bool:
     """Whether probabilities multiply something somewhere else in the function, other than in a loss term."""
     mine = {id(u.node) for u in tracer.uses}
-    for node in ast.walk(function):
+    for node in walk(function):
         if id(node) in mine or not isinstance(node, (ast.BinOp, ast.Call)):
             continue
         if isinstance(node, ast.BinOp):
@@ -183,7 +184,7 @@ def _other_path(module: Module, function: ast.AST, names: set[str], tracer: Trac
 
 def _is_masks(node: ast.expr, tracer: Tracer) -> bool:
     held = {h.name for u in tracer.uses for h, _ in u.path}
-    return any(isinstance(n, ast.Name) and n.id in held for n in ast.walk(node))
+    return any(isinstance(n, ast.Name) and n.id in held for n in walk(node))
 
 
 def _in_statistic(module: Module, node: ast.AST) -> bool:
@@ -252,13 +253,13 @@ def _elsewhere(is_float: bool) -> str:
 
 def _position(value: ast.expr, mask: ast.expr) -> int | None:
     if isinstance(value, ast.Tuple):
-        return next((i for i, e in enumerate(value.elts) if any(n is mask for n in ast.walk(e))), None)
+        return next((i for i, e in enumerate(value.elts) if any(n is mask for n in walk(e))), None)
     return None
 
 
 def _others(value: ast.expr, mask: ast.expr) -> list[ast.expr]:
     if isinstance(value, ast.Tuple):
-        return [e for e in value.elts if not any(n is mask for n in ast.walk(e))]
+        return [e for e in value.elts if not any(n is mask for n in walk(e))]
     return []
 
 
@@ -297,9 +298,9 @@ def _multiplied_there(module: Module, callers: list[ast.Call]) -> bool:
         if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], (ast.Tuple, ast.List)):
             continue
         names = {e.id for e in statement.targets[0].elts if isinstance(e, ast.Name)}
-        for node in ast.walk(module.function_scope(call)):
+        for node in walk(module.function_scope(call)):
             if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
-                held = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} & names
+                held = {n.id for n in walk(node) if isinstance(n, ast.Name)} & names
                 if len(held) > 1:
                     return True
     return False

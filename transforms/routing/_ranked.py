@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from autofix.ops import constant, tensor_op
 from autofix.syntax import Module
+from autofix.tree import walk
 
 _PROBABILITY = re.compile(
     r"prob|(?<![a-z])p(?![a-z])|(?<![a-z])pi(?![a-z])|weight|gate|gating|rout|score|softmax|dist|importance|alpha|mass",
@@ -183,7 +184,7 @@ def is_detached(module: Module, node: ast.expr, depth: int = 0) -> bool:
     """Whether a value was taken off the graph on its way here."""
     if depth > DEPTH:
         return False
-    for part in ast.walk(node):
+    for part in walk(node):
         if isinstance(part, ast.Attribute) and part.attr in ("detach", "data", "item", "numpy", "cpu"):
             return True
         if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from autofix.ops import constant
 from autofix.syntax import Module
+from autofix.tree import walk
 
 GATE_TEMPERATURE = "GATE_TEMPERATURE"
 TEMPERATURE = 0.1
@@ -70,7 +71,7 @@ def trains_nothing(module: Module, node: ast.AST) -> bool:
 def is_target(module: Module, node: ast.expr) -> bool:
     """Whether a value comes from a teacher or a label: nobody wants a gradient there."""
     value = module.flow(node).value(node) if isinstance(node, ast.Name) else node
-    names = (n for part in (node, value) for n in ast.walk(part))
+    names = (n for part in (node, value) for n in walk(part))
     return any(_TARGETS.search(getattr(n, "id", "") or getattr(n, "attr", "")) for n in names)
 
 
@@ -84,7 +85,7 @@ def samples_elsewhere(module: Module, function: ast.FunctionDef | ast.AsyncFunct
 
 def calls_of(module: Module, name: str) -> Iterator[ast.Call]:
     """Calls of a function or method of that name anywhere in the file."""
-    for node in ast.walk(module.tree):
+    for node in walk(module.tree):
         if isinstance(node, ast.Call):
             called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", None)
             if called == name:
@@ -94,7 +95,7 @@ def calls_of(module: Module, name: str) -> Iterator[ast.Call]:
 def has_gradient_already(function: ast.AST) -> bool:
     """Whether the function estimates the gradient by itself: `hard + soft - soft.detach()` in any arrangement, an
     autograd function, a Gumbel sample."""
-    for node in ast.walk(function):
+    for node in walk(function):
         if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)):
             if any(_called(side) == "detach" or _is_data(side) for side in (node.left, node.right)):
                 return True
@@ -109,7 +110,7 @@ def has_gradient_already(function: ast.AST) -> bool:
 def identifiers(function: ast.AST) -> set[str]:
     """Every name, attribute and parameter in a function."""
     out: set[str] = set()
-    for node in ast.walk(function):
+    for node in walk(function):
         if isinstance(node, ast.Name):
             out.add(node.id)
         elif isinstance(node, ast.Attribute):
@@ -121,8 +122,8 @@ def identifiers(function: ast.AST) -> set[str]:
 
 def fresh(function: ast.AST, *wishes: str) -> str:
     """The first of the names that the function does not use, else the last one with a number."""
-    taken = {n.id for n in ast.walk(function) if isinstance(n, ast.Name)}
-    taken |= {n.arg for n in ast.walk(function) if isinstance(n, ast.arg)}
+    taken = {n.id for n in walk(function) if isinstance(n, ast.Name)}
+    taken |= {n.arg for n in walk(function) if isinstance(n, ast.arg)}
     for wish in wishes:
         if wish not in taken:
             return wish
@@ -136,7 +137,7 @@ def learnt(module: Module, node: ast.expr, depth: int = 0) -> bool:
     """Whether a value is certainly a parameter, or computed by a module of this class."""
     if depth > 6:
         return False
-    for part in ast.walk(node):
+    for part in walk(node):
         if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id == "self":
             cls = module.class_of(part)
             made = module.self_attribute(cls, part.attr) if cls else None
@@ -192,7 +193,7 @@ def _switches_off(node: ast.expr) -> bool:
 def _samples(function: ast.AST) -> bool:
     if any(_SAMPLING_WORDS.match(name) for name in identifiers(function)):
         return True
-    return any(_called(n) in _SAMPLING_CALLS for n in ast.walk(function) if isinstance(n, ast.Call))
+    return any(_called(n) in _SAMPLING_CALLS for n in walk(function) if isinstance(n, ast.Call))
 
 
 def _evaluation_branch(module: Module, node: ast.AST) -> bool:
@@ -218,4 +219,4 @@ def is_minus_infinity_like(module: Module, node: ast.expr | None) -> bool:
     number = constant(module, node)
     if number is not None:
         return number <= -1e3
-    return any(isinstance(n, ast.Attribute) and n.attr == "min" for n in ast.walk(node))
+    return any(isinstance(n, ast.Attribute) and n.attr == "min" for n in walk(node))

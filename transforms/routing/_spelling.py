@@ -9,6 +9,7 @@ from autofix.model import Edit
 from autofix.ops import constant
 from autofix.syntax import Module
 from autofix.transforms.routing._routing import GATE_TEMPERATURE, TEMPERATURE, fresh
+from autofix.tree import walk
 
 
 def temperature(module: Module, function: ast.AST) -> tuple[str, tuple[Edit, ...]]:
@@ -53,7 +54,7 @@ def is_simple(node: ast.expr) -> bool:
     if isinstance(node, ast.UnaryOp):
         return is_simple(node.operand)
     if isinstance(node, ast.Subscript):
-        return is_simple(node.value) and not any(isinstance(n, ast.Call) for n in ast.walk(node.slice))
+        return is_simple(node.value) and not any(isinstance(n, ast.Call) for n in walk(node.slice))
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
         return node.func.attr in ("unsqueeze", "view") and is_simple(node.func.value) and all(map(is_simple, node.args))
     return False
@@ -76,7 +77,7 @@ def bracketed(text: str) -> str:
 
 def changed_in_place(function: ast.AST, first: int, last: int) -> set[str]:
     out: set[str] = set()
-    for node in ast.walk(function):
+    for node in walk(function):
         if not first <= getattr(node, "lineno", 0) <= last:
             continue
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Name):

@@ -15,6 +15,7 @@ from autofix.transforms.routing._mask import Held, State
 from autofix.transforms.routing._ranked import Ranked, is_probability, ranked_values
 from autofix.transforms.routing._routing import zero_like
 from autofix.transforms.routing._uses import Tracer
+from autofix.tree import walk
 
 _CONVERSIONS = ("item", "detach", "cpu", "tolist", "numpy", "float", "double", "clone")
 Loop = ast.For | ast.While
@@ -154,7 +155,7 @@ def _outermost(module: Module, found: LoopCutOff) -> ast.stmt:
         if isinstance(ancestor, (ast.FunctionDef, ast.AsyncFunctionDef)):
             break
         if isinstance(ancestor, ast.For) and any(
-            isinstance(n, ast.Name) and n.id in found.rows for n in ast.walk(ancestor.target)
+            isinstance(n, ast.Name) and n.id in found.rows for n in walk(ancestor.target)
         ):
             outer = ancestor
     return outer
@@ -172,7 +173,7 @@ def _all_rows(module: Module, found: LoopCutOff) -> str:
             return f"{module.source(node.value)}[..., {', '.join(['None'] * (len(found.rows) - len(texts) + 1))}]"
         if texts and texts[:-1] == found.rows and texts[-1] == "0":  # one value a row: (..., 1)
             return module.source(node.value)
-    names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+    names = {n.id for n in walk(node) if isinstance(n, ast.Name)}
     inside = _outermost(module, found)
     if any(inside.lineno <= s.lineno <= (inside.end_lineno or 0) for n in names for s in module.flow(node).stores(n)):
         raise Unrewritable("the threshold is computed row by row; compute it for all rows first")
@@ -270,7 +271,7 @@ def _stored(module: Module, loop: Loop) -> tuple[int, ast.Subscript] | None:
         if target is not None:
             last = target.slice.elts[-1] if isinstance(target.slice, ast.Tuple) else target.slice
             for at, name in chosen:
-                if any(isinstance(n, ast.Name) and n.id == name for n in ast.walk(last)):
+                if any(isinstance(n, ast.Name) and n.id == name for n in walk(last)):
                     return at, target
     return None
 
@@ -373,7 +374,7 @@ def _is_conversion(node: ast.expr) -> bool:
 
 def _same_item(value: ast.expr, index: ast.expr) -> bool:
     """`probs[b, t, h]` beside `mask[b, t, h]`."""
-    for node in ast.walk(value):
+    for node in walk(value):
         if isinstance(node, ast.Subscript):
             last = node.slice.elts[-1] if isinstance(node.slice, ast.Tuple) else node.slice
             return ast.unparse(last) == ast.unparse(index)

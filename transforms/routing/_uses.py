@@ -11,6 +11,7 @@ from autofix.syntax import Module
 from autofix.transforms.routing._cut_off import Step, cuts_first, cuts_last, shifted_parts
 from autofix.transforms.routing._mask import Held, State, Use
 from autofix.transforms.routing._routing import is_minus_infinity_like
+from autofix.tree import walk
 
 _FLOAT = ("float", "double", "half", "bfloat16", "to", "type", "type_as")
 _INTEGER = ("int", "long")
@@ -153,7 +154,7 @@ class Tracer:
         return None
 
     def _is_self(self, source: ast.expr, node: ast.expr) -> bool:
-        return any(isinstance(n, ast.Name) and isinstance(node, ast.Name) and n.id == node.id for n in ast.walk(source))
+        return any(isinstance(n, ast.Name) and isinstance(node, ast.Name) and n.id == node.id for n in walk(source))
 
     def _width(self, name: str, call: ast.Call, state: State) -> str:
         if name == "float":
@@ -390,7 +391,7 @@ def _moves(statement: ast.stmt) -> bool:
         return False
     if not cuts_first(statement.targets[0]):
         return False
-    return any(isinstance(n, ast.Subscript) and cuts_last(n) for n in ast.walk(statement.value))
+    return any(isinstance(n, ast.Subscript) and cuts_last(n) for n in walk(statement.value))
 
 
 def _makes_zeros(node: ast.expr) -> bool:
