@@ -2,8 +2,8 @@
 
 The defect
 ----------
-`log`, `log2` or `log10` is taken of an absolute value, a square, a rectified or clamped number, a variance or the
-complement of a probability, without anything that keeps it from being 0.
+`log`, `log2` or `log10` is taken of an absolute value, a square, a rectified or clamped number, a variance or a
+probability and its complement, without anything that keeps it from being 0.
 
 Why it hurts
 ------------
@@ -50,6 +50,7 @@ from autofix import rewrite
 from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity
 from autofix.ops import Op, constant, tensor_op
 from autofix.ranges import Ranges
+from autofix.relations import same
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
@@ -84,7 +85,7 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     op = tensor_op(module, node, "log", "log2", "log10") if called in _NAMES else None
     if op is None or op.extra or op.args:
         return
-    how = _vanishes(module, op.input, 0)
+    how = _vanishes(module, op.input, 0) or _is_probability(module, op)
     if not how or guarded_outside(module, op.call):
         return
     reach = Ranges(module).of(op.input)
@@ -134,6 +135,48 @@ def _vanishes(module: Module, node: ast.expr, depth: int) -> str:
     return _WORDS.get(op.name, "")
 
 
+def _is_probability(module: Module, op: Op) -> str:
+    """Words for `log(p)` and `log(1 - p)`, `log1p(-p)` beside it: p is a probability, and can be exactly 0 and 1."""
+    if op.name != "log":
+        return ""
+    complement = _complement(module, op.input)
+    p = complement if complement is not None else op.input
+    if not isinstance(p, (ast.Name, ast.Attribute)) or Ranges(module).of(p).known:
+        return ""
+    beside = [n for n in ast.walk(module.statement(op.call)) if n is not op.call]
+    if complement is None:
+        paired = _logs_of_complement(module, op)
+    else:
+        logs = [tensor_op(module, n, "log") for n in beside if isinstance(n, ast.Call)]
+        paired = [o for o in logs if o is not None and same(module, o.input, p)]
+    return "it is a probability, which saturates at exactly 0 and 1" if paired else ""
+
+
+def _logs_of_complement(module: Module, op: Op) -> list[Op]:
+    """`log(1 - p)` and `log1p(-p)` in the statement of `log(p)`."""
+    found = []
+    for node in ast.walk(module.statement(op.call)):
+        other = tensor_op(module, node, "log", "log1p") if isinstance(node, ast.Call) else None
+        if other is None:
+            continue
+        away = _negated(other) if other.name == "log1p" else _complement(module, other.input)
+        if away is not None and same(module, away, op.input):
+            found.append(other)
+    return found
+
+
+def _negated(op: Op) -> ast.expr | None:
+    minus = isinstance(op.input, ast.UnaryOp) and isinstance(op.input.op, ast.USub)
+    return op.input.operand if minus and isinstance(op.input, ast.UnaryOp) else None
+
+
+def _complement(module: Module, node: ast.expr) -> ast.expr | None:
+    """p, where `node` is `1 - p`."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub) and constant(module, node.left) == 1:
+        return node.right
+    return None
+
+
 def _value(module: Module, node: ast.expr) -> ast.expr:
     return module.flow(node).value(node)
 
@@ -178,17 +221,17 @@ def _still_the_same(module: Module, read: ast.Name, at: ast.Call) -> bool:
 
 def _held(module: Module, op: Op) -> Fix:
     clamp = clamp_at_zero(module, op.input)
+    far = [o for o in _logs_of_complement(module, op) if o.name == "log1p"]
+    low = "the logarithm of a smaller number than the smallest normal one (6e-5 in float16) is that number's"
+    claim = held(module, clamp.input if clamp else op.input, "torch.finfo(trial_dtype).tiny", None, low)
+    if far:
+        claim = Claim(Relation.EQUAL, change=f"{low}; a probability closer to 1 than its dtype resolves is held there")
     return Fix(
-        title=f"hold the argument of {op.name} at the smallest normal number of its dtype, above 0",
-        edits=_edits(module, op),
+        title=f"hold the argument of {op.name} at the smallest normal number of its dtype, above 0"
+        + (", and that of log1p above -1" if far else ""),
+        edits=(*_edits(module, op), *(e for o in far for e in _held_below_one(module, o))),
         applicability=Applicability.SAFE,
-        claim=held(
-            module,
-            clamp.input if clamp else op.input,
-            "torch.finfo(trial_dtype).tiny",
-            None,
-            "the logarithm of a smaller number than the smallest normal one (6e-5 in float16) is that number's",
-        ),
+        claim=claim,
     )
 
 
@@ -203,6 +246,12 @@ def _edits(module: Module, op: Op) -> tuple[Edit, ...]:
     if clamp is not None:
         return rewrite.replace(module, clamp.args["min"], bound)
     return rewrite.replace(module, op.input, f"{{x}}.clamp_min({bound})", x=op.input)
+
+
+def _held_below_one(module: Module, op: Op) -> tuple[Edit, ...]:
+    p = _negated(op)
+    assert p is not None
+    return rewrite.replace(module, p, f"{{x}}.clamp_max(1.0 - {limits(module, p, 'eps')})", x=p)
 
 
 RULE = Rule(

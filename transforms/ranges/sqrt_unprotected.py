@@ -8,8 +8,8 @@ without anything that keeps it from being 0.
 Why it hurts
 ------------
 The derivative of the root is inf at 0. A perfect prediction, a constant row, two equal points or a padded sample make
-a sum of squares exactly 0, and backward computes inf times 0: NaN in every parameter below. `rsqrt`, and a division by
-the root, give inf or NaN already in the value.
+a sum of squares exactly 0, a matrix without full rank has a singular value of 0, and backward computes inf times 0:
+NaN in every parameter below. `rsqrt`, and a division by the root, give inf or NaN already in the value.
 
 Before
 ------
@@ -49,7 +49,7 @@ from autofix import rewrite
 from autofix.model import Applicability, Edit, Finding, Fix, Severity
 from autofix.ops import constant, tensor_op
 from autofix.ranges import Ranges
-from autofix.relations import same
+from autofix.relations import same, signed_terms
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
@@ -68,6 +68,12 @@ from autofix.transforms.ranges._roots import (
 )
 
 _CALLS = ("sqrt", "rsqrt", "pow", "sqrt_", "rsqrt_")
+
+_SPECTRUM = "a matrix without full rank has a singular value of 0, or a rounding below"
+_DECOMPOSED = (
+    "two equal singular values make the gradient of the decomposition itself infinite: add a small multiple of the "
+    "identity to the matrix, or a constant under the root if the values are all that is used"
+)
 
 
 def check(node: ast.AST, context: Context) -> Iterator[Finding]:
@@ -92,6 +98,8 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     text = re.sub(r"\s+", " ", module.source(root.argument))
     message = f"nothing keeps {text} above 0: {how}, and then {result}"
     try:
+        if how is _SPECTRUM:
+            raise Unrewritable(_DECOMPOSED)
         edits = _edits(module, root, limit)
     except Unrewritable as reason:
         yield context.finding(node, message, why=str(reason))
@@ -120,6 +128,8 @@ def _vanishes(module: Module, node: ast.expr, depth: int) -> str:
     if depth > 8:
         return ""
     if isinstance(node, ast.Name):
+        if _is_spectrum(module, node):
+            return _SPECTRUM
         value = module.flow(node).value(node)
         return _vanishes(module, value, depth + 1) if value is not node else ""
     if isinstance(node, ast.BinOp):
@@ -134,14 +144,61 @@ def _vanishes(module: Module, node: ast.expr, depth: int) -> str:
         return "whatever is not positive is clamped to exactly 0" if low == 0 else ""
     if op.name == "mean" and _squares(module, op.input, 0):
         return "a mean of squares is 0 where all are equal to 0"
-    if op.name in ("sum", "amax", "unsqueeze", "squeeze", "view", "reshape", "float"):
+    if op.name in ("sum", "amax", "diag", "diag_embed", "unsqueeze", "squeeze", "view", "reshape", "float"):
         return _vanishes(module, op.input, depth + 1)
     return ""
+
+
+def _is_spectrum(module: Module, node: ast.Name) -> bool:
+    """Whether the name is bound to singular values or to eigenvalues of a symmetric matrix."""
+    definition = module.flow(node).definition(node)
+    if definition is None or not isinstance(definition.statement, ast.Assign):
+        return False
+    made, target = definition.statement.value, definition.statement.targets[0]
+    name = made.func.attr if isinstance(made, ast.Call) and isinstance(made.func, ast.Attribute) else ""
+    if definition.kind == "assign":
+        return name in ("svdvals", "eigvalsh")
+    places = {"svd": 1, "svd_lowrank": 1, "eigh": 0, "symeig": 0}
+    if name not in places or not isinstance(target, ast.Tuple):
+        return False
+    place = target.elts[places[name]] if len(target.elts) > places[name] else None
+    return isinstance(place, ast.Name) and place.id == node.id
+
+
+def _is_rotation_sum(module: Module, node: ast.expr) -> bool:
+    """`1 + m00 - m11 - m22` and its kin, as in the way from a rotation matrix to a quaternion."""
+    terms = [(s, t) for sign, term in signed_terms(module, node) for s, t in _opened(module, sign, term)]
+    ones = [t for s, t in terms if s > 0 and constant(module, t) == 1]
+    entries = [t for _, t in terms if constant(module, t) is None]
+    return len(ones) == 1 and len(entries) >= 3 and all(_is_entry(module, t) for t in entries)
+
+
+def _opened(module: Module, sign: int, term: ast.expr) -> list[tuple[int, ast.expr]]:
+    value = module.flow(term).value(term) if isinstance(term, ast.Name) else term
+    if value is term or not isinstance(value, ast.BinOp):
+        return [(sign, term)]
+    return [(sign * s, t) for s, t in signed_terms(module, value)]
+
+
+def _is_entry(module: Module, node: ast.expr) -> bool:
+    """One entry of a matrix: unpacked from its parts, or taken by two indices."""
+    if isinstance(node, ast.Name):
+        definition = module.flow(node).definition(node)
+        made = definition.statement.value if definition and isinstance(definition.statement, ast.Assign) else None
+        parts = made.func.attr if isinstance(made, ast.Call) and isinstance(made.func, ast.Attribute) else ""
+        if definition is not None and definition.kind == "unpack":
+            return parts in ("chunk", "unbind", "split") or isinstance(made, ast.Tuple)
+        node = module.flow(node).value(node)
+    index = node.slice if isinstance(node, ast.Subscript) else None
+    numbers = index.elts[-2:] if isinstance(index, ast.Tuple) else []
+    return len(numbers) == 2 and all(isinstance(n, ast.Constant) and isinstance(n.value, int) for n in numbers)
 
 
 def _arithmetic(module: Module, node: ast.BinOp, depth: int) -> str:
     if isinstance(node.op, ast.Add) and _components(module, node):
         return "a sum of squares is 0 where all are 0"
+    if isinstance(node.op, (ast.Add, ast.Sub)) and _is_rotation_sum(module, node):
+        return "for a rotation by half a turn it is 0, or a rounding below"
     if isinstance(node.op, ast.Sub) and constant(module, node.left) == 1 and is_square(module, node.right):
         return "it is 0, or a rounding below, where the square is 1"
     if isinstance(node.op, ast.Div):
