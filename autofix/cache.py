@@ -240,6 +240,7 @@ def _fix_to_json(fix: Fix) -> dict[str, Any]:
             "parameters": dict(claim.parameters),
             "change": claim.change,
             "assumptions": list(claim.assumptions),
+            "extra": list(claim.extra),
         },
     }
 
@@ -258,5 +259,6 @@ def _fix_from_json(value: Mapping[str, Any]) -> Fix:
             parameters=claim["parameters"],
             change=claim["change"],
             assumptions=tuple(claim["assumptions"]),
+            extra=tuple(claim["extra"]),
         ),
     )

@@ -44,7 +44,8 @@ _SIGNATURES: dict[str, tuple[str, ...]] = {
     "masked_fill_.": (), "eq": ("other",), "ne": ("other",), "lt": ("other",), "le": ("other",), "gt": ("other",),
     "ge": ("other",), "bitwise_or": ("other",), "logical_or": ("other",), "logical_and": ("other",),
     "logical_not": (), "flatten": ("start_dim", "end_dim"), "repeat": (), "normalize": ("p", "dim", "eps"),
-    "vector_norm": ("ord", "dim", "keepdim", "dtype"), "det": (), "logdet": (), "inverse": (), "inv": (), "mm": ("mat2",), "mv": ("vec",),
+    "vector_norm": ("ord", "dim", "keepdim", "dtype"), "det": (),
+    "logdet": (), "inverse": (), "inv": (), "mm": ("mat2",), "mv": ("vec",),
     "binary_cross_entropy": ("target", "weight", "size_average", "reduce", "reduction"),
     "nll_loss": ("target", "weight", "size_average", "ignore_index", "reduce", "reduction"),
     "cross_entropy":

@@ -178,6 +178,7 @@ claims = st.builds(
     parameters=st.dictionaries(texts, scalars, max_size=3),
     change=texts,
     assumptions=st.lists(texts, max_size=2).map(tuple),
+    extra=st.lists(texts, max_size=2).map(tuple),
 )
 edits = st.builds(Edit, span=spans, text=texts, exact=st.booleans())
 fixes = st.builds(
@@ -215,6 +216,6 @@ def test_no_field_is_forgotten() -> None:
     assert names == {
         "Finding": ["rule", "path", "span", "start", "end", "message", "severity", "fix", "unfixed_reason"],
         "Fix": ["title", "edits", "applicability", "claim"],
-        "Claim": ["relation", "region", "results", "hazard", "parameters", "change", "assumptions"],
+        "Claim": ["relation", "region", "results", "hazard", "parameters", "change", "assumptions", "extra"],
         "Edit": ["span", "text", "exact"],
     }

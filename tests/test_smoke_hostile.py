@@ -357,7 +357,8 @@ def test_an_import_that_leaves_daemons_and_spoils_torch(best: Zygote, tmp_path: 
 
 def test_a_class_that_never_ends_is_killed(best: Zygote, tmp_path: Path) -> None:
     endless = NET.replace("return self", "while True: pass\n        return self")
-    assert "within 4 s" in stepped(best, tmp_path / "endless.py", endless)
+    ended = stepped(best, tmp_path / "endless.py", endless)
+    assert "within 4 s" in ended or "of processor time" in ended
     assert stepped(best, tmp_path / "fine.py", NET).startswith("full-gradient")
 
 

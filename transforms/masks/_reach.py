@@ -77,6 +77,7 @@ _TESTS = frozenset((
     "isinf", "isneginf", "isposinf", "isfinite", "isnan", "nan_to_num", "nan_to_num_", "eq", "ne", "gt", "lt", "ge",
     "le",
 ))  # fmt: skip
+_LOSSES = ("cross_entropy", "nll_loss", "binary_cross_entropy")
 _BINARY = ("add", "add_", "copy_", "sub", "sub_", "maximum", "minimum")
 _LIMIT = 600
 _DEPTH = 3
@@ -302,7 +303,7 @@ class _Walk:
     def argument(self, item: _Item, call: ast.Call, keyword: str | None, index: int | None) -> None:
         module = self.module
         op = tensor_op(module, call)
-        if op is not None and op.form != "method":
+        if op is not None and op.form != "method" and op.name not in _LOSSES:
             if op.input is item.node or (op.name in ("where", "maximum", "minimum", "add", "sub", "mul", "div")):
                 self.operation(item, call, op.name)
             return
