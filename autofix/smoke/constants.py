@@ -23,6 +23,7 @@ def resolve(module: Module, node: ast.expr, leaf: Leaf) -> None:
         cls = module.class_of(node)
         made = module.self_attribute(cls, node.attr) if cls is not None else None
         made = _from_constructor(module, cls, made)
+        leaf.alias = ast.unparse(made) if isinstance(made, ast.Attribute) else ""
         if cls is not None and _is_buffer(cls, node.attr):
             leaf.roles = ["bool", "float"] if "mask" in node.attr else ["float", "bool"]
             number = _buffer_constant(module, cls, node.attr)

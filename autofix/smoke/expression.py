@@ -6,12 +6,13 @@ import ast
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from autofix.edits import apply_edits
 from autofix.model import Fix, Problem, Relation, Source
-from autofix.smoke import twins
+from autofix.smoke import affected, twins
+from autofix.smoke.affected import Argument
 from autofix.smoke.helpers import Unopenable
 from autofix.smoke.job import Job
 from autofix.smoke.leaves import Opener
@@ -36,6 +37,7 @@ from autofix.syntax import Module, parse
 _BACK = (4, 2, 1, 0)
 _CONSUMERS = 3
 _READERS = 6
+_NESTED = 4  # opaque calls within one another
 _MADE = words("""
     zeros ones full empty new_zeros new_full new_ones zeros_like full_like ones_like triu tril
 """)
@@ -126,26 +128,70 @@ def _holds_functions(place: Place) -> bool:
     return any(isinstance(s, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) for s in place.before)
 
 
-def _variant(
-    module: Module, after: Module, fix: Fix, place: Place, part: Slice, quantity: str | None
-) -> dict[str, Any] | str:
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A slice with every opaque part as a leaf. added: leaves that only the patched code reads, by text; gone: texts
+    of those that only the original's changed statements read."""
+
+    leaves: dict[str, Leaf]
+    helpers: dict[str, str]
+    whole: frozenset[str]
+    prefix: list[ast.stmt]
+    before: list[ast.stmt]
+    after: list[ast.stmt]
+    suffix: list[ast.stmt]
+    added: dict[str, Leaf]
+    gone: frozenset[str]
+
+
+def _open(module: Module, after: Module, part: Slice, through: Mapping[str, Argument]) -> _Opened:
     leaves: dict[str, Leaf] = {}
     helpers: dict[str, str] = {}
     every = [*part.prefix, *part.before, *part.suffix]
     whole = chains([*every, *part.after], stores([*every, *part.after]), module)
-    old = Opener(module, leaves, helpers, whole=whole)
+    old = Opener(module, leaves, helpers, whole=whole, through=through)
     prefix = old.open(part.prefix, result=False)
-    bound = set(old.bound)
+    bound, shared = set(old.bound), set(old.used)
+    old.used.clear()
     before = old.open(part.before)
+    own = set(old.used)
+    old.used.clear()
     suffix = old.open(part.suffix, result=False)
+    shared |= old.used
     known = set(leaves)
-    new = Opener(after, leaves, helpers, whole=whole)
-    new.bound = set(bound)
+    new = Opener(after, leaves, helpers, whole=whole, through=through)
+    new.bound = bound
     patched = new.open(part.after)
+    for statement in [*prefix, *before, *patched, *suffix]:
+        ast.fix_missing_locations(statement)
     added = {text: leaf for text, leaf in leaves.items() if text not in known}
+    gone = frozenset(text for text, leaf in leaves.items() if leaf.name in own - shared - new.used)
+    return _Opened(leaves, helpers, whole, prefix, before, patched, suffix, added, gone)
+
+
+def _callee(text: str) -> str:
+    call = ast.parse(text, mode="eval").body
+    return ast.unparse(call.func) if isinstance(call, ast.Call) else text
+
+
+def _variant(
+    module: Module, after: Module, fix: Fix, place: Place, part: Slice, quantity: str | None
+) -> dict[str, Any] | str:
+    through: dict[str, Argument] = {}
+    for _ in range(_NESTED):
+        opened = _open(module, after, part, through)
+        new_calls = affected.passed_on(opened.gone, opened.added)
+        if not new_calls.keys() - through.keys():
+            break
+        through |= new_calls
+    leaves, helpers, added = opened.leaves, opened.helpers, opened.added
+    prefix, before, patched, suffix = opened.prefix, opened.before, opened.after, opened.suffix
+    every = dict(leaves)
     by_name = {leaf.name: leaf for leaf in leaves.values()}
-    assign_roles(by_name, [[*prefix, *before, *suffix], [*prefix, *patched, *suffix]])
+    of_tensors = twins.bind_attributes(leaves)
+    assign_roles(by_name, [[*of_tensors, *prefix, *side, *suffix] for side in (before, patched)])
     told, stated = twins.bind(leaves, added)
+    told = [*told, *of_tensors]
     prefix = [*told, *prefix]
     foreign = [text for text, leaf in added.items() if leaf.roles[0] in ("float", "bool", "binary", "index")]
     if foreign:
@@ -153,11 +199,17 @@ def _variant(
     results = _results(fix, [*before, *suffix], [*patched, *suffix], quantity, loads(place.following))
     if not results:
         return "the statements leave no result to compare"
+    if fix.claim.relation in (Relation.EQUAL, Relation.MASK) and not fix.claim.results and not fix.claim.extra:
+        results = affected.focused(results, [*before, *suffix], [*patched, *suffix])
+    stated += dict.fromkeys(f"what `{_callee(text)}` makes of its argument is left out" for text in through)
     reference = None
     if quantity is not None and fix.claim.relation is Relation.CLAMPED:
-        reference = _reference(module, fix, part, leaves, helpers, whole, quantity)
+        reference = _reference(module, fix, part, every, helpers, opened.whole, quantity, through)
+        reference["prefix"] = "\n".join(t for t in (_text(told), reference["prefix"]) if t)
     spec: dict[str, Any] = {
-        "prelude": "\n".join(["import torch", "import math", *_numpy([*every, *patched]), *helpers.values()]),
+        "prelude": "\n".join(
+            ["import torch", "import math", *_numpy([*prefix, *before, *suffix, *patched]), *helpers.values()]
+        ),
         "prefix": _text(prefix),
         "before": _text(before),
         "after": _text(patched),
@@ -179,7 +231,7 @@ def _numpy(statements: Sequence[ast.stmt]) -> list[str]:
 
 
 def _text(statements: Sequence[ast.stmt]) -> str:
-    return "\n".join(ast.unparse(ast.fix_missing_locations(s)) for s in statements)
+    return "\n".join(ast.unparse(s) for s in statements)
 
 
 def _first_change(before: str, after: str) -> int:
@@ -315,6 +367,7 @@ def _reference(
     helpers: dict[str, str],
     whole: frozenset[str],
     quantity: str,
+    through: Mapping[str, Argument],
 ) -> dict[str, str]:
     """The original with the quantity clamped wherever it is read."""
     low, high = fix.claim.parameters.get("min"), fix.claim.parameters.get("max")
@@ -326,13 +379,15 @@ def _reference(
         return ast.Call(ast.parse("torch.clamp", mode="eval").body, [value], bounds)
 
     wrap = None if quantity.isidentifier() else (quantity, clamped)
-    opener = Opener(module, dict(leaves), helpers, wrap=wrap, whole=whole)
+    opener = Opener(module, dict(leaves), helpers, wrap=wrap, whole=whole, through=through)
     prefix = opener.open(part.prefix, result=False)
     before = opener.open(part.before)
     suffix = opener.open(part.suffix, result=False)
     if wrap is None:
         rebind = ast.Assign([ast.Name(quantity, ast.Store())], clamped(ast.Name(quantity, ast.Load())))
         before = _clamp_at_definition(before, rebind, quantity)
+    for statement in [*prefix, *before, *suffix]:
+        ast.fix_missing_locations(statement)
     return {"prefix": _text(prefix), "body": _text(before), "suffix": _text(suffix)}
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import builtins
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from autofix.ops import constant
+from autofix.smoke.affected import Argument, argument
 from autofix.smoke.constants import constant_source, is_self, resolve
 from autofix.smoke.helpers import Unopenable, helper_source, is_local, is_stored
 from autofix.smoke.naming import Leaf, words
@@ -67,6 +68,7 @@ class Opener:
         helpers: dict[str, str],
         wrap: tuple[str, Callable[[ast.expr], ast.expr]] | None = None,
         whole: frozenset[str] = frozenset(),
+        through: Mapping[str, Argument] | None = None,
     ) -> None:
         self.module = module
         self.leaves = leaves  # by text
@@ -74,6 +76,7 @@ class Opener:
         self.bound: set[str] = set()
         self.used: set[str] = set()  # names of the leaves that the statements opened so far read
         self.wrap = wrap
+        self.through = through or {}  # texts of opaque calls that stand for one of their arguments
         self.whole = whole  # texts of chains of shape operations that are leaves as they stand
 
     def inside(self, names: set[str]) -> Opener:
@@ -274,7 +277,10 @@ class Opener:
         return self._leaf(node)
 
     def _call(self, node: ast.Call) -> ast.expr:
-        if ast.unparse(node) in self.whole:
+        text = ast.unparse(node)
+        if text in self.through:
+            return self.expression(argument(node, self.through[text]))
+        if text in self.whole:
             return self._leaf(node)
         func = node.func
         if any(isinstance(a, ast.Starred) for a in node.args) and not isinstance(func, ast.Attribute):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from dataclasses import dataclass, field
 
@@ -41,6 +42,7 @@ class Leaf:
     shape: list[int] | None = None
     value: str | float | int | bool | None = None
     assumption: str = ""
+    alias: str = ""  # the attribute of another object that its class makes it from
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -75,13 +77,23 @@ def roles_by_name(leaf: Leaf) -> list[str]:
 
 
 def last_word(text: str) -> str:
-    """The part of a leaf's text that says what it is: `loss_mask` in `batch["loss_mask"]`, in lower case."""
+    """The part of a leaf's text that says what it is, in lower case: `loss_mask` in `batch["loss_mask"]`, `mask` in
+    `self.mask[:, 0].unsqueeze(1)`."""
     entry = _ENTRY.search(text)
     if entry is not None:
         return entry.group(1).lower()
-    if "(" in text:
-        return re.split(r"[.\[(]", text)[0].strip("'\" ").lower()
-    return text.rpartition(".")[2].lower()
+    try:
+        node: ast.AST = ast.parse(text, mode="eval").body
+    except SyntaxError:
+        return text.rpartition(".")[2].lower()
+    while not isinstance(node, (ast.Name, ast.Attribute)):
+        if isinstance(node, ast.Subscript):
+            node = node.value
+        elif isinstance(node, ast.Call):
+            node = node.func.value if isinstance(node.func, ast.Attribute) else node.func
+        else:
+            return re.split(r"[.\[(]", text)[0].strip("'\" ").lower()
+    return (node.id if isinstance(node, ast.Name) else node.attr).lower()
 
 
 def is_eps(leaf: Leaf) -> bool:

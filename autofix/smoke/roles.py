@@ -29,6 +29,7 @@ _COMPARISONS: dict[str, type[ast.cmpop]] = {
     "ne": ast.NotEq, "gt": ast.Gt, "ge": ast.GtE, "lt": ast.Lt, "le": ast.LtE,
 }  # fmt: skip
 _TARGET_FUNCTIONS = words("cross_entropy nll_loss")
+_SIZE_METHODS = words("size dim numel stride ndimension element_size")
 _COUNTING = words("sum any all nonzero")
 _SIZES = words("""
     view reshape expand repeat zeros ones full empty arange range new_zeros new_ones new_full tile
@@ -49,6 +50,7 @@ class Usage:
         self.weighed: set[str] = set()  # leaves that probabilities are multiplied by
         self.marks: dict[str, int] = {}
         self.exponents: set[str] = set()
+        self.bound_to: dict[str, str] = {}  # the names that hold leaves as they are
         for statement in statements:
             self._define(statement)
         for statement in statements:
@@ -61,6 +63,8 @@ class Usage:
                 for target in node.targets:
                     if isinstance(target, ast.Name):
                         self.definitions.setdefault(target.id, []).append(node.value)
+                        if isinstance(node.value, ast.Name) and node.value.id in self.found:
+                            self.bound_to.setdefault(node.value.id, target.id)
             elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
                 self.definitions.setdefault(node.target.id, []).append(node.value)
 
@@ -124,7 +128,7 @@ class Usage:
             self._read_index(node)
         elif isinstance(node, ast.Assign):
             self._read_unpacking(node)
-        elif isinstance(node, ast.Attribute) and node.attr in ("shape", "T", "mT", "ndim"):
+        elif isinstance(node, ast.Attribute) and node.attr in ("shape", "T", "mT", "ndim", "dtype"):
             self._shaped(node.value)
 
     def _mark(self, node: ast.AST, op: type[ast.cmpop], other: ast.AST) -> None:
@@ -195,7 +199,9 @@ class Usage:
             self.require(args[0], "dim")
         if name == "einsum" and node.args:
             self._read_einsum(node)
-        if method and name not in SHAPE_METHODS and name not in CAST_METHODS and name not in _MASK_OPERATIONS:
+        if method and name in _SIZE_METHODS:
+            self._shaped(first)  # type: ignore[arg-type]
+        elif method and name not in SHAPE_METHODS and name not in CAST_METHODS and name not in _MASK_OPERATIONS:
             self._receiver(first, name)
         self._read_domain(name, first, node)
 
@@ -215,14 +221,25 @@ class Usage:
         equation = node.args[0]
         if not (isinstance(equation, ast.Constant) and isinstance(equation.value, str)):
             return
-        terms = equation.value.replace(" ", "").replace("...", "").partition("->")[0].split(",")
-        for letter in "".join(terms):
+        terms = equation.value.replace(" ", "").partition("->")[0].split(",")
+        for letter in "".join(terms).replace("...", ""):
             self.sizes.setdefault(letter, (2, 3, 5, 7, 4, 6)[len(self.sizes) % 6])
         for term, operand in zip(terms, node.args[1:], strict=False):
-            if isinstance(operand, ast.Name) and operand.id in self.found:
-                leaf = self.leaves[operand.id]
-                leaf.rank = len(term)
-                leaf.shape = [self.sizes[letter] for letter in term]
+            leaf = self._leaf_of(operand)
+            if leaf is None:
+                continue
+            before, dots, behind = term.partition("...")
+            leaf.shape = [self.sizes[x] for x in before] + [2] * bool(dots) + [self.sizes[x] for x in behind]
+            leaf.rank = None if dots else len(leaf.shape)
+
+    def _leaf_of(self, node: ast.AST, depth: int = 0) -> Leaf | None:
+        """The leaf that a name stands for, through plain assignments (the last of several)."""
+        if not isinstance(node, ast.Name):
+            return None
+        if node.id in self.found:
+            return self.leaves[node.id]
+        values = self.definitions.get(node.id, [])
+        return self._leaf_of(values[-1], depth + 1) if values and depth < 4 else None
 
     def _read_domain(self, name: str, first: ast.AST | None, node: ast.Call) -> None:
         value = node.args[0] if node.args and _is_library(getattr(node.func, "value", None)) else first
@@ -388,7 +405,7 @@ def assign_roles(leaves: Mapping[str, Leaf], sides: Iterable[Sequence[ast.stmt]]
         used = list(dict.fromkeys(r for u in usages for r in u.found[name]))
         domain = next((u.domains[name] for u in usages if name in u.domains), "")
         leaf.domain = leaf.domain or domain
-        leaf.roles = _ranked(leaf, used)
+        leaf.roles = _ranked(leaf, used, next((u.bound_to[name] for u in usages if name in u.bound_to), ""))
         if leaf.roles[0] == "float" and is_target(leaf) and not leaf.domain and any(name in u.weighed for u in usages):
             leaf.roles.insert(0, "binary")
             leaf.assumption = f"{leaf.text} is taken as zeros and ones, from its name"
@@ -403,8 +420,8 @@ def assign_roles(leaves: Mapping[str, Leaf], sides: Iterable[Sequence[ast.stmt]]
             leaf.roles.append("none")
 
 
-def _ranked(leaf: Leaf, used: list[str]) -> list[str]:
-    """By use first; by name last."""
+def _ranked(leaf: Leaf, used: list[str], bound_to: str) -> list[str]:
+    """By use first; by name last: its own, or that of a mask which an opaque call's result is bound to."""
     order = ["dtype", "device", "dim", "bool", "binary", "index", "int", "scalar", "flag"]
     roles = [r for r in order if r in used]
     if "flag" in roles and ("float" in used or "bool" in roles or "binary" in roles):
@@ -415,6 +432,8 @@ def _ranked(leaf: Leaf, used: list[str]) -> list[str]:
     if leaf.domain and roles[:1] == ["binary"]:
         roles.insert(0, "float")  # `where(x > 0, sqrt(x), 0)`: the comparison guards a number
     named = roles_by_name(leaf)
+    if named == ["float"] and "(" in leaf.text and roles_by_name(Leaf(bound_to, bound_to))[0] == "bool":
+        named = ["bool", "binary"]
     if roles[:1] == ["index"] and named[0] == "bool":
         roles.insert(0, "bool")  # `x[valid]`
     if not roles and "float" in used:

@@ -415,8 +415,11 @@ def _still_dead(point: Point) -> bool:
 
 
 def representable(outcome: Outcome, dtype: torch.dtype) -> bool:
-    """Whether everything float64 computed on the way fits into `dtype`."""
+    """Whether everything float64 computed on the way fits into `dtype`; in half precision on the way back too, where
+    the formula for a quotient squares its denominator."""
     bound = 0.5 * torch.finfo(dtype).max
+    if dtype in HALF and outcome.watch.largest_back >= bound:
+        return False
     grads = [g for g in outcome.grads.values() if g is not None and g.numel()]
     return outcome.watch.largest < bound and all(float(g.abs().max()) < bound for g in grads)
 

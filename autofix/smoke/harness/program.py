@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from .values import FLOAT_ROLES, Choice, Pattern, Setting, build
 
@@ -37,7 +38,8 @@ class Watch(TorchFunctionMode):  # type: ignore[misc]
         self.count = 0
         self.softmaxes: list[Softmax] = []
         self.failed: tuple[str, tuple[Any, ...]] | None = None
-        self.largest = 0.0
+        self.largest = 0.0  # on the way forward, and back
+        self.largest_back = 0.0
         self.measure = False
         self.noise: torch.Generator | None = None
 
@@ -60,27 +62,54 @@ class Watch(TorchFunctionMode):  # type: ignore[misc]
                 self.softmaxes.append(Softmax(args[0], weights, dim))
         if self.noise is not None:
             out = _rounded_otherwise(out, args, self.noise)
-        if self.measure and isinstance(out, torch.Tensor) and out.is_floating_point() and out.numel():
-            largest = float(out.detach().abs().max())
-            if largest > self.largest and largest != float("inf"):
-                self.largest = largest
-            elif largest != largest or largest == float("inf"):
-                self.largest = float("inf")
+        if self.measure and isinstance(out, torch.Tensor):
+            self.largest = max(self.largest, magnitude(out))
+        return out
+
+
+def magnitude(value: torch.Tensor) -> float:
+    """The largest magnitude in a tensor: infinity where something is not finite, 0 for whole numbers."""
+    if not value.is_floating_point() or not value.numel():
+        return 0.0
+    largest = float(value.detach().abs().max())
+    return largest if largest == largest else float("inf")
+
+
+class Backward(TorchDispatchMode):  # type: ignore[misc]
+    """Notes the largest number on the way back."""
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__()
+        self.watch = watch
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for value in out if isinstance(out, (tuple, list)) else (out,):
+            if isinstance(value, torch.Tensor):
+                self.watch.largest_back = max(self.watch.largest_back, magnitude(value))
         return out
 
 
 def _rounded_otherwise(out: Any, args: tuple[Any, ...], generator: torch.Generator) -> Any:
-    """The result of an operation off by one unit in the last place, as another order of rounding might leave it.
-    Views, what was changed in place, and whole numbers (masks, counts) stay as they are."""
+    """The result of an operation off by one unit in the last place, as another order of rounding might leave it; its
+    backward, which may read the result, sees that too. Views, what was changed in place, and whole numbers (masks,
+    counts) stay as they are."""
     if not isinstance(out, torch.Tensor) or not out.is_floating_point() or not out.numel():
         return out
-    if any(isinstance(a, torch.Tensor) and a.data_ptr() == out.data_ptr() for a in args):
+    if any(isinstance(a, torch.Tensor) and _storage(a) == _storage(out) for a in args):
         return out
     values = out.detach()
     if bool((values == values.round()).all()):
         return out
     sign = torch.randint(0, 2, tuple(out.shape), generator=generator).to(out.dtype) * 2 - 1
-    return out * (1 + torch.finfo(out.dtype).eps * sign)
+    out.data.mul_(1 + torch.finfo(out.dtype).eps * sign)
+    return out
+
+
+def _storage(value: torch.Tensor) -> int:
+    return int(value.untyped_storage().data_ptr())
 
 
 class Outcome:
@@ -177,6 +206,7 @@ class Program:
             self._wide = _Codes(*(compile(t, n, "exec") for t, n in zip(wide, _FILES)))  # noqa: B905
         self._flat: list[tuple[str, ast.stmt]] | None = None
         self._feeding: dict[tuple[str, int], frozenset[str]] = {}
+        self._read: dict[tuple[str, int], frozenset[str]] = {}
         self._deciding: frozenset[str] | None = None
 
     @property
@@ -194,13 +224,25 @@ class Program:
     def feeding(self, place: tuple[str, int]) -> frozenset[str]:
         """Names that a statement reads, with all that they come from; `place` is a part of the program and a line."""
         if place not in self._feeding:
-            flat = self._parsed()
-            at = [i for i, (part, s) in enumerate(flat) if part == place[0] and s.lineno <= place[1]]
-            last = at[-1] if at else 0
-            statement = flat[last][1] if flat else None
-            test = getattr(statement, "test", statement)
-            self._feeding[place] = self._sources(_loads([test] if test is not None else []), last)
+            last, names = self._at(place)
+            self._feeding[place] = self._sources(names, last)
         return self._feeding[place]
+
+    def read_at(self, place: tuple[str, int]) -> frozenset[str]:
+        """Names that a statement itself reads."""
+        if place not in self._read:
+            self._read[place] = frozenset(self._at(place)[1])
+        return self._read[place]
+
+    def _at(self, place: tuple[str, int]) -> tuple[int, set[str]]:
+        """The statement at a line of a part of the program, by its number, and the names that it (or its condition)
+        reads."""
+        flat = self._parsed()
+        at = [i for i, (part, s) in enumerate(flat) if part == place[0] and s.lineno <= place[1]]
+        last = at[-1] if at else 0
+        statement = flat[last][1] if flat else None
+        test = getattr(statement, "test", statement)
+        return last, _loads([test] if test is not None else [])
 
     def _sources(self, names: set[str], before: int) -> frozenset[str]:
         for _, statement in reversed(self._parsed()[:before]):
@@ -231,9 +273,11 @@ class Program:
             env.update(fixed)
         outcome.reached = not reach
         exec(codes.prefix, env)
+        count = outcome.watch.count
         outcome.entering = not any(
             _is_broken(v) for v in env.values() if isinstance(v, torch.Tensor) and v.is_floating_point()
         )
+        outcome.watch.count = count  # of the operations of the code alone
         if reach:
             _traced(codes.body, env, outcome, reach)
         else:
@@ -421,7 +465,8 @@ def _differentiate(outcome: Outcome, outputs: dict[str, torch.Tensor], inputs: d
     if not ends or not inputs:
         return
     total = sum(((v * cotangent(i, v)).sum() for i, v in enumerate(ends)), torch.zeros(()))
-    grads = torch.autograd.grad(total, list(inputs.values()), allow_unused=True)
+    with Backward(outcome.watch) if outcome.watch.measure else contextlib.nullcontext():
+        grads = torch.autograd.grad(total, list(inputs.values()), allow_unused=True)
     outcome.grads = dict(zip(inputs, grads))  # noqa: B905
 
 

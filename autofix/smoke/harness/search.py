@@ -20,6 +20,7 @@ _SHAPES: list[tuple[int, ...]] = [
 _BY_RANK: dict[int, tuple[int, ...]] = {0: (), 1: (7,), 2: (3, 7), 3: (2, 3, 7), 4: (2, 3, 5, 7), 5: (2, 3, 4, 5, 7)}
 _NUMBERS = [2, 1, 3, 7, 5, 0, 4, 21]
 _DOMAINS = ["positive", "probability", "simplex", "spd"]
+_REORDERING = ("permute", "transpose", "swapaxes", "swapdims", "movedim", "moveaxis", "flip", "sum", "mean")
 _REACHED = 1000  # operations: more than any slice has
 _SOONER = 6  # by how much a leaf that decides about branches is preferred, or put behind, when that is the question
 
@@ -111,7 +112,8 @@ def search(
             redrawn = _redraw(program, setting, results, mode, deadline)
             if redrawn is not None:
                 return Found(redrawn, tries, True, ""), ""
-        progress = outcome.watch.count
+        # Operations on tensors without elements always run: they show no progress.
+        progress = 0 if outcome.ran and not usable else outcome.watch.count
         if progress > best_progress:
             best_progress, best_reason = progress, outcome.error or "no value came out"
         # A binding that takes the patched branch goes before one that avoids it, however far that one runs.
@@ -186,14 +188,15 @@ def _proposals(
     setting: Setting, by_name: dict[str, dict[str, Any]], outcome: Outcome, program: Program
 ) -> Iterator[Change]:
     """What to try next after a binding failed, the likeliest with the least weight."""
-    _, args = outcome.watch.failed or ("", ())
+    called, args = outcome.watch.failed or ("", ())
     shapes = [tuple(t.shape) for t in _tensors(args)]
-    wanted = _wanted(shapes, args)
+    wanted = _wanted(called, shapes, args)
     numbers = sorted({d for s in shapes for d in s})
     feeding = program.feeding(outcome.failed_at) if outcome.failed_at is not None else frozenset()
+    direct = program.read_at(outcome.failed_at) if outcome.failed_at is not None else frozenset()
     for position, (name, choice) in enumerate(setting.items()):
         leaf = by_name[name]
-        late = position // 3
+        late = 0 if name in direct else position // 3
         if not outcome.reached and name in program.deciding:
             late = -_SOONER
         elif feeding and name not in feeding:
@@ -217,7 +220,8 @@ def _proposals(
                 yield 2 + late, {name: choice._replace(size=shape)}
         for index, role in enumerate(leaf["roles"]):
             if role != choice.role:
-                yield 2 + index + late, {name: first_choice(leaf, role)}
+                absent = role == "none" and not outcome.reached  # `if x is None:` stands around what is to be reached
+                yield 2 + (-1 if absent else index) + late, {name: first_choice(leaf, role)}
     yield from _together(setting, by_name)
 
 
@@ -242,11 +246,14 @@ def _reshaped(
         yield weight + (4 if rank is not None and len(shape) != rank else 0), {name: choice._replace(size=shape)}
 
 
-def _wanted(shapes: list[tuple[int, ...]], args: Any) -> list[tuple[int, ...]]:
-    """Shapes that may suit a call that failed on tensors of `shapes`."""
+def _wanted(called: str, shapes: list[tuple[int, ...]], args: Any) -> list[tuple[int, ...]]:
+    """Shapes that may suit a call of `called` that failed on tensors of `shapes`."""
     wanted: list[tuple[int, ...]] = []
     sizes = tuple(_sizes(args[1:]))
-    if 1 <= len(sizes) <= 5 and shapes and all(d >= -1 for d in sizes):
+    if called in _REORDERING:  # its numbers are dimensions
+        rank = len(sizes) if called == "permute" else 1 + max((d if d >= 0 else -d - 1 for d in sizes), default=0)
+        wanted += [_BY_RANK[rank]] if rank in _BY_RANK else []
+    elif 1 <= len(sizes) <= 5 and shapes and all(d == -1 or d > 0 for d in sizes):
         wanted.append(tuple(3 if d == -1 else d for d in sizes))  # `view(b, t, -1)`: as if it had that shape already
     for shape in shapes:
         wanted += [shape, shape[-1:], (*shape[:-1], 1), shape[:-1], (1,) * (len(shape) - 1) + shape[-1:], shape[1:]]

@@ -98,7 +98,22 @@ def point_at(
     def rounded_otherwise(seed: int) -> Outcome:
         return execute(sides.reference, setting, rounded, dtype, sides.results, sides.mode, noise=seed)
 
+    def patched_otherwise(seed: int) -> Outcome:
+        return execute(sides.after, setting, rounded, dtype, sides.results, sides.mode, noise=seed)
+
     zero_after = functools.partial(told, sides.after)
     return Point(
-        pattern, dtype, setting, leaves, only, before, after, truth, after64, zero, zero_after, rounded_otherwise
+        pattern,
+        dtype,
+        setting,
+        leaves,
+        only,
+        before,
+        after,
+        truth,
+        after64,
+        zero,
+        zero_after,
+        rounded_otherwise,
+        patched_otherwise,
     )
