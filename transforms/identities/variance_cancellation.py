@@ -18,13 +18,14 @@ Before
 After
 -----
 
-    std = torch.sqrt(torch.var(x, dim=0, correction=0))
+    std = torch.std(x, dim=0, correction=0)
 
 When the fix is safe
 --------------------
 It is the same function (the population variance), computed from the differences to the mean: values and gradients
-agree up to the rounding of today's. Moments that are read elsewhere as well stay. Where the difference is clamped at
-0 at once, nothing diverges and the finding is information.
+agree up to the rounding of today's. Under a root it becomes the standard deviation, whose gradient at 0 torch returns
+as 0. Moments that are read elsewhere as well stay. Where the difference is clamped at 0 at once, nothing diverges and
+the finding is information.
 
 Left alone
 ----------
@@ -67,6 +68,38 @@ def _pairs(mean: str) -> tuple[str, ...]:
     return tuple(f"{a} - {b}" for a in first for b in second)
 
 
+def _rooted(mean: str) -> tuple[str, ...]:
+    return tuple(f"sqrt({pair})" for pair in _pairs(mean))
+
+
+def _is_bare(module: Module, match: Match) -> bool:
+    """Whether no root is taken of the difference, at once or of the one name it has: that is rewritten as a whole."""
+    node: ast.AST | None = match.ops[0].call
+    while node is not None and not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub)):
+        node = _owner(module, node)
+    return node is None or not _is_rooted(module, node)
+
+
+def _owner(module: Module, node: ast.AST) -> ast.AST | None:
+    """The expression around `node`, or the one read of the name that `node` is bound to."""
+    parent = module.parent(node)
+    if not isinstance(parent, ast.Assign) or not isinstance(parent.targets[0], ast.Name):
+        return None if isinstance(parent, ast.stmt) else parent
+    flow = module.flow(parent)
+    reads = [
+        r
+        for r in flow.loads.get(parent.targets[0].id, [])
+        if (d := flow.definition(r)) is not None and d.statement is parent
+    ]
+    return module.parent(reads[0]) if len(reads) == 1 else None
+
+
+def _is_rooted(module: Module, difference: ast.AST) -> bool:
+    owner = _owner(module, difference)
+    call = module.parent(owner) if isinstance(owner, ast.Attribute) else owner
+    return isinstance(call, ast.Call) and (getattr(call.func, "attr", "") or getattr(call.func, "id", "")) == "sqrt"
+
+
 def _is_clamped(module: Module, match: Match) -> bool:
     """Whether what comes out negative is clamped at once."""
     node: ast.AST = match.ops[0].call
@@ -104,15 +137,29 @@ IDENTITY = Identity(
             when=(_is_clamped,),
         ),
         Form(
+            _rooted(_MEAN),
+            "torch.std({x}, dim={dim}, correction=0, keepdim={keep})",
+            _MESSAGE,
+            operands={"x": Operand(hazard=(2e19, 3e19)), "dim": Operand(code="-1"), "keep": Operand(code="True")},
+        ),
+        Form(
+            _rooted(_ALL),
+            "torch.std({x}, correction=0)",
+            _MESSAGE,
+            operands={"x": Operand(hazard=(2e19, 3e19))},
+        ),
+        Form(
             _pairs(_MEAN),
             "torch.var({x}, dim={dim}, correction=0, keepdim={keep})",
             _MESSAGE,
+            when=(_is_bare,),
             operands={"x": Operand(hazard=(2e19, 3e19)), "dim": Operand(code="-1"), "keep": Operand(code="True")},
         ),
         Form(
             _pairs(_ALL),
             "torch.var({x}, correction=0)",
             _MESSAGE,
+            when=(_is_bare,),
             operands={"x": Operand(hazard=(2e19, 3e19))},
         ),
     ),

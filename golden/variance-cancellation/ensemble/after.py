@@ -2,5 +2,4 @@ import torch
 
 
 def disagreement(predictions):
-    uncertainty = torch.var(predictions, dim=0, correction=0)
-    return uncertainty.sqrt()
+    return torch.std(predictions, dim=0, correction=0)

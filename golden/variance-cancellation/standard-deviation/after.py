@@ -2,4 +2,4 @@ import torch
 
 
 def std(x):
-    return torch.sqrt(torch.var(x, dim=0, correction=0))
+    return torch.std(x, dim=0, correction=0)
