@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from autofix.model import Fix
+from autofix.model import Fix, Relation
 from autofix.smoke.loopnames import (
     Side,
     aliases,
@@ -305,8 +305,7 @@ class Bindings:
         parameters = self.fix.claim.parameters
         claimed = parameters.get("max_norm", parameters.get("clip_value"))
         bound = claimed if isinstance(claimed, (int, float)) and claimed > 0 else self._bound_literal
-        if bound is None:
-            bound = 1.0
+        if bound is None and self.fix.claim.relation is Relation.CLIP:
             self.assumptions.append("the clip bound is 1.0 in the trial")
         if self.accelerators:
             self.assumptions.append(
@@ -334,7 +333,7 @@ class Bindings:
             "imports": imported(self.sides),
             "constants": constants(self.sides),
             "counters": counters(self.sides),
-            "max_norm": float(bound),
+            "max_norm": 1.0 if bound is None else float(bound),
             "by_value": self.by_value and "max_norm" not in self.fix.claim.parameters,
             "assumptions": [*self.fix.claim.assumptions, *dict.fromkeys(self.assumptions)],
         }

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from autofix.model import Edit, Fix, Problem, Source, Span
+from autofix.model import Edit, Fix, Problem, Relation, Source, Span
 from autofix.patch import apply_edits
 from autofix.smoke.bind import Bindings
 from autofix.smoke.job import Job
@@ -29,7 +29,8 @@ class _Region:
 
 
 def plan(module: Module, fix: Fix) -> Job | str:
-    """A "block" job for a fix whose claim is the relation CLIP, or why it cannot be executed."""
+    """A job for a fix of a training loop, or why it cannot be executed: "block" for the relation CLIP, "raising" for a
+    loop that raises."""
     after = parse(Source(module.path, apply_edits(module.source_file, fix.edits)))
     if isinstance(after, Problem):
         return f"the patched file does not parse: {after.message}"
@@ -59,7 +60,13 @@ def plan(module: Module, fix: Fix) -> Job | str:
         "index": _index(container),
         **bindings.spec(),
     }
-    return Job("block", spec)
+    return Job("block" if fix.claim.relation is Relation.CLIP else "raising", spec)
+
+
+def is_about_a_loop(fix: Fix) -> bool:
+    """Whether a fix is tried on the statements of a training loop."""
+    claim = fix.claim
+    return claim.relation is Relation.CLIP or (claim.relation is Relation.EQUAL and claim.hazard == ("exception",))
 
 
 def _is_import(edit: Edit) -> bool:

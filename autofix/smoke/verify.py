@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from autofix.model import ClaimResult, Evidence, Fix, Level, Problem, Relation, Source, Verdict
+from autofix.model import ClaimResult, Evidence, Fix, Level, Problem, Source, Verdict
 from autofix.smoke import block, expression
 from autofix.smoke.interpreter import Interpreter
 from autofix.smoke.job import Job
@@ -19,7 +19,7 @@ from autofix.smoke.zygote import HARNESS, Zygote
 from autofix.syntax import Module, parse
 
 _KIND = "evidence"
-_LEVELS = {"expression": Level.EXPRESSION, "block": Level.BLOCK}
+_LEVELS = {"expression": Level.EXPRESSION, "block": Level.BLOCK, "raising": Level.BLOCK}
 
 
 class Store(Protocol):
@@ -152,7 +152,7 @@ def _plans(items: Sequence[tuple[Source, Fix]]) -> list[Job | str]:
 
 
 def _plan(module: Module, fix: Fix) -> Job | str:
-    planner = block.plan if fix.claim.relation is Relation.CLIP else expression.plan
+    planner = block.plan if block.is_about_a_loop(fix) else expression.plan
     try:
         return planner(module, fix)
     except Exception as error:  # a file that confuses the planner must not cost the user the other files

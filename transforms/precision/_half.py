@@ -58,6 +58,12 @@ def is_autocast(module: Module, node: ast.AST) -> bool:
     return bool(_AUTOCAST.search(dotted))
 
 
+def is_grad_scaler(module: Module, node: ast.AST) -> bool:
+    """Whether `node` builds a `GradScaler` of torch."""
+    dotted = (module.qualified(node.func) or "") if isinstance(node, ast.Call) else ""
+    return dotted.startswith("torch.") and dotted.endswith(".GradScaler")
+
+
 def autocast_kind(module: Module, node: ast.AST) -> Autocast:
     """What entering `node`, a context or decorator, does to half precision."""
     if is_autocast(module, node):
@@ -124,7 +130,7 @@ def _switch(module: Module, node: ast.AST) -> Switch:
         return Switch.NONE
     if isinstance(node.func, ast.Attribute) and node.func.attr == "half" and not node.args:
         return Switch.CAST if module.qualified(node.func) is None else Switch.NONE
-    is_scaler = (module.qualified(node.func) or "").endswith(".GradScaler") and not node.keywords
+    is_scaler = is_grad_scaler(module, node) and not node.keywords
     return Switch.AUTOCAST if is_scaler or autocast_kind(module, node) is Autocast.HALF else Switch.NONE
 
 

@@ -1,0 +1,13 @@
+import torch
+from project.amp import FixedScale as GradScaler
+
+
+def train(model, loader, optimizer, criterion):
+    scaler = GradScaler()
+    for x, y in loader:
+        optimizer.zero_grad()
+        with torch.autocast("cuda", dtype=torch.bfloat16):
+            loss = criterion(model(x), y)
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
