@@ -99,10 +99,10 @@ class Form:
 class Identity:
     """A pair of expressions that are equal on paper, of which one is stable.
 
-    name, summary, severity, triggers, anchor: as in `Rule`. title: what the fix does, in one clause; `{new}` stands for
-    what is written. forms: tried in order; the first that matches speaks. local: a name for the operand where it needs
-    one. silent: code that must never be touched, whichever form matches (complex tensors never are). near_misses:
-    expressions of `x` and `y` that only resemble a form, for the tests.
+    name, summary, severity, triggers, anchor, beside: as in `Rule`. title: what the fix does, in one clause; `{new}`
+    stands for what is written. forms: tried in order; the first that matches speaks. local: a name for the operand
+    where it needs one. silent: code that must never be touched, whichever form matches (complex tensors never are).
+    near_misses: expressions of `x` and `y` that only resemble a form, for the tests.
     """
 
     name: str
@@ -115,6 +115,7 @@ class Identity:
     local: str = "logits"
     silent: tuple[Guard, ...] = ()
     near_misses: tuple[str, ...] = ()
+    beside: re.Pattern[str] | None = None
 
     @cached_property
     def roots(self) -> frozenset[str]:
@@ -126,7 +127,9 @@ class Identity:
         nodes: tuple[type[ast.AST], ...] = (ast.Call,)
         if any(isinstance(pattern.tree, ast.BinOp) for form in self.forms for pattern in form.compiled):
             nodes = (ast.Call, ast.BinOp)
-        return Rule(self.name, self.summary, self.severity, self.triggers, self.anchor, nodes, self.check)
+        return Rule(
+            self.name, self.summary, self.severity, self.triggers, self.anchor, nodes, self.check, beside=self.beside
+        )
 
     def check(self, node: ast.AST, context: Context) -> Iterator[Finding]:
         """At most one finding: the first form that `node` has.

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ast
-import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from autofix.fold import FoldError
 from autofix.model import Finding, Problem, Source
 from autofix.rule import Context, Options, Rule
 from autofix.syntax import Module, parse
-from autofix.triage import candidates
+from autofix.triage import Candidate, candidates
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,13 @@ def scan(source: Source, rules: Sequence[Rule], options: Options) -> Scan:
     active = candidates(source.data, rules)
     if not active:
         return Scan(source.path)
-    module = parse(source)
+    try:
+        return _scan(source, active, parse(source, [line for a in active for line in a.lines]), options)
+    except FoldError:
+        return _scan(source, active, parse(source), options)
+
+
+def _scan(source: Source, active: Sequence[Candidate], module: Module | Problem, options: Options) -> Scan:
     if isinstance(module, Problem):
         return Scan(source.path, problem=module)
     try:
@@ -39,10 +45,10 @@ def scan(source: Source, rules: Sequence[Rule], options: Options) -> Scan:
         module.forget()
 
 
-def scan_module(module: Module, rules: Sequence[Rule], options: Options) -> list[Finding]:
-    """Findings of the rules in a parsed file, in order of position, each place once per rule."""
+def scan_module(module: Module, found: Sequence[Candidate], options: Options) -> list[Finding]:
+    """Findings of the candidates in a parsed file, in order of position, each place once per rule."""
     findings: list[Finding] = []
-    for root, active in _rules_by_root(module, rules):
+    for root, active in _rules_by_root(module, found):
         contexts = [(rule, Context(rule.name, rule.severity, module, options)) for rule in active]
         handlers: dict[type[ast.AST], list[tuple[Rule, Context]]] = {}
         for rule, context in contexts:
@@ -56,23 +62,18 @@ def scan_module(module: Module, rules: Sequence[Rule], options: Options) -> list
     return [f for f in findings if unique.get((f.rule, f.span)) is f]
 
 
-def _rules_by_root(module: Module, rules: Sequence[Rule]) -> list[tuple[ast.stmt, list[Rule]]]:
+def _rules_by_root(module: Module, found: Sequence[Candidate]) -> list[tuple[ast.stmt, list[Rule]]]:
     """The statements worth walking, with the rules that have an anchor inside."""
     units = module.units
     starts = [unit.first_line for unit in units]
-    found: dict[int, list[Rule]] = {}
-    for rule in rules:
+    active: dict[int, list[Rule]] = {}
+    for candidate in found:
         inside: set[int] = set()
-        for line in _anchor_lines(module, rule.anchor):
+        for line in candidate.lines:
             index = bisect_right(starts, line) - 1
             while index >= 0 and line <= units[index].last_line:  # `a; b` are two units on one line
                 inside.add(index)
                 index -= 1
         for index in inside:
-            found.setdefault(index, []).append(rule)
-    return [(units[index].node, found[index]) for index in sorted(found)]
-
-
-def _anchor_lines(module: Module, anchor: re.Pattern[str]) -> list[int]:
-    """1-based lines on which the anchor matches."""
-    return [module.position(m.start()).line for m in anchor.finditer(module.text)]
+            active.setdefault(index, []).append(candidate.rule)
+    return [(units[index].node, active[index]) for index in sorted(active)]

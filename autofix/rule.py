@@ -79,6 +79,8 @@ class Rule:
     anchor: the rule is run on the functions and statements with a line on which this matches. Begin it with a
         literal (put what must not precede into a look-behind after it): `re` then skips through the text.
     nodes: the `ast` types that `check` is called with.
+    beside: what the function or statement with the anchor must have as well, anywhere in it. It is looked for before
+        the file is decoded, and keeps most files from being parsed.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Rule:
     nodes: tuple[type[ast.AST], ...]
     check: Check
     doc: str = ""
+    beside: re.Pattern[str] | None = None
 
     @property
     def sections(self) -> dict[str, str]:

@@ -6,12 +6,12 @@ import ast
 import re
 import sys
 import threading
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TypeVar
 
 from autofix.flow import Flow
+from autofix.fold import parse_outline, quietly
 from autofix.model import Problem, Source
 from autofix.names import Names
 from autofix.tree import FunctionNode, Tree, Unit, detect_encoding
@@ -47,14 +47,21 @@ class Module(Tree):
         return self._flows[scope]
 
 
-def parse(source: Source) -> Module | Problem:
-    """Decode and parse, or say in one line what is wrong and what would help."""
+def parse(source: Source, lines: Sequence[int] | None = None) -> Module | Problem:
+    """Decode and parse, or say in one line what is wrong and what would help.
+
+    Of the functions, only those that hold one of `lines` (1-based) are parsed at once, when it is given; then reading
+    the tree can raise `fold.FoldError`.
+    """
     decoded = _decode(source)
     if isinstance(decoded, Problem):
         return decoded
     text, encoding, bom = decoded
+    outline = parse_outline(text, lines) if lines is not None else None
+    if outline is not None:
+        return Module(source, text, encoding, bom, outline)
     try:
-        tree = _tree(text)
+        tree = quietly(text)
     except (RecursionError, MemoryError):
         return _parse_deep(source, text, encoding, bom)
     except (SyntaxError, ValueError) as error:
@@ -65,19 +72,12 @@ def parse(source: Source) -> Module | Problem:
 def _parse_deep(source: Source, text: str, encoding: str, bom: int) -> Module | Problem:
     """Parse again with a deep stack; `ast` itself recurses while it builds the tree."""
     try:
-        tree = with_deep_stack(lambda: _tree(text))
+        tree = with_deep_stack(lambda: quietly(text))
     except (RecursionError, MemoryError):
         return Problem(source.path, "skipped: an expression is nested too deeply for Python's own parser; split it")
     except (SyntaxError, ValueError) as error:
         return _syntax_problem(source, text, error)
     return Module(source, text, encoding, bom, tree)
-
-
-def _tree(text: str) -> ast.Module:
-    """Parse without Python's own remarks (invalid escapes) about a file that is not ours to remark on."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return ast.parse(text)
 
 
 def with_deep_stack(work: Callable[[], T]) -> T:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from autofix.fold import last_line
 from autofix.model import Edit, Position, Source, Span
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -199,7 +200,7 @@ class Tree:
                     self._parents[part] = node
                 continue
             first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
-            out.append(Unit(node, first, node.end_lineno or node.lineno))
+            out.append(Unit(node, first, last_line(node)))
         return out
 
     def adopt(self, root: ast.AST) -> list[ast.AST]:

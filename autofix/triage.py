@@ -1,12 +1,27 @@
-"""The filter on bytes: which rules could possibly speak about a file, before it is decoded."""
+"""The filter on bytes: which rules could possibly speak about a file, and where, before it is decoded."""
 
 from __future__ import annotations
 
 import functools
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 from autofix.rule import Rule
+
+_BREAK = re.compile(rb"\r\n|\r|\n")
+_TOP = re.compile(rb"^(?:class|def|async def|@)", re.M)
+_MEMBER = re.compile(rb"^([ \t]+)(?:def |async def |@)", re.M)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A rule that may speak about a file, and the 1-based lines on which its anchor matches."""
+
+    rule: Rule
+    lines: tuple[int, ...]
 
 
 def relevant(data: bytes) -> bool:
@@ -14,21 +29,71 @@ def relevant(data: bytes) -> bool:
     return any(word in data for word in (b"torch", b"lightning", b"accelerate"))
 
 
-def candidates(data: bytes, rules: Sequence[Rule]) -> list[Rule]:
-    """The rules whose every trigger group has a literal in `data`, and whose anchor matches somewhere."""
+def candidates(data: bytes, rules: Sequence[Rule]) -> list[Candidate]:
+    """The rules whose every trigger group has a literal in `data`, and whose anchor matches in a function or
+    statement that has what stands `beside` it as well."""
     if not relevant(data):
         return []
-    return [
-        rule
-        for rule in rules
-        if all(any(word in data for word in group) for group in rule.triggers) and _anchored(rule.anchor, data)
-    ]
+    text = _Text(data)
+    found = [Candidate(rule, text.places(rule)) for rule in rules if text.triggers(rule)]
+    return [candidate for candidate in found if candidate.lines]
 
 
-def _anchored(anchor: re.Pattern[str], data: bytes) -> bool:
-    return _on_bytes(anchor.pattern, anchor.flags & ~re.UNICODE).search(data) is not None
+class _Text:
+    """What several rules ask of the bytes of one file."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._words: dict[bytes, bool] = {}
+        self._anchors: dict[re.Pattern[str], list[int]] = {}
+        self._beside: dict[tuple[re.Pattern[str], int], bool] = {}
+
+    def triggers(self, rule: Rule) -> bool:
+        return all(any(self._has(word) for word in group) for group in rule.triggers)
+
+    def _has(self, word: bytes) -> bool:
+        known = self._words.get(word)
+        if known is None:
+            known = self._words[word] = word in self._data
+        return known
+
+    def places(self, rule: Rule) -> tuple[int, ...]:
+        """The lines on which a rule's anchor matches, in the parts that have what it wants beside."""
+        offsets = self._anchors.get(rule.anchor)
+        if offsets is None:
+            offsets = [m.start() for m in _on_bytes(rule.anchor).finditer(self._data)]
+            self._anchors[rule.anchor] = offsets
+        if rule.beside is not None and offsets:
+            offsets = [at for at in offsets if self._is_beside(rule.beside, bisect_right(self._parts, at) - 1)]
+        return tuple(dict.fromkeys(bisect_right(self._lines, at) for at in offsets))
+
+    def _is_beside(self, pattern: re.Pattern[str], part: int) -> bool:
+        key = (pattern, part)
+        if key not in self._beside:
+            end = self._parts[part + 1] if part + 1 < len(self._parts) else len(self._data)
+            self._beside[key] = _on_bytes(pattern).search(self._data, self._parts[part], end) is not None
+        return self._beside[key]
+
+    @cached_property
+    def _lines(self) -> list[int]:
+        """The offset at which each line starts."""
+        return [0, *(m.end() for m in _BREAK.finditer(self._data))]
+
+    @cached_property
+    def _parts(self) -> list[int]:
+        """The offsets at which the functions and classes at the top begin, and the methods of the latter: no function
+        or statement that rules visit lies in two parts, unless a string has code at its margin."""
+        tops = [0, *(m.start() for m in _TOP.finditer(self._data))]
+        parts: list[int] = []
+        for start, end in zip(tops, [*tops[1:], len(self._data)], strict=True):
+            parts.append(start)
+            if self._data.startswith(b"class", start):
+                inside = list(_MEMBER.finditer(self._data, start, end))
+                least = min((len(m[1]) for m in inside), default=0)
+                parts += [m.start() for m in inside if len(m[1]) == least]
+        return parts
 
 
 @functools.cache
-def _on_bytes(pattern: str, flags: int) -> re.Pattern[bytes]:
-    return re.compile(pattern.encode(), flags)
+def _on_bytes(pattern: re.Pattern[str]) -> re.Pattern[bytes]:
+    return re.compile(pattern.pattern.encode(), pattern.flags & ~re.UNICODE)

@@ -91,7 +91,7 @@ def stages(paths: list[Path]) -> list[tuple[str, float]]:
         spent["triage"] += c - b
         if not active:
             continue
-        module = parse(source)
+        module = parse(source, [line for candidate in active for line in candidate.lines])
         d = time.perf_counter()
         spent["parse"] += d - c
         parsed += 1

@@ -102,6 +102,7 @@ IDENTITY = Identity(
     severity=Severity.ERROR,
     triggers=((b"exp(",), (b"sum(", b"normalize(")),
     anchor=re.compile(r"exp\((?<!math\.exp\()(?<!np\.exp\()"),
+    beside=re.compile(r"sum\(|normalize\("),
     title="write {new}, which subtracts each row's own maximum",
     local="scores",
     forms=(

@@ -15,6 +15,17 @@ from autofix.tree import walk
 
 _INFERENCE = re.compile(r"(Pipeline|Processor(Fast|Pil)?|FeatureExtractor|Scheduler|Tokenizer(Fast)?|Guider|Guidance)$")
 
+# A division in the text, for `Rule.beside`. Not those by a number, by an attribute of `self` as it is, or by the root
+# of a head's size, as in every attention; not the `/` of an address or a path in a string.
+_DENOMINATOR = (
+    r"/=?\s*(?!self\.\w+(?![\w.\[(]))(?!math\.sqrt\((?:self\.)?\w*(?:dim|size|d_k)\w*\))"
+    r"(?:[^\W\d]|[(\[{\\~+-]|\d[\w.]*\s*\*\*)"
+)
+DIVIDES = (
+    rf"[\s)\]]{_DENOMINATOR}|(?:[=(\[{{,+*<>:-]|\b(?:return|if|else|and|or|not|in))\s*[\w.]+{_DENOMINATOR}"
+    r"|\.(?:div_?|divide|true_divide)\("
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Division:

@@ -265,4 +265,5 @@ RULE = Rule(
     anchor=re.compile(r"cl(?:amp|ip)(?:_min|_max)?_?\("),
     nodes=(ast.Call,),
     check=check,
+    beside=re.compile(r"(?:exp|log|sqrt)\("),
 )

@@ -63,6 +63,7 @@ from autofix.transforms.ranges._context import out_of_training
 from autofix.transforms.ranges._counts import count
 from autofix.transforms.ranges._denominators import Vanishing, vanishing
 from autofix.transforms.ranges._division import (
+    DIVIDES,
     Division,
     division,
     is_chosen_away,
@@ -290,4 +291,5 @@ RULE = Rule(
     anchor=re.compile("|".join(re.escape(word.decode()) for word in _WORDS)),
     nodes=(ast.BinOp, ast.AugAssign, ast.Call),
     check=check,
+    beside=re.compile(DIVIDES),
 )

@@ -141,4 +141,5 @@ RULE = Rule(
     anchor=re.compile(r"\+\s*[\w.]*(?:eps|tiny|small|EPS|TINY|1e-|0\.0)|(?:eps\w*|EPS\w*|\b1e-\d+|\b0\.0\d+)\s*\+"),
     nodes=(ast.BinOp,),
     check=check,
+    beside=re.compile(r"sqrt\((?<!rsqrt\()(?<!math\.sqrt\()|\*\*\s*\(?0?\.5|pow\("),
 )

@@ -64,7 +64,15 @@ from autofix.transforms.masks._dtypes import float_dtype_of
 from autofix.transforms.ranges._clamping import brackets
 from autofix.transforms.ranges._context import out_of_training
 from autofix.transforms.ranges._counts import Count, count, mask_kind
-from autofix.transforms.ranges._division import division, is_chosen_away, is_guarded, is_inference, is_numpy, is_torch
+from autofix.transforms.ranges._division import (
+    DIVIDES,
+    division,
+    is_chosen_away,
+    is_guarded,
+    is_inference,
+    is_numpy,
+    is_torch,
+)
 from autofix.tree import walk
 
 _METRIC = re.compile(r"accura|metric|(^|_)(acc|stats?|log|logs|report|monitor|iou|precision|recall|f1)(_|$)")
@@ -330,4 +338,9 @@ RULE = Rule(
     ),
     nodes=(ast.BinOp, ast.AugAssign, ast.Call),
     check=check,
+    beside=re.compile(
+        # A division, or a selection whose mean may be one of nothing.
+        DIVIDES + r"|masked_select|(?:[)\]]|(?<![\w.\"'])(?!list\[|tuple\[|dict\[|type\[|set\[)[a-z_][\w.]*)"
+        r"\[[^\]:,\n\"'\d-]"
+    ),
 )

@@ -301,7 +301,15 @@ RULE = Rule(
     summary="a square root of a variance, a mean of squares or a clamped number that can be exactly 0",
     severity=Severity.WARNING,
     triggers=((b"sqrt(", b"** 0.5", b"**0.5", b"pow(", b"** -0.5", b"**-0.5"),),
-    anchor=re.compile(r"sqrt\((?<!math\.sqrt\()(?<!np\.sqrt\()|\*\*\s*\(?-?0?\.5|pow\([^()]*-?0?\.5\)"),
+    # Not the root of RMS norm, whose constant under the root is written beside the variance.
+    anchor=re.compile(
+        r"sqrt\((?<!math\.sqrt\()(?<!np\.sqrt\()(?!\s*[\w.]+\s*\+\s*(?:self\.)?(?:\w*eps\w*|1e-\d+)\))"
+        r"|\*\*\s*\(?-?0?\.5|pow\([^()]*-?0?\.5\)"
+    ),
     nodes=(ast.Call, ast.BinOp),
     check=check,
+    beside=re.compile(
+        r"\bvar(?:_mean)?\(|svd|eig|\b1(?:\.0*)?\s*[+-]|[+-]\s*1\b"
+        r"|cl(?:amp|ip)|re[lL][uU]|mean\(|\*\*\s*2|pow\(|square\(|\b(\w[\w.\[\]]*) ?\* ?\1(?!\w)"
+    ),
 )

@@ -60,7 +60,7 @@ from autofix.syntax import Module
 from autofix.transforms.loops._clipping import inside_optimizer
 from autofix.transforms.ranges._clamping import brackets
 from autofix.transforms.ranges._context import out_of_training
-from autofix.transforms.ranges._division import division, is_inference, is_numpy, is_torch
+from autofix.transforms.ranges._division import DIVIDES, division, is_inference, is_numpy, is_torch
 from autofix.transforms.ranges._gradients import carries_gradient, out_of_model
 from autofix.tree import children, walk
 
@@ -340,4 +340,9 @@ RULE = Rule(
     ),
     nodes=(ast.Call, ast.BinOp),
     check=check,
+    # An operation that is not defined everywhere; not a division by a number, nor one of `math`.
+    beside=re.compile(
+        DIVIDES + r"|(?<!math\.)(?<!np\.)\b(?:log|log2|log10|r?sqrt|exp|expm1|reciprocal|pow)\("
+        r"|\*\*\s*\(?(?:-|0?\.|[a-z])"
+    ),
 )

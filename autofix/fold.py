@@ -1,0 +1,183 @@
+"""Parsing only what will be looked at: functions without an anchor stay text until somebody asks what is in them.
+
+A folded function is a node like any other: it has its name, place and decorators, and is parsed as soon as any other
+attribute of it is read. Half of the time of a scan went into parsing functions that no rule ever entered.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+import warnings
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_LEAST_LINES = 4  # below, folding costs more than parsing
+_HEAD = re.compile(r"^(?:(class)\b|([ \t]*)(async +)?def +(\w+))", re.M)
+_MARGIN = re.compile(r"\n(?=[^\s#)\]}])")
+_KNOWN = frozenset({"name", "lineno", "col_offset", "decorator_list", "_fields", "_attributes"})
+
+
+class FoldError(Exception):
+    """The text of a folded function is none by itself: the file has to be parsed as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A function as text. line: of its `def`. indentation: of its `def`, "" at the top."""
+
+    start: int
+    end: int
+    line: int
+    indentation: str
+    head: str
+
+
+class _Folded(ast.FunctionDef):
+    __slots__ = ()
+
+    def __getattribute__(self, name: str) -> Any:
+        if name not in _KNOWN and not name.startswith("__"):
+            _unfold(self, ast.FunctionDef)
+        return object.__getattribute__(self, name)
+
+
+class _FoldedAsync(ast.AsyncFunctionDef):
+    __slots__ = ()
+
+    def __getattribute__(self, name: str) -> Any:
+        if name not in _KNOWN and not name.startswith("__"):
+            _unfold(self, ast.AsyncFunctionDef)
+        return object.__getattribute__(self, name)
+
+
+def last_line(node: ast.stmt) -> int:
+    """The last line of a statement, without unfolding it."""
+    return node.__dict__.get("_last_line") or node.end_lineno or node.lineno
+
+
+def parse_outline(text: str, lines: Sequence[int]) -> ast.Module | None:
+    """The tree of a file in which functions that hold none of `lines` (1-based) are folded. None where the text does
+    not allow it, or is no Python."""
+    if "\r" in text or "\f" in text:
+        return None
+    pieces = _pieces(text, sorted(lines))
+    kept: list[str] = []
+    at = 0
+    for piece in pieces:
+        blank = "\n" * text.count("\n", piece.start, piece.end)
+        kept += [text[at : piece.start], f"{piece.indentation}{piece.head}(): ...{blank}"]
+        at = piece.end
+    try:
+        tree = quietly("".join([*kept, text[at:]]))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    return tree if _fold(tree, text, pieces) else None
+
+
+def _pieces(text: str, lines: Sequence[int]) -> list[_Piece]:
+    """The functions to fold: at the top, and direct members of classes at the top but for the last one, which says
+    where its class ends."""
+    out: list[_Piece] = []
+    members: list[re.Match[str]] = []
+    line, counted = 1, 0
+    heads = list(_HEAD.finditer(text))
+    chosen: list[tuple[re.Match[str], int]] = []
+    in_class = False
+    for head in heads:
+        if head[1]:
+            chosen += _last_apart(text, members)
+            members, in_class = [], True
+        elif not head[2]:
+            chosen += _last_apart(text, members)
+            members, in_class = [], False
+            chosen.append((head, _end(text, head)))
+        elif in_class:
+            members.append(head)
+    chosen += _last_apart(text, members)
+    for head, end in chosen:
+        line += text.count("\n", counted, head.start())
+        counted = head.start()
+        last = line + text.count("\n", head.start(), end)
+        place = bisect_left(lines, line)
+        if (place < len(lines) and lines[place] <= last) or last - line < _LEAST_LINES:
+            continue
+        piece = text[head.start() : end]
+        # A string that goes on beyond the piece, or began before it.
+        if piece.count('"""') % 2 or piece.count("'''") % 2 or piece.rstrip().endswith("\\"):
+            continue
+        out.append(_Piece(head.start(), end, line, head[2], f"{head[3] or ''}def {head[4]}"))
+    return out
+
+
+def _last_apart(text: str, members: list[re.Match[str]]) -> list[tuple[re.Match[str], int]]:
+    """The direct members of a class but the last, with the place where each ends."""
+    least = min((len(m[2]) for m in members), default=0)
+    direct = [m for m in members if len(m[2]) == least]
+    return [(m, _end(text, m)) for m in direct[:-1]]
+
+
+def _end(text: str, head: re.Match[str]) -> int:
+    """Where a function ends: before the next line that is indented no more than its `def`, comments apart."""
+    width = len(head[2])
+    pattern = _MARGIN if not width else _ends(width)
+    found = pattern.search(text, head.end())
+    return found.start() if found else len(text.rstrip("\n"))
+
+
+@functools.cache
+def _ends(width: int) -> re.Pattern[str]:
+    return re.compile(rf"\n(?=[ \t]{{0,{width}}}[^\s#)\]}}])")
+
+
+def _fold(tree: ast.Module, text: str, pieces: Sequence[_Piece]) -> bool:
+    """Turn the stand-ins into folded functions; whether each was found."""
+    functions = {
+        node.lineno: node
+        for part in tree.body
+        for node in (part.body if isinstance(part, ast.ClassDef) else [part])
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+    }
+    for piece in pieces:
+        node = functions.get(piece.line)
+        if node is None or node.col_offset != len(piece.indentation):
+            return False
+        node.__dict__["_folded"] = text[piece.start : piece.end]
+        node.__dict__["_last_line"] = piece.line + text.count("\n", piece.start, piece.end)
+        node.__class__ = _Folded if isinstance(node, ast.FunctionDef) else _FoldedAsync
+    return True
+
+
+def _unfold(
+    node: ast.FunctionDef | ast.AsyncFunctionDef, kind: type[ast.FunctionDef] | type[ast.AsyncFunctionDef]
+) -> None:
+    """Parse a function's text in its place.
+
+    Raises:
+        FoldError: it is not the text of one function.
+    """
+    text: str = node.__dict__["_folded"]
+    before = "\n" * (node.lineno - 2) + "if 1:\n" if node.col_offset else "\n" * (node.lineno - 1)
+    try:
+        body = quietly(before + text).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise FoldError(str(error)) from error
+    if node.col_offset and isinstance(body[0], ast.If):
+        body = body[0].body
+    if len(body) != 1 or not isinstance(body[0], kind):
+        raise FoldError(f"line {node.lineno}: not one function")
+    node.__class__ = kind
+    del node.__dict__["_folded"]
+    decorators = node.decorator_list
+    node.__dict__.update(body[0].__dict__)
+    node.decorator_list = decorators
+
+
+def quietly(text: str) -> ast.Module:
+    """Parse without Python's own remarks about a file that is not ours to remark on."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(text)
