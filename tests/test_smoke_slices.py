@@ -9,7 +9,8 @@ import pytest
 
 from autofix.model import Applicability, Claim, Edit, Fix, Relation, Source, Span
 from autofix.smoke.expression import plan
-from autofix.smoke.slices import cut, locate
+from autofix.smoke.places import locate
+from autofix.smoke.slices import cut
 from autofix.syntax import Module, parse
 
 HEAD = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n"

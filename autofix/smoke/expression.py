@@ -17,18 +17,16 @@ from autofix.smoke.helpers import Unopenable
 from autofix.smoke.job import Job
 from autofix.smoke.leaves import Opener
 from autofix.smoke.naming import Leaf, words
+from autofix.smoke.places import by_function, is_constructor, locate
 from autofix.smoke.roles import assign_roles
 from autofix.smoke.shapes import chains
 from autofix.smoke.slices import (
     Place,
     Slice,
-    by_function,
     changed_in_place,
     consumers,
     cut,
-    is_constructor,
     loads,
-    locate,
     readers,
     stores,
 )

@@ -101,7 +101,10 @@ class Usage:
             self.require(node.left, role, depth + 1)
             self.require(node.right, role, depth + 1)
         elif isinstance(node, ast.Compare) and role == "bool" and len(node.ops) == 1:
-            if _number(node.comparators[0]) is not None:
+            number = _number(node.comparators[0])
+            if number == 0 and isinstance(node.ops[0], (ast.GtE, ast.Lt, ast.LtE)):
+                self.require(node.left, "float", depth + 1)  # which sign it has: `x >= 0` holds for all of a mask
+            elif number is not None:
                 self.require(node.left, "binary", depth + 1)
         elif isinstance(node, ast.IfExp):
             self.require(node.body, role, depth + 1)

@@ -371,6 +371,9 @@ def _coverage(tally: Tally, point: Point) -> None:
     hazard = hazard_at(point, tally.hazards, tally.mode)
     if not hazard or (tally.exact and _undefined(point)):
         return
+    upstream = hazard == "gradient" and tally.relation != "mask" and not point.before.entering_finite
+    if upstream and not point.after.healthy:
+        return  # what stands before has overflowed, and its gradient with it
     dtype = point.dtype
     tally.failing[dtype] = tally.failing.get(dtype, 0) + 1
     if not point.truth.healthy:

@@ -117,7 +117,8 @@ class Outcome:
 
     values: named outputs, detached. grads: by leaf; None where no gradient arrived. error: in words, "" when it
     ran. kind of error: "overflow", "unsupported" (this PyTorch lacks the operation in this dtype), "other".
-    entering: whether all that entered the patched statements was finite. reached: whether the line that was asked
+    entering: whether all that entered the patched statements was finite, or -inf as masks are; entering_finite: and no
+    -inf either. reached: whether the line that was asked
     for ran. failed_at: the part of the program and the line that raised.
     """
 
@@ -127,6 +128,7 @@ class Outcome:
         self.error = ""
         self.error_kind = ""
         self.entering = True
+        self.entering_finite = True
         self.reached = True
         self.failed_at: tuple[str, int] | None = None
         self.watch = Watch()
@@ -274,9 +276,9 @@ class Program:
         outcome.reached = not reach
         exec(codes.prefix, env)
         count = outcome.watch.count
-        outcome.entering = not any(
-            _is_broken(v) for v in env.values() if isinstance(v, torch.Tensor) and v.is_floating_point()
-        )
+        entering = [v.detach() for v in env.values() if isinstance(v, torch.Tensor) and v.is_floating_point()]
+        outcome.entering = not any(_is_broken(v) for v in entering)
+        outcome.entering_finite = outcome.entering and not any(bool((v == float("-inf")).any()) for v in entering)
         outcome.watch.count = count  # of the operations of the code alone
         if reach:
             _traced(codes.body, env, outcome, reach)
