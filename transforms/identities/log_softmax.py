@@ -54,6 +54,7 @@ from autofix.syntax import Module
 from autofix.transforms.identities._boundary import crossing
 from autofix.transforms.identities._links import links_to, reshaped_log_softmax
 from autofix.transforms.identities._operands import masked_reason
+from autofix.transforms.identities._training import outside_models
 
 _FUNCTION = "torch.log_softmax|torch.nn.functional.log_softmax({x}, dim={dim}, dtype={dtype})"
 _METHOD = "{x}.log_softmax(dim={dim}, dtype={dtype})"
@@ -145,6 +146,7 @@ IDENTITY = Identity(
             ("log($p)", "log($p + $eps:small)"), "", _both_places, why=_HANDED, severity=Severity.INFO, when=(_crosses,)
         ),
     ),
+    silent=(outside_models,),
     near_misses=(
         "torch.log(torch.softmax(x, dim=-1) * y)",
         "torch.log(torch.softmax(x, dim=-1) + 0.5)",

@@ -12,7 +12,7 @@ _NO_GRADIENT = re.compile(
     r"^(n|h|w|t|size|num\w*|height|width|length|steps?)$|running_|(^|_)grid|mesh|sigma_data|moving_|ema_|exp_avg|second_moment|sq_avg|alphas?_|betas?_|^alphas?$|^betas?$|sigmas?$"
 )
 _ASIDE_PATH = re.compile(
-    r"(^|/)(metrics?|pipelines?|modular_pipelines|schedulers?|datasets?|preprocessing|testing)/"
+    r"(^|/)(metrics?|pipelines?|modular_pipelines|schedulers?|datasets?|preprocessing|testing|optim|optimizers?|quantizers?)/"
     r"|(^|/)(processing|image_processing|feature_extraction|tokenization|generation|scheduling)_\w+\.py$"
 )
 _ASIDE_CLASS = re.compile(r"(FeatureExtractor|Processor|Scheduler|Pipeline|Metric|Dataset|Tokenizer)$")
@@ -56,6 +56,8 @@ def _leaves(module: Module, node: ast.expr, depth: int) -> list[ast.expr]:
             return []
         inputs = [op.input, *(v for k, v in op.args.items() if k in ("other", "mat2", "src"))]
         return [leaf for i in inputs for leaf in _leaves(module, i, depth + 1)]
+    if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.FloorDiv, ast.Mod)):
+        return []
     if isinstance(node, (ast.BinOp, ast.UnaryOp)):
         parts = [node.left, node.right] if isinstance(node, ast.BinOp) else [node.operand]
         return [leaf for part in parts for leaf in _leaves(module, part, depth + 1)]

@@ -146,6 +146,8 @@ def _severity(module: Module, found: Division, why: Vanishing) -> Severity | Non
     if why.kind in ("size", "maximum", "norm"):
         return Severity.INFO
     value = module.flow(why.at).value(why.at)
+    while isinstance(value, ast.Subscript):
+        value = module.flow(value.value).value(value.value)
     call = call_of(module, value) if isinstance(value, ast.Call) else None
     return Severity.INFO if why.kind == "total" and call is not None and is_square(module, call.input) else None
 
