@@ -15,6 +15,10 @@ _FULL = ("torch.float32", "torch.float", "torch.float64", "torch.double")
 _AWARE = re.compile(r"^torch\.(float32|float64|double|get_default_dtype)$")
 _BOUNDS = ("eps", "tiny", "smallest_normal", "resolution")
 _FP16 = re.compile(r"^(fp16|float16|half|16-mixed|16)$")
+# A tensor may be cast for a reason of its own; a model takes everything that it computes along.
+_MODEL = re.compile(
+    r"model|net(work)?\d*$|module|unet|vae|encoder|decoder|generator|discriminator|critic|backbone", re.I
+)
 _DTYPE = re.compile(r"(^|_)dtype$")
 # Operations that CUDA autocast runs in float32, whatever comes in (PyTorch, "Autocast Op Reference").
 _PROMOTED = frozenset(
@@ -39,7 +43,7 @@ class Switch(enum.Enum):
 
     NONE = "none"
     AUTOCAST = "autocast"  # an `autocast` that is on and not bfloat16, a `GradScaler`, a trainer's setting
-    CAST = "cast"  # a model or tensor cast with `half()`
+    CAST = "cast"  # a model cast with `half()`
 
 
 class Width(enum.Enum):
@@ -129,7 +133,7 @@ def _switch(module: Module, node: ast.AST) -> Switch:
     if not isinstance(node, ast.Call):
         return Switch.NONE
     if isinstance(node.func, ast.Attribute) and node.func.attr == "half" and not node.args:
-        return Switch.CAST if module.qualified(node.func) is None else Switch.NONE
+        return Switch.CAST if _MODEL.search(_last(node.func.value)) else Switch.NONE
     is_scaler = is_grad_scaler(module, node) and not node.keywords
     return Switch.AUTOCAST if is_scaler or autocast_kind(module, node) is Autocast.HALF else Switch.NONE
 
@@ -165,6 +169,11 @@ def _looks_after(module: Module, node: ast.AST) -> bool:
         sides = [node.left, *node.comparators]
         return any(isinstance(s, ast.Attribute) and s.attr == "dtype" for s in sides)
     return False
+
+
+def names_float16(module: Module, node: ast.expr) -> bool:
+    """Whether `node` is the dtype itself."""
+    return module.qualified(node) in _HALF
 
 
 def is_half_cast(module: Module, node: ast.AST) -> ast.expr | None:

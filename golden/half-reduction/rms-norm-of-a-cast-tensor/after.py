@@ -1,0 +1,7 @@
+import torch
+
+
+def rms_norm(x, weight, eps=1e-5):
+    h = x.half()
+    scale = torch.rsqrt(h.float().pow(2).mean(-1, keepdim=True) + eps).to(h.dtype)
+    return h * scale * weight
