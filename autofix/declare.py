@@ -108,7 +108,7 @@ class Identity:
     name: str
     summary: str
     severity: Severity
-    triggers: tuple[tuple[bytes, ...], ...]
+    triggers: tuple[tuple[bytes | re.Pattern[bytes], ...], ...]
     anchor: re.Pattern[str]
     title: str
     forms: tuple[Form, ...]

@@ -15,7 +15,16 @@ from autofix.model import Finding, Fix, Scalar, Severity
 from autofix.syntax import Module
 
 # The sections of a rule's docstring, in this order. "Sources" may be missing.
-SECTIONS = ("The defect", "Why it hurts", "Before", "After", "When the fix is safe", "Left alone", "Sources")
+SECTIONS = (
+    "The defect",
+    "Why it hurts",
+    "Before",
+    "After",
+    "Try it",
+    "When the fix is safe",
+    "Left alone",
+    "Sources",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +84,8 @@ Check = Callable[[ast.AST, Context], Iterable[Finding]]
 class Rule:
     """A rule's registration.
 
-    triggers: every group must have one of its literals in the file's bytes, or the file is never decoded.
+    triggers: every group must have one of its literals in the file's bytes, or the file is never decoded. A pattern
+        that begins with a literal character stands for many literals: each is searched for on its own.
     anchor: the rule is run on the functions and statements with a line on which this matches. Begin it with a
         literal (put what must not precede into a look-behind after it): `re` then skips through the text.
     nodes: the `ast` types that `check` is called with.
@@ -86,7 +96,7 @@ class Rule:
     name: str
     summary: str
     severity: Severity
-    triggers: tuple[tuple[bytes, ...], ...]
+    triggers: tuple[tuple[bytes | re.Pattern[bytes], ...], ...]
     anchor: re.Pattern[str]
     nodes: tuple[type[ast.AST], ...]
     check: Check

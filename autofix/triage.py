@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -44,28 +44,30 @@ class _Text:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._words: dict[bytes, bool] = {}
+        self._words: dict[bytes | re.Pattern[bytes], bool] = {}
         self._anchors: dict[re.Pattern[str], list[int]] = {}
         self._beside: dict[tuple[re.Pattern[str], int], bool] = {}
 
     def triggers(self, rule: Rule) -> bool:
         return all(any(self._has(word) for word in group) for group in rule.triggers)
 
-    def _has(self, word: bytes) -> bool:
+    def _has(self, word: bytes | re.Pattern[bytes]) -> bool:
         known = self._words.get(word)
         if known is None:
-            known = self._words[word] = word in self._data
+            known = word in self._data if isinstance(word, bytes) else word.search(self._data) is not None
+            self._words[word] = known
         return known
 
     def places(self, rule: Rule) -> tuple[int, ...]:
         """The lines on which a rule's anchor matches, in the parts that have what it wants beside."""
         offsets = self._anchors.get(rule.anchor)
         if offsets is None:
-            offsets = [m.start() for m in _on_bytes(rule.anchor).finditer(self._data)]
+            found = {m.start() for part in _alternatives(rule.anchor) for m in part.finditer(self._data)}
+            offsets = sorted(found)
             self._anchors[rule.anchor] = offsets
         if rule.beside is not None and offsets:
             offsets = [at for at in offsets if self._is_beside(rule.beside, bisect_right(self._parts, at) - 1)]
-        return tuple(dict.fromkeys(bisect_right(self._lines, at) for at in offsets))
+        return tuple(dict.fromkeys(self._numbers(offsets)))
 
     def _is_beside(self, pattern: re.Pattern[str], part: int) -> bool:
         key = (pattern, part)
@@ -74,10 +76,22 @@ class _Text:
             self._beside[key] = _on_bytes(pattern).search(self._data, self._parts[part], end) is not None
         return self._beside[key]
 
+    def _numbers(self, offsets: Sequence[int]) -> Iterator[int]:
+        """The 1-based lines of offsets in ascending order."""
+        line, counted = 1, 0
+        for at in offsets:
+            line += self._breaks(counted, at)
+            counted = at
+            yield line
+
+    def _breaks(self, start: int, end: int) -> int:
+        if self._is_plain:
+            return self._data.count(b"\n", start, end)
+        return sum(1 for _ in _BREAK.finditer(self._data, start, end))
+
     @cached_property
-    def _lines(self) -> list[int]:
-        """The offset at which each line starts."""
-        return [0, *(m.end() for m in _BREAK.finditer(self._data))]
+    def _is_plain(self) -> bool:
+        return b"\r" not in self._data
 
     @cached_property
     def _parts(self) -> list[int]:
@@ -97,3 +111,31 @@ class _Text:
 @functools.cache
 def _on_bytes(pattern: re.Pattern[str]) -> re.Pattern[bytes]:
     return re.compile(pattern.pattern.encode(), pattern.flags & ~re.UNICODE)
+
+
+@functools.cache
+def _alternatives(pattern: re.Pattern[str]) -> tuple[re.Pattern[bytes], ...]:
+    """The outermost alternatives of a pattern one by one: one that begins with a literal is searched for many times
+    as fast as where `re` has to try several beginnings at each character."""
+    flags = pattern.flags & ~re.UNICODE
+    return tuple(re.compile(part.encode(), flags) for part in split_alternatives(pattern.pattern))
+
+
+def split_alternatives(pattern: str) -> list[str]:
+    """A pattern's text, cut at each `|` that stands in no group and no set."""
+    parts = [""]
+    depth, in_set = 0, False
+    for token in re.findall(r"\\.|\[\^?\]?|[^\\\[]", pattern, re.S):
+        if in_set:
+            in_set = token != "]"
+        elif token[0] == "[":
+            in_set = True
+        elif token == "(":
+            depth += 1
+        elif token == ")":
+            depth -= 1
+        elif token == "|" and not depth:
+            parts.append("")
+            continue
+        parts[-1] += token
+    return parts

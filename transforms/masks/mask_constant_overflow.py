@@ -27,6 +27,24 @@ After
     scores = scores.masked_fill(mask == 0, torch.finfo(scores.dtype).min)
     weights = torch.softmax(scores, dim=-1)
 
+Try it
+------
+
+    import torch
+
+    scores, mask = torch.tensor([[0.0, 20000.0]]), torch.tensor([[1.0, 0.0]])
+    before = torch.softmax(scores + (1.0 - mask) * -10000.0, dim=-1)
+    after = torch.softmax(scores.masked_fill(mask == 0, torch.finfo(scores.dtype).min), dim=-1)
+    assert before.tolist() == [[0, 1]]  # all of the weight is on the masked position
+    assert after.tolist() == [[1, 0]]
+    half = torch.zeros(1, 2, dtype=torch.float16)
+    try:
+        half.masked_fill(mask == 0, -1e9)
+        raise AssertionError("float16 has no -1e9")
+    except RuntimeError as error:
+        assert "overflow" in str(error)
+    assert half.masked_fill(mask == 0, torch.finfo(half.dtype).min).isfinite().all()
+
 When the fix is safe
 --------------------
 Rows with an unmasked position keep their weights, up to what leaked before; a fully masked row gets equal weights. A
@@ -62,10 +80,11 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
 
 
 _SPELLINGS = (
-    b"-1e", b"- 1e", b"-1.0e", b"-1.e", b"- 1.0e", b"-10000", b"- 10000", b"-655", b"- 655", b"-9999", b"-9e", b"-9.",
-    b"-3.4", b"-3e38", b"-2**", b"-2 **", b"-(2", b"* 1e", b"*1e", b"* 10000", b"*10000", b"-5e", b"-6e4",
-    b"0000.0 *", b"0000 *", b"0000.0*", b"0000*", b"-= 1", b"finfo(",
-)  # fmt: skip
+    re.compile(rb"-(?: ?1(?:\.0?)?e| ?10000| ?655|9999|9[e.]|3\.4|3e38|2 ?\*\*|\(2|5e|6e4|= 1)"),
+    re.compile(rb"\* ?1(?:e|0000)"),
+    re.compile(rb"0000(?:\.0)? ?\*"),
+    b"finfo(",
+)
 
 RULE = Rule(
     name="mask-constant-overflow",

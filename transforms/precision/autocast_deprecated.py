@@ -24,6 +24,23 @@ After
     with torch.amp.autocast("cuda", enabled=use_amp):
         loss = criterion(model(batch), target)
 
+Try it
+------
+
+    import warnings
+
+    import torch
+
+    use_amp = False
+    with warnings.catch_warnings(record=True) as before:
+        warnings.simplefilter("always")
+        torch.cuda.amp.autocast(use_amp)
+    with warnings.catch_warnings(record=True) as after:
+        warnings.simplefilter("always")
+        torch.amp.autocast("cuda", enabled=use_amp)
+    assert any(warning.category is FutureWarning for warning in before)
+    assert not any(warning.category is FutureWarning for warning in after)
+
 When the fix is safe
 --------------------
 `torch.cuda.amp.autocast` is a subclass that passes these very arguments on. Positional arguments become keywords.
@@ -143,7 +160,7 @@ RULE = Rule(
     name="autocast-deprecated",
     summary='`torch.cuda.amp.autocast()` becomes `torch.amp.autocast("cuda")`',
     severity=Severity.INFO,
-    triggers=((b"cuda.amp", b"cpu.amp", b"cuda import amp", b"cpu import amp"), (b"autocast(",)),
+    triggers=((b"autocast(",), (b"cuda.amp", b"cpu.amp", b"cuda import amp", b"cpu import amp")),
     anchor=re.compile(r"autocast\("),
     nodes=(ast.Call,),
     check=check,

@@ -21,6 +21,18 @@ After
     eps = torch.finfo(a.dtype).eps
     angle = torch.acos((a * b).sum(-1).clamp(-1.0 + eps, 1.0 - eps))
 
+Try it
+------
+
+    import torch
+
+    a = torch.tensor([1.0, 0.0, 0.0], requires_grad=True)
+    b = torch.tensor([1.0, 0.0, 0.0])
+    eps = torch.finfo(a.dtype).eps
+    (before,) = torch.autograd.grad(torch.acos((a * b).sum(-1).clamp(-1.0, 1.0)), a)
+    (after,) = torch.autograd.grad(torch.acos((a * b).sum(-1).clamp(-1.0 + eps, 1.0 - eps)), a)
+    assert not before.isfinite().any() and after.isfinite().all()
+
 When the fix is safe
 --------------------
 The margin is the spacing of the dtype's numbers below 1, the least that has an effect: angles closer to an end than
@@ -158,7 +170,7 @@ RULE = Rule(
     name="acos-domain",
     summary="acos, asin or atanh of a number that can be exactly 1 or -1: the gradient is NaN",
     severity=Severity.WARNING,
-    triggers=((b"acos(", b"asin(", b"atanh(", b"arccos(", b"arcsin(", b"arctanh("),),
+    triggers=((re.compile(rb"a(?:rc)?(?:cos|sin|tanh)\("),),),
     anchor=re.compile(
         r"a(?:rc)?(?:cos|sin|tanh)\((?<!math\.acos\()(?<!math\.asin\()(?<!np\.arccos\()(?<!np\.arcsin\()"
     ),

@@ -24,6 +24,19 @@ After
     peak = waveform.abs().amax(dim=-1, keepdim=True)
     normalised = waveform / peak.clamp_min(torch.finfo(peak.dtype).eps)
 
+Try it
+------
+
+    import torch
+
+    waveform = torch.zeros(1, 4, requires_grad=True)  # silence
+    peak = waveform.abs().amax(dim=-1, keepdim=True)
+    before = waveform / peak
+    after = waveform / peak.clamp_min(torch.finfo(peak.dtype).eps)
+    (gradient,) = torch.autograd.grad(after.sum(), waveform)
+    assert before.isnan().all()
+    assert (after == 0).all() and gradient.isfinite().all()
+
 When the fix is safe
 --------------------
 The denominator is never negative, so `clamp_min` changes it only below the bound. The bound is the machine epsilon of
@@ -77,12 +90,24 @@ from autofix.transforms.ranges._roots import is_square
 
 _ZERO_IN_DATA = re.compile(r"^(disparity|disparities|disp|z|z_vec|z_coord|inv_depth)$")
 _SMALL = 1e-2
+# Words of which one is in the function whose denominator vanishes: lengths, spreads, extremes, squares, sizes less one,
+# coordinates. `.norm(` alone is a layer far more often than a length.
 _WORDS = (
-    b"torch.norm(", b"linalg.norm(", b"vector_norm(", b".norm()", b".norm(dim", b".norm(p", b".norm(-1", b".norm(2",
-    b".norm(1", b".norm(0", b".std(", b".var(", b"std_mean(", b"cdist(", b"pairwise_distance(", b".amax(", b".max(",
-    b"torch.max(", b".square()", b".pow(2", b"**2", b"** 2", b".abs().", b"torch.relu(", b".relu()", b"disparity",
-    b"dth - 1", b"ight - 1", b"(w - 1", b"(h - 1", b"size(0) - 1", b"- 1.0)", b"[..., :1]", b"[..., -1:]", b":3]",
-)  # fmt: skip
+    r"\.norm\((?:\)|dim|p|-1|[012]|(?<=torch\.norm\()|(?<=linalg\.norm\())",
+    r"\.(?:std\(|var\(|amax\(|max\(|square\(\)|pow\(2|abs\(\)\.|relu\(\))",
+    r"_norm\((?<=vector_norm\()",
+    r"std_mean\(",
+    r"cdist\(",
+    r"pairwise_distance\(",
+    r"torch\.relu\(",
+    r"\*\* ?2",
+    r"disparity",
+    r" - 1(?:(?<=(?:dth|ght) - 1)|(?<=\([wh] - 1))",
+    r"size\(0\) - 1",
+    r"- 1\.0\)",
+    r"\[\.\.\., (?::1|-1:)\]",
+    r":3\]",
+)
 
 
 def check(node: ast.AST, context: Context) -> Iterator[Finding]:
@@ -288,9 +313,12 @@ RULE = Rule(
     name="div-unprotected",
     summary="A division by a length, spread, range or sum that degenerate data makes zero.",
     severity=Severity.WARNING,
-    triggers=((b"torch",), _WORDS, (b" / ", b"/=", b".div(", b".div_(", b"1/", b"1./", b")/", b"]/")),
-    # `.norm(` alone is a layer far more often than a length.
-    anchor=re.compile("|".join(re.escape(word.decode()) for word in _WORDS)),
+    triggers=(
+        (b"torch",),
+        tuple(re.compile(w.encode()) for w in _WORDS),
+        (b" / ", b"/=", b".div(", b".div_(", b"1/", b"1./", b")/", b"]/"),
+    ),
+    anchor=re.compile("|".join(_WORDS)),
     nodes=(ast.BinOp, ast.AugAssign, ast.Call),
     check=check,
     beside=re.compile(DIVIDES),

@@ -22,6 +22,20 @@ After
     variance = ((x - mean) ** 2).mean(-1, keepdim=True)
     std = variance.clamp_min(torch.finfo(variance.dtype).tiny).sqrt() + 1e-6
 
+Try it
+------
+
+    import torch
+
+    x = torch.ones(4, requires_grad=True)  # a constant row
+    variance = ((x - x.mean(-1, keepdim=True)) ** 2).mean(-1, keepdim=True)
+    old = variance.sqrt() + 1e-6
+    new = variance.clamp_min(torch.finfo(variance.dtype).tiny).sqrt() + 1e-6
+    assert old == new
+    (before,) = torch.autograd.grad(old, x, retain_graph=True)
+    (after,) = torch.autograd.grad(new, x)
+    assert before.isnan().all() and (after == 0).all()
+
 When the fix is safe
 --------------------
 The number under the root is held at the smallest normal number of its dtype, and the constant stays where it is: no
@@ -138,7 +152,10 @@ RULE = Rule(
     summary="a small constant is added to a square root, not to the number under it: the gradient at 0 is NaN",
     severity=Severity.WARNING,
     triggers=((b"sqrt(", b"** 0.5", b"**0.5", b"pow("),),
-    anchor=re.compile(r"\+\s*[\w.]*(?:eps|tiny|small|EPS|TINY|1e-|0\.0)|(?:eps\w*|EPS\w*|\b1e-\d+|\b0\.0\d+)\s*\+"),
+    anchor=re.compile(
+        r"\+\s*[\w.]*(?:eps|tiny|small|EPS|TINY|1e-|0\.0)"
+        r"|eps\w*\s*\+|EPS\w*\s*\+|1e-\d+\s*\+|0\.0\d+\s*\+"
+    ),
     nodes=(ast.BinOp,),
     check=check,
     beside=re.compile(r"sqrt\((?<!rsqrt\()(?<!math\.sqrt\()|\*\*\s*\(?0?\.5|pow\("),

@@ -25,6 +25,20 @@ After
     mask = labels != -100
     loss = (per_token * mask).sum() / mask.sum().clamp_min(1)
 
+Try it
+------
+
+    import torch
+
+    per_token = torch.ones(4, requires_grad=True)
+    mask = torch.zeros(4, dtype=torch.bool)  # a batch without a label
+    old = (per_token * mask).sum() / mask.sum()
+    new = (per_token * mask).sum() / mask.sum().clamp_min(1)
+    (before,) = torch.autograd.grad(old, per_token)
+    (after,) = torch.autograd.grad(new, per_token)
+    assert old.isnan() and before.isnan().all()
+    assert new == 0 and (after == 0).all()
+
 When the fix is safe
 --------------------
 A count is a whole number, so `clamp_min(1)` changes it only where it is zero, and there the sum above it is zero too:
@@ -330,7 +344,7 @@ RULE = Rule(
     severity=Severity.WARNING,
     triggers=(
         (b"torch",),
-        (b".sum(", b".mean()", b"count_nonzero", b"bincount", b"num_items", b"tokens"),
+        (b".sum(", b"tokens", b".mean()", b"count_nonzero", b"bincount", b"num_items"),
         (b"/", b".mean()"),
     ),
     anchor=re.compile(
