@@ -24,9 +24,9 @@ def test_generated_pages_are_current() -> None:
 @pytest.mark.parametrize("rule", all_rules(), ids=lambda r: r.name)
 def test_a_rule_s_page_has_its_sections_in_order(rule: Rule) -> None:
     sections = [title for title in rule.sections if title != "summary"]
-    assert sections[:6] == list(SECTIONS[:6])
+    assert sections[:7] == list(SECTIONS[:7])
     assert rule.sections["summary"].strip()
-    for title in ("Before", "After"):
+    for title in ("Before", "After", "Try it"):
         ast.parse(textwrap.dedent(rule.sections[title]))
 
 

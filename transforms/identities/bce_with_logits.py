@@ -23,6 +23,21 @@ After
 
     loss = F.binary_cross_entropy_with_logits(logits, target)
 
+Try it
+------
+
+    import torch
+    import torch.nn.functional as F
+
+    logits = torch.tensor([20.0], requires_grad=True)
+    target = torch.tensor([0.0])
+    loss = F.binary_cross_entropy(torch.sigmoid(logits), target)
+    (before,) = torch.autograd.grad(loss, logits)
+    assert loss == 100 and before == 0  # the worst possible answer, and nothing to learn from it
+    loss = F.binary_cross_entropy_with_logits(logits, target)
+    (after,) = torch.autograd.grad(loss, logits)
+    assert loss == 20 and after == 1
+
 When the fix is safe
 --------------------
 It is the same function of the logits, weight and reduction included: values and gradients agree wherever today's are

@@ -19,6 +19,19 @@ After
 
     entropy = -(usage * torch.log(usage.clamp_min(torch.finfo(usage.dtype).tiny))).sum(dim=-1)
 
+Try it
+------
+
+    import torch
+
+    usage = torch.tensor([0.5, 0.5, 0.0], requires_grad=True)
+    before = -(usage * torch.log(usage)).sum(dim=-1)
+    after = -(usage * torch.log(usage.clamp_min(torch.finfo(usage.dtype).tiny))).sum(dim=-1)
+    (gradient,) = torch.autograd.grad(after, usage)
+    assert before.isnan()
+    torch.testing.assert_close(after, torch.tensor(2.0).log())
+    assert gradient.isfinite().all()
+
 When the fix is safe
 --------------------
 Every probability above the smallest normal number keeps its term and gradient; at 0 the term becomes 0 and the

@@ -20,6 +20,17 @@ After
 
     hazard = -torch.expm1(-rate * dt)
 
+Try it
+------
+
+    import torch
+
+    x = torch.tensor(1e-8)
+    before = 1 - torch.exp(-x)
+    after = -torch.expm1(-x)
+    assert before == 0
+    torch.testing.assert_close(after, x)
+
 When the fix is safe
 --------------------
 It is the same function, computed without the cancellation; values and gradients agree up to the rounding of today's.

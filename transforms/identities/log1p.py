@@ -20,6 +20,17 @@ After
 
     log_det = torch.log1p(torch.sum(w * psi, dim=-1))
 
+Try it
+------
+
+    import torch
+
+    x = torch.tensor(1e-8)
+    before = torch.log(1 + x)
+    after = torch.log1p(x)
+    assert before == 0
+    torch.testing.assert_close(after, x)
+
 When the fix is safe
 --------------------
 It is the same function, computed without the rounding in between; values and gradients agree up to that of today's.

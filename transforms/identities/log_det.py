@@ -20,6 +20,19 @@ After
 
     log_det = torch.logdet(weight)
 
+Try it
+------
+
+    import torch
+
+    weight = (0.05 * torch.eye(40)).requires_grad_()
+    before = torch.log(torch.det(weight))
+    after = torch.logdet(weight)
+    (gradient,) = torch.autograd.grad(after, weight)
+    assert before.isinf()
+    torch.testing.assert_close(after, 40 * torch.tensor(0.05).log())
+    assert gradient.isfinite().all()
+
 When the fix is safe
 --------------------
 `logdet` is the same function, NaN for a negative determinant included: values and gradients agree wherever today's

@@ -22,6 +22,21 @@ After
 
     loss = -(target * F.logsigmoid(logits) + (1 - target) * F.logsigmoid(-logits))
 
+Try it
+------
+
+    import torch
+    import torch.nn.functional as F
+
+    logits = torch.tensor([20.0], requires_grad=True)  # certain, and the target is 0
+    loss = -torch.log(1 - torch.sigmoid(logits) + 1e-8)
+    (before,) = torch.autograd.grad(loss, logits)
+    assert torch.log(1 - torch.sigmoid(logits)).isinf()
+    assert loss < 19 and before == 0
+    loss = -F.logsigmoid(-logits)
+    (after,) = torch.autograd.grad(loss, logits)
+    assert loss == 20 and after == 1
+
 When the fix is safe
 --------------------
 `logsigmoid` is the same function; values and gradients agree wherever today's are accurate. Where an eps or a clamp

@@ -24,6 +24,21 @@ After
 
     loss = -(target * F.log_softmax(logits, dim=-1)).sum(-1)
 
+Try it
+------
+
+    import torch
+    import torch.nn.functional as F
+
+    logits = torch.tensor([0.0, 200.0], requires_grad=True)  # the target is class 0
+    loss = -torch.log(F.softmax(logits, dim=-1) + 1e-8)[0]
+    (before,) = torch.autograd.grad(loss, logits)
+    assert torch.log(F.softmax(logits, dim=-1))[0].isinf()
+    assert loss < 19 and (before == 0).all()
+    loss = -F.log_softmax(logits, dim=-1)[0]
+    (after,) = torch.autograd.grad(loss, logits)
+    assert loss == 200 and after.tolist() == [-1, 1]
+
 When the fix is safe
 --------------------
 `log_softmax` is the same function; values and gradients agree wherever today's are accurate. Where an eps or a clamp

@@ -21,6 +21,18 @@ After
 
     log_likelihood = torch.logsumexp(log_joint, dim=-1)
 
+Try it
+------
+
+    import torch
+
+    log_joint = torch.tensor([[100.0, 0.0], [-200.0, -300.0]], requires_grad=True)
+    before = torch.log(torch.exp(log_joint).sum(dim=-1))
+    after = torch.logsumexp(log_joint, dim=-1)
+    (gradient,) = torch.autograd.grad(after.sum(), log_joint)
+    assert before.tolist() == [float("inf"), -float("inf")]
+    assert after.tolist() == [100, -200] and gradient.isfinite().all()
+
 When the fix is safe
 --------------------
 It is the same function: values and gradients agree wherever today's are finite. A sum over everything becomes a

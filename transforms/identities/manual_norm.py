@@ -20,6 +20,17 @@ After
 
     distance = torch.linalg.vector_norm(a - b, dim=-1)
 
+Try it
+------
+
+    import torch
+
+    a = torch.ones(3, requires_grad=True)
+    b = torch.ones(3)
+    (before,) = torch.autograd.grad(torch.sqrt(torch.sum((a - b) ** 2, dim=-1)), a)
+    (after,) = torch.autograd.grad(torch.linalg.vector_norm(a - b, dim=-1), a)
+    assert before.isnan().all() and (after == 0).all()
+
 When the fix is safe
 --------------------
 It is the same function: values and gradients agree wherever today's are finite. At a zero vector the gradient becomes

@@ -20,6 +20,19 @@ After
 
     direction = F.normalize(x, dim=-1)
 
+Try it
+------
+
+    import torch
+    import torch.nn.functional as F
+
+    x = torch.zeros(1, 3, requires_grad=True)
+    before = x / x.norm(dim=-1, keepdim=True)
+    after = F.normalize(x, dim=-1)
+    (gradient,) = torch.autograd.grad(after.sum(), x)
+    assert before.isnan().all()
+    assert (after == 0).all() and gradient.isfinite().all()
+
 When the fix is safe
 --------------------
 `normalize` divides by the length or by 1e-12, whichever is larger: vectors longer than that keep their values and

@@ -22,6 +22,19 @@ After
     gate = torch.sigmoid(scores)
     return gate * values
 
+Try it
+------
+
+    import torch
+
+    scores = torch.tensor([-100.0], requires_grad=True)
+    old = 1 / (1 + torch.exp(-scores))
+    new = torch.sigmoid(scores)
+    (before,) = torch.autograd.grad(old, scores)
+    (after,) = torch.autograd.grad(new, scores)
+    assert old == 0 and before.isnan()
+    assert new < 1e-40 and after.isfinite()
+
 When the fix is safe
 --------------------
 It is the same function: values and gradients agree wherever today's are finite. A numerator other than 1 becomes a

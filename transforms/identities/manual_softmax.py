@@ -23,6 +23,18 @@ After
 
     weights = torch.softmax(scores, dim=-1)
 
+Try it
+------
+
+    import torch
+
+    scores = torch.tensor([[100.0, 0.0], [-200.0, -300.0]])
+    weights = torch.exp(scores)
+    before = weights / weights.sum(dim=-1, keepdim=True)
+    after = torch.softmax(scores, dim=-1)
+    assert before[0, 0].isnan() and before[1].isnan().all()
+    torch.testing.assert_close(after, torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
+
 When the fix is safe
 --------------------
 It is the same function: values and gradients agree wherever today's are finite. A maximum that is subtracted by hand

@@ -20,6 +20,20 @@ After
 
     loss = F.softplus(-margin).mean()
 
+Try it
+------
+
+    import torch
+    import torch.nn.functional as F
+
+    margin = torch.tensor([-100.0], requires_grad=True)
+    old = torch.log(1 + torch.exp(-margin)).mean()
+    new = F.softplus(-margin).mean()
+    (before,) = torch.autograd.grad(old, margin)
+    (after,) = torch.autograd.grad(new, margin)
+    assert old.isinf() and before.isnan()
+    assert new == 100 and after == -1
+
 When the fix is safe
 --------------------
 It is the same function: values and gradients agree wherever today's are finite. Above 20 `softplus` returns x itself,

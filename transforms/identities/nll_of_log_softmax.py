@@ -23,6 +23,23 @@ After
 
     loss = F.cross_entropy(logits, target)
 
+Try it
+------
+
+    import torch
+    import torch.nn.functional as F
+
+    logits = torch.tensor([[0.0, 200.0]], requires_grad=True)
+    target = torch.tensor([0])
+    old = F.nll_loss(torch.log(F.softmax(logits, dim=1)), target)
+    new = F.cross_entropy(logits, target)
+    (gradient,) = torch.autograd.grad(new, logits)
+    assert old.isinf() and new == 200 and gradient.tolist() == [[-1, 1]]
+
+    right = 200 * F.one_hot(target, num_classes=10).float()
+    assert F.cross_entropy(F.softmax(right, dim=1), target) > 1.46  # a softmax too many
+    assert F.cross_entropy(right, target) == 0
+
 When the fix is safe
 --------------------
 For `nll_loss(log(softmax(x, dim=1)))` it is the same function, weight, ignore_index and reduction included. Handing

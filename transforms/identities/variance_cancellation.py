@@ -20,6 +20,17 @@ After
 
     std = torch.std(x, dim=0, correction=0)
 
+Try it
+------
+
+    import torch
+
+    x = 1e4 + torch.tensor([-0.1, 0.1, -0.1, 0.1])
+    before = torch.sqrt((x**2).mean(dim=0) - x.mean(dim=0) ** 2)
+    after = torch.std(x, dim=0, correction=0)
+    assert before.isnan() or abs(before - 0.1) > 0.09
+    assert abs(after - 0.1) < 0.001  # x itself is spaced by 0.001
+
 When the fix is safe
 --------------------
 It is the same function (the population variance), computed from the differences to the mean: values and gradients

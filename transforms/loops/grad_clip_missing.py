@@ -35,6 +35,26 @@ After
         scaler.step(optimizer)
         scaler.update()
 
+Try it
+------
+
+    import copy
+
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    batch, target = torch.full((2, 3), 100.0), torch.full((2, 1), 1e4)
+    moved = {}
+    for clip in (False, True):
+        trained = copy.deepcopy(model)
+        optimizer = torch.optim.SGD(trained.parameters(), lr=0.1)
+        torch.nn.functional.mse_loss(trained(batch), target).backward()
+        if clip:
+            torch.nn.utils.clip_grad_norm_(trained.parameters(), max_norm=1.0)
+        optimizer.step()
+        moved[clip] = (trained.weight - model.weight).norm()
+    assert moved[False] > 10_000 and moved[True] <= 0.1001
+
 When the fix is safe
 --------------------
 While the norm stays below the bound (`max_norm`, 1.0 unless configured), every step is what it was; above it, the

@@ -21,6 +21,19 @@ After
 
     magnitude = torch.exp(log_magnitude.clamp(max=4.60517))
 
+Try it
+------
+
+    import torch
+
+    x = torch.tensor([200.0], requires_grad=True)
+    old = torch.exp(x).clamp(max=100.0)
+    new = torch.exp(x.clamp(max=4.60517))
+    torch.testing.assert_close(old, new)
+    (before,) = torch.autograd.grad(old, x)
+    (after,) = torch.autograd.grad(new, x)
+    assert before.isnan() and after == 0
+
 When the fix is safe
 --------------------
 The bound moves to the argument: `log c` for exp, `e ** c` for log, `c ** 2` for sqrt. All three functions are

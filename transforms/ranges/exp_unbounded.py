@@ -28,6 +28,19 @@ After
     y = b * torch.exp(log_s) + shift
     log_det = log_s.sum(dim=-1)
 
+Try it
+------
+
+    import torch
+
+    log_s = torch.tensor([100.0], requires_grad=True)
+    b, shift = torch.zeros(1), torch.ones(1)
+    before = b * torch.exp(log_s) + shift
+    after = b * torch.exp(log_s.clamp(min=-10.0, max=10.0)) + shift
+    (gradient,) = torch.autograd.grad(after, log_s)
+    assert before.isnan()
+    assert after == 1 and gradient == 0
+
 When the fix is safe
 --------------------
 Inside the bounds nothing changes, neither values nor gradients; outside, the quantity is held at the bound and its

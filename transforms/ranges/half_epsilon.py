@@ -28,6 +28,18 @@ After
         spread = features.std(dim=-1, keepdim=True)
         features = features / spread.clamp_min(torch.finfo(spread.dtype).eps)
 
+Try it
+------
+
+    import torch
+
+    features = torch.full((1, 4), 2.0, dtype=torch.float16)  # a constant row
+    spread = features.std(dim=-1, keepdim=True)
+    before = features / (spread + 1e-8)
+    after = features / spread.clamp_min(torch.finfo(spread.dtype).eps)
+    assert spread + 1e-8 == 0
+    assert before.isinf().all() and after.isfinite().all()
+
 When the fix is safe
 --------------------
 A denominator that is never negative, or the number under a root that divides, is held at its dtype's `eps`: 1.2e-7 in

@@ -21,6 +21,19 @@ After
 
     log_mel = torch.log(spectrogram.abs().clamp_min(torch.finfo(spectrogram.dtype).tiny))
 
+Try it
+------
+
+    import torch
+
+    spectrogram = torch.tensor([1.0, 0.0], requires_grad=True)
+    old = torch.log(spectrogram.abs())
+    new = torch.log(spectrogram.abs().clamp_min(torch.finfo(spectrogram.dtype).tiny))
+    (before,) = torch.autograd.grad(old.sum(), spectrogram)
+    (after,) = torch.autograd.grad(new.sum(), spectrogram)
+    assert old[1].isinf() and before[1].isnan()
+    assert old[0] == new[0] and new[1] > -88 and after.tolist() == [1, 0]
+
 When the fix is safe
 --------------------
 The argument is held at the smallest normal number of its dtype, so the logarithm is at least -87.3 (-9.7 in float16)

@@ -21,6 +21,18 @@ After
 
     rmse = torch.sqrt(((prediction - target) ** 2).mean().clamp_min(torch.finfo(prediction.dtype).tiny))
 
+Try it
+------
+
+    import torch
+
+    prediction = torch.ones(4, requires_grad=True)
+    target = torch.ones(4)  # a perfect prediction
+    mse = ((prediction - target) ** 2).mean()
+    (before,) = torch.autograd.grad(torch.sqrt(mse), prediction, retain_graph=True)
+    (after,) = torch.autograd.grad(torch.sqrt(mse.clamp_min(torch.finfo(prediction.dtype).tiny)), prediction)
+    assert before.isnan().all() and (after == 0).all()
+
 When the fix is safe
 --------------------
 Where the root is a value of its own, its argument is held at the dtype's smallest normal number: no value changes in

@@ -22,6 +22,17 @@ After
 
     advantages = (advantages - advantages.mean()) / (advantages.std(correction=min(1, advantages.numel() - 1)) + 1e-8)
 
+Try it
+------
+
+    import torch
+
+    advantages = torch.tensor([3.0])  # the minibatch that is left over
+    centred = advantages - advantages.mean()
+    before = centred / (advantages.std() + 1e-8)
+    after = centred / (advantages.std(correction=min(1, advantages.numel() - 1)) + 1e-8)
+    assert before.isnan() and after == 0
+
 When the fix is safe
 --------------------
 For two elements and more the correction is 1, as before: every value and gradient stays. For one element it is 0, and

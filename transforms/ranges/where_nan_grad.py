@@ -24,6 +24,20 @@ After
     inside = z.abs() > eps
     scale = torch.where(inside, 1.0 / torch.where(inside, z, 1.0), torch.ones_like(z))
 
+Try it
+------
+
+    import torch
+
+    z = torch.tensor([0.0, 2.0], requires_grad=True)
+    inside = z.abs() > 1e-6
+    old = torch.where(inside, 1.0 / z, torch.ones_like(z))
+    new = torch.where(inside, 1.0 / torch.where(inside, z, 1.0), torch.ones_like(z))
+    (before,) = torch.autograd.grad(old.sum(), z)
+    (after,) = torch.autograd.grad(new.sum(), z)
+    assert torch.equal(old, new)
+    assert before[0].isnan() and after.tolist() == [0, -0.25]
+
 When the fix is safe
 --------------------
 The inner `where` changes the input only where the outer one rejects the result: every value stays what it was, bit

@@ -41,6 +41,25 @@ After
     mask = mask.to(soft_gate.dtype) + (soft_gate - soft_gate.detach())
     return (heads * mask.unsqueeze(-1)).sum(dim=-2)
 
+Try it
+------
+
+    import torch
+
+    logits = torch.tensor([2.0, 1.0, 0.5, -1.0], requires_grad=True)
+    heads, threshold = torch.arange(12.0).view(4, 3), 0.8
+    ranked, order = logits.softmax(dim=-1).sort(dim=-1, descending=True)
+    mass_before = ranked.cumsum(dim=-1) - ranked
+    keep = mass_before < threshold
+    mask = torch.zeros_like(keep).scatter(-1, order, keep)
+    before = (heads * mask.unsqueeze(-1)).sum(dim=-2)
+    soft_gate = torch.sigmoid((threshold - mass_before) / 0.1)
+    soft_gate = soft_gate.scatter(-1, order, soft_gate)
+    mask = mask.to(soft_gate.dtype) + (soft_gate - soft_gate.detach())
+    after = (heads * mask.unsqueeze(-1)).sum(dim=-2)
+    assert torch.equal(before, after) and not before.requires_grad
+    assert torch.autograd.grad(after.sum(), logits)[0].norm() > 0
+
 When the fix is safe
 --------------------
 Straight-through (the default) leaves every value of the forward pass as it is: the difference that is added is zero,
