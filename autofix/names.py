@@ -49,6 +49,7 @@ class Names:
         self._imports: dict[str, str] = {}  # local name -> dotted path
         self._local: dict[ast.AST, dict[str, str | None]] = {}
         self._bound: dict[ast.AST, frozenset[str]] = {}
+        self._qualified: dict[ast.AST, str | None] = {}  # every rule asks for the same names
         self._read_imports()
 
     def _read_imports(self) -> None:
@@ -94,6 +95,13 @@ class Names:
         return self._imports.get(name)
 
     def qualified(self, node: ast.AST) -> str | None:
+        if not isinstance(node, (ast.Attribute, ast.Name)):
+            return None
+        if node not in self._qualified:
+            self._qualified[node] = self._dotted(node)
+        return self._qualified[node]
+
+    def _dotted(self, node: ast.AST) -> str | None:
         parts: list[str] = []
         current = node
         while isinstance(current, ast.Attribute):

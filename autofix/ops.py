@@ -104,12 +104,17 @@ def tensor_op(module: Module, node: ast.AST, *names: str) -> Op | None:
     """
     if not isinstance(node, ast.Call):
         return None
+    known: dict[ast.AST, Op | None] = vars(module).setdefault("_tensor_ops", {})
+    if node not in known:
+        known[node] = _op(module, node)
+    op = known[node]
+    return op if op is None or not names or op.name in names else None
+
+
+def _op(module: Module, node: ast.Call) -> Op | None:
     if any(isinstance(a, ast.Starred) for a in node.args) or any(k.arg in (None, "out") for k in node.keywords):
         return None
-    op = _function_form(module, node) or _module_form(module, node) or _method_form(module, node, names)
-    if op is None or (names and op.name not in names):
-        return None
-    return op
+    return _function_form(module, node) or _module_form(module, node) or _method_form(module, node)
 
 
 def _function_form(module: Module, node: ast.Call) -> Op | None:
@@ -123,7 +128,7 @@ def _function_form(module: Module, node: ast.Call) -> Op | None:
     return None
 
 
-def _method_form(module: Module, node: ast.Call, names: tuple[str, ...]) -> Op | None:
+def _method_form(module: Module, node: ast.Call) -> Op | None:
     func = node.func
     if not isinstance(func, ast.Attribute) or func.attr not in _SIGNATURES:
         return None
