@@ -31,6 +31,25 @@ After
     scaler.step(optimizer)
     scaler.update()
 
+Try it
+------
+
+    import torch
+
+    assert torch.tensor(1e-20).half() == 0 and torch.tensor(1e-20).bfloat16() > 0  # nothing to save from underflow
+    moved = {}
+    for enabled in (True, False):
+        model = torch.nn.Linear(1, 1, bias=False)
+        start = model.weight.detach().clone()
+        optimizer = torch.optim.SGD(model.parameters(), lr=1e-34)
+        scaler = torch.amp.GradScaler("cpu", enabled=enabled)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = model(torch.ones(1, 1)).float().sum() * 1e34
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        moved[enabled] = not torch.equal(start, model.weight)
+    assert moved == {True: False, False: True}  # a finite gradient overflowed because it was scaled
+
 When the fix is safe
 --------------------
 There is no fix: a scaler also skips steps with a non-finite gradient, and whoever relies on that has to say so in

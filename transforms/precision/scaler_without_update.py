@@ -31,6 +31,27 @@ After
         scaler.step(optimizer)
         scaler.update()
 
+Try it
+------
+
+    import torch
+
+    steps = {False: 0, True: 0}
+    for update in (False, True):
+        model = torch.nn.Linear(1, 1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        scaler = torch.amp.GradScaler("cpu")
+        try:
+            for _ in range(3):
+                scaler.scale(model(torch.ones(1, 1)).sum()).backward()
+                scaler.step(optimizer)
+                steps[update] += 1
+                if update:
+                    scaler.update()
+        except RuntimeError as error:
+            assert "since the last update()" in str(error)
+    assert steps == {False: 1, True: 3}
+
 When the fix is safe
 --------------------
 What ran before, the first iteration, is as it was. `update()` goes after the last `step` of its block, once an
