@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 
-from autofix.model import Claim, Relation
-from autofix.ops import constant, tensor_op
+from autofix import rewrite
+from autofix.model import Claim, Edit, Relation
+from autofix.ops import Op, constant, tensor_op
 from autofix.rewrite import Unrewritable
 from autofix.syntax import Module
 
@@ -70,6 +71,31 @@ def held(module: Module, node: ast.expr, low: str | None, high: str | None, chan
             return Claim(Relation.EQUAL, change=change)
     figures = {"quantity": ast.unparse(node), "min": low, "max": high}
     return Claim(Relation.CLAMPED, parameters=figures, change=change)
+
+
+def unclamped(module: Module, node: ast.expr) -> ast.expr:
+    """`node` without the clamp to at least 0 that it may be."""
+    clamp = clamp_at_zero(module, node)
+    return clamp.input if clamp else node
+
+
+def hold(module: Module, node: ast.expr, limit: str) -> tuple[Edit, ...]:
+    """Clamp `node` to `torch.finfo(dtype).<limit>`, or raise the bound of the clamp at 0 that it is.
+
+    Raises:
+        Unrewritable: nothing names a tensor of this dtype.
+    """
+    bound = limits(module, node, limit)
+    clamp = clamp_at_zero(module, node)
+    if clamp is not None:
+        return rewrite.replace(module, clamp.args["min"], bound)
+    return rewrite.replace(module, node, f"{{x}}.clamp_min({bound})", x=node)
+
+
+def clamp_at_zero(module: Module, node: ast.expr) -> Op | None:
+    """The clamp to at least exactly 0 that `node` is."""
+    op = tensor_op(module, node, "clamp", "clamp_min")
+    return op if op is not None and "min" in op.args and constant(module, op.args["min"]) == 0 else None
 
 
 def dtype_owner(module: Module, node: ast.expr) -> ast.expr | None:

@@ -6,22 +6,23 @@ import ast
 import re
 from dataclasses import dataclass
 
-from autofix.ops import Op, constant, tensor_op
+from autofix.ops import constant, tensor_op
+from autofix.ranges import analysis
 from autofix.relations import same
 from autofix.syntax import Module
 from autofix.tree import walk
 
-EPS_NAME = re.compile(r"(^|_)(eps|epsilon|tiny|small)\d*$", re.I)
+LARGEST_EPS = 0.01
+_EPS_NAME = re.compile(r"(^|_)(eps|epsilon|tiny|small)\d*$", re.I)
 
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """A square root of a tensor. template: the same spelling around another argument `{x}`. inverse: `rsqrt`."""
+    """A square root of a tensor. inverse: `rsqrt`."""
 
     node: ast.expr
     argument: ast.expr
-    template: str
-    inverse: bool = False
+    inverse: bool
 
 
 def root_of(module: Module, node: ast.AST) -> Root | None:
@@ -30,7 +31,7 @@ def root_of(module: Module, node: ast.AST) -> Root | None:
         power = constant(module, node.right)
         if power not in (0.5, -0.5) or not looks_like_tensor(module, node.left):
             return None
-        return Root(node, node.left, f"{{x}} ** {power}", power < 0)
+        return Root(node, node.left, power < 0)
     op = tensor_op(module, node, "sqrt", "rsqrt", "pow")
     if op is None or op.extra or not isinstance(node, ast.expr):
         return None
@@ -38,10 +39,8 @@ def root_of(module: Module, node: ast.AST) -> Root | None:
         power = constant(module, op.args.get("exponent"))
         if power not in (0.5, -0.5):
             return None
-        spelled = f"{{x}}.pow({power})" if op.form == "method" else f"{module.source(op.call.func)}({{x}}, {power})"
-        return Root(node, op.input, spelled, power < 0)
-    spelled = f"{{x}}.{op.name}()" if op.form == "method" else f"{module.source(op.call.func)}({{x}})"
-    return Root(node, op.input, spelled, op.name == "rsqrt")
+        return Root(node, op.input, power < 0)
+    return Root(node, op.input, op.name == "rsqrt")
 
 
 def is_square(module: Module, node: ast.expr) -> bool:
@@ -54,40 +53,38 @@ def is_square(module: Module, node: ast.expr) -> bool:
     return op is not None and (op.name == "square" or constant(module, op.args.get("exponent")) == 2)
 
 
-def clamp_at_zero(module: Module, node: ast.expr) -> Op | None:
-    """The clamp to at least exactly 0 that `node` is."""
-    op = tensor_op(module, node, "clamp", "clamp_min")
-    return op if op is not None and "min" in op.args and constant(module, op.args["min"]) == 0 else None
-
-
 def guarded_outside(module: Module, root: ast.expr) -> bool:
     """Whether a small constant is added to the root, or the root is clamped: other rules speak about these."""
     parent = module.parent(root)
     if isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Add):
         other = parent.right if parent.left is root else parent.left
-        name = other.attr if isinstance(other, ast.Attribute) else getattr(other, "id", "")
         value = constant(module, other)
-        return bool(EPS_NAME.search(name)) or (value is not None and 0 < value <= 0.01)
+        return is_named_eps(other) or (value is not None and 0 < value <= LARGEST_EPS)
     called = module.parent(parent) if isinstance(parent, ast.Attribute) else parent
     op = tensor_op(module, called) if isinstance(called, ast.Call) else None
     return op is not None and op.input is root and op.name.startswith("clamp")
 
 
+def is_named_eps(node: ast.expr) -> bool:
+    """Whether `node` is a name or an attribute that is called a small constant."""
+    name = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+    return _EPS_NAME.search(name) is not None
+
+
+def never_zero(module: Module, node: ast.expr) -> bool:
+    """Whether the range analysis proves that `node` keeps away from 0."""
+    reach = analysis(module).of(node)
+    return reach.positive or reach.magnitude > 0
+
+
 def looks_like_tensor(module: Module, node: ast.expr) -> bool:
     """Whether some tensor operation is in `node`, or in the values of its names: `**` works on numbers too."""
     for part in walk(node):
-        if isinstance(part, ast.Subscript) and _indexes_a_tensor(part):
+        value = module.flow(part).value(part) if isinstance(part, ast.Name) else part
+        if isinstance(value, ast.Subscript) and _indexes_a_tensor(value):
             return True
-        if isinstance(part, ast.Call) and tensor_op(module, part) is not None:
+        if isinstance(value, ast.Call) and tensor_op(module, value) is not None:
             return True
-        if isinstance(part, ast.Name) and part is not node:
-            value = module.flow(part).value(part)
-            if value is not part and isinstance(value, ast.Call) and tensor_op(module, value) is not None:
-                return True
-        if isinstance(part, ast.Name):
-            value = module.flow(part).value(part)
-            if isinstance(value, ast.Subscript) and _indexes_a_tensor(value):
-                return True
     value = module.flow(node).value(node)
     return value is not node and looks_like_tensor(module, value)
 
@@ -104,10 +101,10 @@ def selected(module: Module, node: ast.expr) -> bool:
     return tensor_op(module, value, "where") is not None
 
 
-def chosen_by_where(module: Module, root: Root) -> bool:
-    """Whether a `where` around the root asks about what is under it: a rule of its own speaks about that."""
-    names = {n.id for n in walk(root.argument) if isinstance(n, ast.Name)}
-    for ancestor in module.ancestors(root.node):
+def chosen_by_where(module: Module, node: ast.expr, argument: ast.expr) -> bool:
+    """Whether a `where` around `node` asks about its argument: a rule of its own speaks about that."""
+    names = {n.id for n in walk(argument) if isinstance(n, ast.Name)}
+    for ancestor in module.ancestors(node):
         if isinstance(ancestor, ast.stmt):
             return False
         op = tensor_op(module, ancestor, "where")

@@ -58,7 +58,7 @@ from collections.abc import Iterator
 from autofix import rewrite
 from autofix.model import Applicability, Edit, Finding, Fix, Severity
 from autofix.ops import Op, constant, tensor_op
-from autofix.ranges import Ranges
+from autofix.ranges import analysis
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
@@ -129,7 +129,7 @@ def _closed_clamp(module: Module, node: ast.expr) -> Op | None:
 def _stays_inside(module: Module, node: ast.expr) -> bool:
     if selected(module, node) or _has_margin(module, node):
         return True
-    reach = Ranges(module).of(node)
+    reach = analysis(module).of(node)
     above = reach.low > -1 or (reach.low == -1 and reach.low_open)
     below = reach.high < 1 or (reach.high == 1 and reach.high_open)
     return above and below

@@ -65,7 +65,7 @@ from dataclasses import dataclass
 from autofix import rewrite
 from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity, Span
 from autofix.ops import Op, constant, tensor_op
-from autofix.ranges import Ranges
+from autofix.ranges import analysis
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
@@ -158,7 +158,7 @@ def _function(module: Module, clamp: Op) -> Op | None:
 
 def _moved(module: Module, inner: Op, bounds: _Bounds) -> _Bounds | None:
     """The bounds of the argument; None where no gradient can be lost."""
-    reach = Ranges(module).of(inner.input)
+    reach = analysis(module).of(inner.input)
     if inner.name == "exp":
         if bounds.high is None or bounds.high <= 0 or bounds.high == 1 or reach.high <= _LARGEST_EXPONENT:
             return None

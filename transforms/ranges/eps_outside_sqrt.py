@@ -60,20 +60,16 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from autofix import rewrite
-from autofix.model import Applicability, Edit, Finding, Fix, Severity
+from autofix.model import Applicability, Finding, Fix, Severity
 from autofix.ops import constant
-from autofix.ranges import Ranges
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
 from autofix.transforms.loops._clipping import inside_optimizer
 from autofix.transforms.ranges._context import out_of_training
-from autofix.transforms.ranges._floors import held, tiny
+from autofix.transforms.ranges._floors import held, hold
 from autofix.transforms.ranges._gradients import carries_gradient
-from autofix.transforms.ranges._roots import EPS_NAME, Root, root_of
-
-_LARGEST = 0.01
+from autofix.transforms.ranges._roots import LARGEST_EPS, Root, is_named_eps, never_zero, root_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +86,7 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     if found is None or out_of_training(module, found.root.node) or inside_optimizer(module, found.root.node):
         return
     argument = found.root.argument
-    if Ranges(module).of(argument).magnitude > 0 or Ranges(module).of(argument).positive:
-        return
-    if not carries_gradient(module, argument):
+    if never_zero(module, argument) or not carries_gradient(module, argument):
         return
     text = re.sub(r"\s+", " ", module.source(argument))
     message = (
@@ -100,7 +94,7 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         "and the gradient is NaN or inf"
     )
     try:
-        edits = _edits(module, found)
+        edits = hold(module, argument, "tiny")
     except Unrewritable as reason:
         yield context.finding(node, message, why=str(reason))
         return
@@ -130,21 +124,11 @@ def _sum(module: Module, node: ast.AST) -> _Sum | None:
         if root is None or root.inverse:
             continue
         value = constant(module, other)
-        named = isinstance(other, (ast.Name, ast.Attribute)) and EPS_NAME.search(_last(other))
-        if value is not None and not 0 < value <= _LARGEST:
+        if value is not None and not 0 < value <= LARGEST_EPS:
             return None
-        if value is not None or named:
+        if value is not None or is_named_eps(other):
             return _Sum(root, other)
     return None
-
-
-def _last(node: ast.expr) -> str:
-    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
-
-
-def _edits(module: Module, found: _Sum) -> tuple[Edit, ...]:
-    argument = found.root.argument
-    return rewrite.replace(module, argument, f"{{x}}.clamp_min({tiny(module, argument)})", x=argument)
 
 
 RULE = Rule(

@@ -72,7 +72,7 @@ from collections.abc import Iterator
 
 from autofix.model import Applicability, Claim, Finding, Fix, Relation, Severity
 from autofix.ops import Op, tensor_op
-from autofix.ranges import Ranges
+from autofix.ranges import analysis
 from autofix.relations import same
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
@@ -152,7 +152,7 @@ def _is_harmless(module: Module, op: Op, found: Quantity) -> bool:
         return True
     if is_formula(module, found) or is_compared(module, found) or is_used_plainly(module, found):
         return True
-    if Ranges(module).of(op.input).high <= _HALF_OVERFLOW:
+    if analysis(module).of(op.input).high <= _HALF_OVERFLOW:
         return True
     if bounded_by_hand(module, found.node) or is_buffer(module, found.node):
         return True

@@ -69,7 +69,7 @@ from dataclasses import dataclass
 from autofix import rewrite
 from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity
 from autofix.ops import constant, tensor_op
-from autofix.ranges import Ranges
+from autofix.ranges import analysis
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
@@ -120,7 +120,7 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     if guard is None:
         return
     use = _use(module, guard.node, 0)
-    if not use or not _is_tensor(module, guard, use) or Ranges(module).of(guard.quantity).positive:
+    if not use or not _is_tensor(module, guard, use) or analysis(module).of(guard.quantity).positive:
         return
     why = _half(module, guard)
     if not why or _is_aside(module, guard):
@@ -277,7 +277,7 @@ def _fix(module: Module, guard: _Guard, use: str) -> Fix:
     if owner is not None and _may_be_whole(module, guard.quantity, owner):
         raise Unrewritable("the bound depends on the dtype, and the tensor that could name it may hold whole numbers")
     divides = use in (_DIVISOR, _DIVIDING_ROOT)
-    signed = use == _DIVISOR and guard.added and Ranges(module).of(guard.quantity).low < 0
+    signed = use == _DIVISOR and guard.added and analysis(module).of(guard.quantity).low < 0
     if signed:
         raise Unrewritable("the sign of the denominator is not known, and clamping it would change negative ones")
     bound = limits(module, guard.quantity, "eps" if divides else "tiny")

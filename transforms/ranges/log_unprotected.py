@@ -62,24 +62,24 @@ from collections.abc import Iterator
 from autofix import rewrite
 from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity
 from autofix.ops import Op, constant, tensor_op
-from autofix.ranges import Ranges
+from autofix.ranges import analysis
 from autofix.relations import same
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
 from autofix.transforms.loops._clipping import inside_optimizer
 from autofix.transforms.ranges._context import out_of_training
-from autofix.transforms.ranges._floors import held, limits
+from autofix.transforms.ranges._floors import held, hold, limits, unclamped
 from autofix.transforms.ranges._gradients import carries_gradient, out_of_model
 from autofix.transforms.ranges._roots import (
-    Root,
     chosen_by_where,
-    clamp_at_zero,
     guarded_outside,
     is_square,
+    never_zero,
     refused,
     selected,
 )
+from autofix.tree import walk
 
 _NAMES = ("log", "log2", "log10", "log_", "log2_", "log10_")
 _WORDS = {
@@ -101,12 +101,11 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     how = _vanishes(module, op.input, 0) or _is_probability(module, op)
     if not how or guarded_outside(module, op.call):
         return
-    reach = Ranges(module).of(op.input)
-    if reach.positive or reach.magnitude > 0 or out_of_training(module, op.call) or out_of_model(module, op.call):
+    if never_zero(module, op.input) or out_of_training(module, op.call) or out_of_model(module, op.call):
         return
     if inside_optimizer(module, op.call) or selected(module, op.input) or refused(module, op.input):
         return
-    if chosen_by_where(module, Root(op.call, op.input, "")) or not carries_gradient(module, op.input):
+    if chosen_by_where(module, op.call, op.input) or not carries_gradient(module, op.input):
         return
     text = re.sub(r"\s+", " ", module.source(op.input))
     message = f"nothing keeps {text} above 0: {how}, and then the logarithm is -inf and the gradient NaN"
@@ -154,13 +153,12 @@ def _is_probability(module: Module, op: Op) -> str:
         return ""
     complement = _complement(module, op.input)
     p = complement if complement is not None else op.input
-    if not isinstance(p, (ast.Name, ast.Attribute)) or Ranges(module).of(p).known:
+    if not isinstance(p, (ast.Name, ast.Attribute)) or analysis(module).of(p).known:
         return ""
-    beside = [n for n in ast.walk(module.statement(op.call)) if n is not op.call]
     if complement is None:
         paired = _logs_of_complement(module, op)
     else:
-        logs = [tensor_op(module, n, "log") for n in beside if isinstance(n, ast.Call)]
+        logs = [tensor_op(module, n, "log") for n in walk(module.statement(op.call)) if isinstance(n, ast.Call)]
         paired = [o for o in logs if o is not None and same(module, o.input, p)]
     return "it is a probability, which saturates at exactly 0 and 1" if paired else ""
 
@@ -168,7 +166,7 @@ def _is_probability(module: Module, op: Op) -> str:
 def _logs_of_complement(module: Module, op: Op) -> list[Op]:
     """`log(1 - p)` and `log1p(-p)` in the statement of `log(p)`."""
     found = []
-    for node in ast.walk(module.statement(op.call)):
+    for node in walk(module.statement(op.call)):
         other = tensor_op(module, node, "log", "log1p") if isinstance(node, ast.Call) else None
         if other is None:
             continue
@@ -233,32 +231,18 @@ def _still_the_same(module: Module, read: ast.Name, at: ast.Call) -> bool:
 
 
 def _held(module: Module, op: Op) -> Fix:
-    clamp = clamp_at_zero(module, op.input)
     far = [o for o in _logs_of_complement(module, op) if o.name == "log1p"]
     low = "the logarithm of a smaller number than the smallest normal one (6e-5 in float16) is that number's"
-    claim = held(module, clamp.input if clamp else op.input, "torch.finfo(trial_dtype).tiny", None, low)
+    claim = held(module, unclamped(module, op.input), "torch.finfo(trial_dtype).tiny", None, low)
     if far:
         claim = Claim(Relation.EQUAL, change=f"{low}; a probability closer to 1 than its dtype resolves is held there")
     return Fix(
         title=f"hold the argument of {op.name} at the smallest normal number of its dtype, above 0"
         + (", and that of log1p above -1" if far else ""),
-        edits=(*_edits(module, op), *(e for o in far for e in _held_below_one(module, o))),
+        edits=(*hold(module, op.input, "tiny"), *(e for o in far for e in _held_below_one(module, o))),
         applicability=Applicability.SAFE,
         claim=claim,
     )
-
-
-def _edits(module: Module, op: Op) -> tuple[Edit, ...]:
-    """Raise the bound of a clamp at 0 that is there, or add one.
-
-    Raises:
-        Unrewritable: nothing names a tensor of this dtype.
-    """
-    bound = limits(module, op.input, "tiny")
-    clamp = clamp_at_zero(module, op.input)
-    if clamp is not None:
-        return rewrite.replace(module, clamp.args["min"], bound)
-    return rewrite.replace(module, op.input, f"{{x}}.clamp_min({bound})", x=op.input)
 
 
 def _held_below_one(module: Module, op: Op) -> tuple[Edit, ...]:

@@ -57,24 +57,21 @@ import ast
 import re
 from collections.abc import Iterator
 
-from autofix import rewrite
-from autofix.model import Applicability, Edit, Finding, Fix, Severity
+from autofix.model import Applicability, Finding, Fix, Severity
 from autofix.ops import constant, tensor_op
-from autofix.ranges import Ranges
 from autofix.relations import same, signed_terms
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
 from autofix.transforms.loops._clipping import inside_optimizer
 from autofix.transforms.ranges._context import out_of_training
-from autofix.transforms.ranges._floors import held, limits
+from autofix.transforms.ranges._floors import held, hold, unclamped
 from autofix.transforms.ranges._gradients import carries_gradient, only_compared, out_of_model
 from autofix.transforms.ranges._roots import (
-    Root,
     chosen_by_where,
-    clamp_at_zero,
     guarded_outside,
     is_square,
+    never_zero,
     root_of,
     selected,
 )
@@ -96,11 +93,11 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     if root is None or guarded_outside(module, root.node):
         return
     how = _vanishes(module, root.argument, 0)
-    if not how or Ranges(module).of(root.argument).positive or Ranges(module).of(root.argument).magnitude > 0:
+    if not how or never_zero(module, root.argument):
         return
     if out_of_training(module, root.node) or inside_optimizer(module, root.node) or out_of_model(module, root.node):
         return
-    if selected(module, root.argument) or chosen_by_where(module, root):
+    if selected(module, root.argument) or chosen_by_where(module, root.node, root.argument):
         return
     if not carries_gradient(module, root.argument) or only_compared(module, root.node):
         return
@@ -112,7 +109,7 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     try:
         if how is _SPECTRUM:
             raise Unrewritable(_DECOMPOSED)
-        edits = _edits(module, root, limit)
+        edits = hold(module, root.argument, limit)
     except Unrewritable as reason:
         yield context.finding(node, message, why=str(reason))
         return
@@ -126,7 +123,7 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
             applicability=Applicability.SAFE,
             claim=held(
                 module,
-                _unclamped(module, root.argument),
+                unclamped(module, root.argument),
                 f"torch.finfo(trial_dtype).{limit}",
                 None,
                 f"a number below {bound} under the root is held there",
@@ -272,16 +269,11 @@ def _squares(module: Module, node: ast.expr, depth: int) -> bool:
     return is_square(module, node)
 
 
-def _unclamped(module: Module, node: ast.expr) -> ast.expr:
-    clamp = clamp_at_zero(module, node)
-    return clamp.input if clamp else node
-
-
 def _is_divisor(module: Module, node: ast.expr) -> bool:
     """Whether the root, or the name it is bound to, divides something."""
-    parent = module.parent(node)
-    if isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Div) and parent.right is node:
+    if _is_right_of_division(module, node):
         return True
+    parent = module.parent(node)
     if not isinstance(parent, ast.Assign) or not isinstance(parent.targets[0], ast.Name):
         return False
     name = parent.targets[0].id
@@ -289,23 +281,9 @@ def _is_divisor(module: Module, node: ast.expr) -> bool:
     return any(_is_right_of_division(module, r) for r in reads)
 
 
-def _is_right_of_division(module: Module, read: ast.Name) -> bool:
-    parent = module.parent(read)
-    return isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Div) and parent.right is read
-
-
-def _edits(module: Module, root: Root, limit: str) -> tuple[Edit, ...]:
-    """Raise the bound of a clamp at 0 that is there, or add one.
-
-    Raises:
-        Unrewritable: nothing names a tensor of this dtype.
-    """
-    argument = root.argument
-    bound = limits(module, argument, limit)
-    clamp = clamp_at_zero(module, argument)
-    if clamp is not None:
-        return rewrite.replace(module, clamp.args["min"], bound)
-    return rewrite.replace(module, argument, f"{{x}}.clamp_min({bound})", x=argument)
+def _is_right_of_division(module: Module, node: ast.expr) -> bool:
+    parent = module.parent(node)
+    return isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Div) and parent.right is node
 
 
 RULE = Rule(
