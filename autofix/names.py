@@ -83,6 +83,8 @@ class Names:
 
     def lookup(self, name: str, at: ast.AST) -> str | None:
         """The dotted path that `name` stands for at the node `at`."""
+        if not self._module.may_be_bound_at(name, at):
+            return self._imports.get(name)
         for scope in self._module.ancestors(at):
             if isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
                 imports, bound = self._scope_names(scope)

@@ -11,7 +11,7 @@ import itertools
 import re
 import tokenize
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -37,7 +37,17 @@ class _Fields(dict[type[ast.AST], tuple[str, ...]]):
         return names
 
 
+class _BackwardFields(dict[type[ast.AST], tuple[str, ...]]):
+    """The same fields, the last first."""
+
+    def __missing__(self, kind: type[ast.AST]) -> tuple[str, ...]:
+        self[kind] = names = _FIELDS[kind][::-1]
+        return names
+
+
 _FIELDS = _Fields()
+_BACKWARDS = _BackwardFields()
+_BINDERS = frozenset({ast.arg, ast.alias, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler})
 
 
 def children(node: ast.AST) -> list[ast.AST]:
@@ -88,6 +98,7 @@ class Tree:
         self._bom = bom
         self._parents: dict[ast.AST, ast.AST] = {}
         self._adopted: set[ast.AST] = set()
+        self._bound_below: set[str] = set()
 
     # -- positions -------------------------------------------------------------------------------------
 
@@ -207,15 +218,27 @@ class Tree:
         """Record the parents below `root` and return every node below it, itself first, in source order."""
         nodes: list[ast.AST] = []
         pending = [root]
-        parents = self._parents
+        parents, bound, push = self._parents, self._bound_below, pending.append
         while pending:
             node = pending.pop()
             nodes.append(node)
-            below = children(node)
-            for child in below:
-                parents[child] = node
-            below.reverse()
-            pending.extend(below)
+            kind = type(node)
+            if kind is ast.Name:  # every third node: nothing below
+                if type(node.ctx) is not ast.Load:  # type: ignore[attr-defined]
+                    bound.add(node.id)  # type: ignore[attr-defined]
+                continue
+            if kind in _BINDERS:
+                bound.update(_bound_by(node, root))
+            for name in _BACKWARDS[kind]:
+                value = getattr(node, name, None)
+                if type(value) is list:
+                    for child in reversed(value):
+                        if isinstance(child, ast.AST):
+                            parents[child] = node
+                            push(child)
+                elif isinstance(value, ast.AST):
+                    parents[value] = node
+                    push(value)
         self._adopted.add(root)
         return nodes
 
@@ -227,6 +250,11 @@ class Tree:
         if node not in self._parents and self.tree not in self._adopted:
             self.adopt(self.tree)
         return self._parents.get(node)
+
+    def may_be_bound_at(self, name: str, node: ast.AST) -> bool:
+        """Whether a scope around `node`, below the module's own, may bind `name`: False is certain."""
+        self.parent(node)
+        return name in self._bound_below
 
     def _adopt_around(self, line: int) -> None:
         """Record parents in the units that hold `line`: cheaper than in the whole file."""
@@ -298,6 +326,16 @@ class Tree:
 
     def insertion(self, char: int, text: str) -> Edit:
         return Edit(self.char_span(char, char), text)
+
+
+def _bound_by(node: ast.AST, root: ast.AST) -> Iterable[str]:
+    """The names that a node of one of the kinds in `_BINDERS` binds, below the statement `root`."""
+    if isinstance(node, ast.arg):
+        return (node.arg,)
+    if isinstance(node, ast.alias):
+        return () if isinstance(root, (ast.Import, ast.ImportFrom)) else (node.asname or node.name.partition(".")[0],)
+    name: str | None = node.name  # type: ignore[attr-defined]
+    return (name,) if name else ()
 
 
 def _self_attributes(cls: ast.ClassDef) -> dict[str, list[ast.expr | None]]:

@@ -347,14 +347,17 @@ RULE = Rule(
         (b".sum(", b"tokens", b".mean()", b"count_nonzero", b"bincount", b"num_items"),
         (b"/", b".mean()"),
     ),
-    anchor=re.compile(
-        r"\.sum\(|\.mean\(\)|count_nonzero\(|bincount\(|/ *(?:num|n)_\w*(?:tokens|items|valid)|masked_select\("
-    ),
+    anchor=re.compile(r"\.sum\(|count_nonzero\(|bincount\(|/ *(?:num|n)_\w*(?:tokens|items|valid)"),
     nodes=(ast.BinOp, ast.AugAssign, ast.Call),
     check=check,
-    beside=re.compile(
-        # A division, or a selection whose mean may be one of nothing.
-        DIVIDES + r"|masked_select|(?:[)\]]|(?<![\w.\"'])(?!list\[|tuple\[|dict\[|type\[|set\[)[a-z_][\w.]*)"
-        r"\[[^\]:,\n\"'\d-]"
+    beside=re.compile(DIVIDES),
+    further=(
+        (
+            re.compile(r"\.mean\(\)|masked_select\("),
+            re.compile(
+                r"masked_select|(?:[)\]]|(?<![\w.\"'])(?!list\[|tuple\[|dict\[|type\[|set\[)[a-z_][\w.]*)"
+                r"\[[^\]:,\n\"'\d-]"
+            ),
+        ),
     ),
 )

@@ -286,6 +286,11 @@ def _is_right_of_division(module: Module, node: ast.expr) -> bool:
     return isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Div) and parent.right is node
 
 
+# What stands before `** -0.5` where the scale of attention or of an initialiser is computed from a size.
+_NO_SCALE = "".join(
+    rf"(?<!{size}{space}\*\*)" for size in ("dim", "size", "features", r"size\(-1\)", r"shape\[-1\]") for space in ("", " ")
+)
+
 RULE = Rule(
     name="sqrt-unprotected",
     summary="a square root of a variance, a mean of squares or a clamped number that can be exactly 0",
@@ -294,7 +299,7 @@ RULE = Rule(
     # Not the root of RMS norm, whose constant under the root is written beside the variance.
     anchor=re.compile(
         r"sqrt\((?<!math\.sqrt\()(?<!np\.sqrt\()(?!\s*[\w.]+\s*\+\s*(?:self\.)?(?:\w*eps\w*|1e-\d+)\))"
-        r"|\*\*\s*\(?-?0?\.5|pow\([^()]*-?0?\.5\)"
+        rf"|\*\*{_NO_SCALE}\s*\(?-?0?\.5|pow\([^()]*-?0?\.5\)"
     ),
     nodes=(ast.Call, ast.BinOp),
     check=check,
