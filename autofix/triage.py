@@ -12,8 +12,9 @@ from functools import cached_property
 from autofix.rule import Rule
 
 _BREAK = re.compile(rb"\r\n|\r|\n")
-_TOP = re.compile(rb"^(?:class|def|async def|@)", re.M)
-_MEMBER = re.compile(rb"^([ \t]+)(?:def |async def |@)", re.M)
+_TOP = re.compile(rb"\n(?:class|def|async def|@)")
+_WORDS_APART = bytes(c if c >= 128 or chr(c).isalnum() or c == 95 else 10 for c in range(256))
+_MEMBER = re.compile(rb"\n([ \t]+)(?:def |async def |@)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +71,22 @@ class _Text:
     def _has(self, word: bytes | re.Pattern[bytes]) -> bool:
         known = self._words.get(word)
         if known is None:
-            known = word in self._data if isinstance(word, bytes) else word.search(self._data) is not None
+            known = self._search(word)
             self._words[word] = known
         return known
+
+    def _search(self, word: bytes | re.Pattern[bytes]) -> bool:
+        if isinstance(word, bytes):
+            spelled = _as_spelled(word)
+            return (not spelled or spelled in self._vocabulary) and word in self._data
+        lead = _leading(word.pattern)
+        return (not lead or lead in self._vocabulary) and word.search(self._data) is not None
+
+    @cached_property
+    def _vocabulary(self) -> bytes:
+        """Each word of the file once, between line breaks: a sixth of the text, in which most of what rules look for
+        is not found."""
+        return b"\n".join([b"", *set(self._data.translate(_WORDS_APART).split()), b""])
 
     def places(self, rule: Rule) -> tuple[int, ...]:
         """The lines on which a rule's anchors match, in the parts that have what it wants beside them."""
@@ -85,7 +99,8 @@ class _Text:
         """Where an anchor matches, comments apart, in the parts that have `beside`."""
         offsets = self._anchors.get(anchor)
         if offsets is None:
-            found = {m.start() for part in _alternatives(anchor) for m in part.finditer(self._data)}
+            parts = [part for part in _alternatives(anchor) if _leading(part.pattern) in self._vocabulary]
+            found = {m.start() for part in parts for m in part.finditer(self._data)}
             offsets = sorted(at for at in found if not self._is_comment(at))
             self._anchors[anchor] = offsets
         if beside is not None and offsets:
@@ -102,7 +117,8 @@ class _Text:
         key = (pattern, part)
         if key not in self._beside:
             end = self._parts[part + 1] if part + 1 < len(self._parts) else len(self._data)
-            self._beside[key] = _on_bytes(pattern).search(self._data, self._parts[part], end) is not None
+            start = self._parts[part]
+            self._beside[key] = any(p.search(self._data, start, end) for p in _alternatives(pattern))
         return self._beside[key]
 
     def _numbers(self, offsets: Sequence[int]) -> Iterator[int]:
@@ -126,20 +142,35 @@ class _Text:
     def _parts(self) -> list[int]:
         """The offsets at which the functions and classes at the top begin, and the methods of the latter: no function
         or statement that rules visit lies in two parts, unless a string has code at its margin."""
-        tops = [0, *(m.start() for m in _TOP.finditer(self._data))]
+        tops = [0, *(m.start() + 1 for m in _TOP.finditer(self._data))]
         parts: list[int] = []
         for start, end in zip(tops, [*tops[1:], len(self._data)], strict=True):
             parts.append(start)
             if self._data.startswith(b"class", start):
                 inside = list(_MEMBER.finditer(self._data, start, end))
                 least = min((len(m[1]) for m in inside), default=0)
-                parts += [m.start() for m in inside if len(m[1]) == least]
+                parts += [m.start() + 1 for m in inside if len(m[1]) == least]
         return parts
 
 
 @functools.cache
-def _on_bytes(pattern: re.Pattern[str]) -> re.Pattern[bytes]:
-    return re.compile(pattern.pattern.encode(), pattern.flags & ~re.UNICODE)
+def _as_spelled(literal: bytes) -> bytes:
+    """What the vocabulary has of a literal that is one word, its ends marked where the literal marks them; empty when
+    the literal is something else."""
+    found = re.fullmatch(rb"([^\w]*)([A-Za-z_]\w*)([^\w]*)", literal)
+    return (found[1] and b"\n") + found[2] + (found[3] and b"\n") if found else b""
+
+
+@functools.cache
+def _leading(pattern: bytes) -> bytes:
+    """The letters with which everything begins, or goes on after a point, that a pattern matches; empty when they are
+    not certain. A repetition or a choice behind the last letter is about that letter alone."""
+    if b"|" in pattern:
+        return b""
+    found = re.match(rb"(?:\\\.)?([A-Za-z_]+)", pattern)
+    if found is None:
+        return b""
+    return found[1][:-1] if pattern[found.end() : found.end() + 1] in (b"?", b"*", b"+", b"{") else found[1]
 
 
 @functools.cache
