@@ -35,7 +35,7 @@ def routing_command(
     log: Annotated[
         str,
         typer.Argument(
-            help="Token counts per expert: printed tensors, JSON lines, CSV, numpy or torch.save; '-' is standard input."
+            help="Counts per expert: printed tensors, JSON lines, CSV, numpy or torch.save; '-' reads standard input."
         ),
     ],
     validation: Annotated[str | None, typer.Option(help="The same of a validation run, to compare with.")] = None,
@@ -125,9 +125,8 @@ def _failing(given: list[str] | None) -> tuple[tuple[Condition, ...], Verdict | 
             verdicts.append(Verdict(part))
         elif part.isalpha():
             known = (*_VERDICTS, *METRICS)
-            _fail(
-                f"--fail-on knows no {part!r}{suggestion(part, known)}; it takes {', '.join(_VERDICTS)}, or a bound such as cv>0.3"
-            )
+            takes = f"it takes {', '.join(_VERDICTS)}, or a bound on {', '.join(METRICS)}, such as cv>0.3"
+            _fail(f"--fail-on knows no {part!r}{suggestion(part, known)}; {takes}")
         else:
             found.extend(_bounds("--fail-on", part, ()))
     return tuple(found), min(verdicts, key=lambda v: v.rank, default=None)

@@ -64,7 +64,8 @@ def _read_value(log: RoutingLog, value: object) -> str:
 def _read_tensor(log: RoutingLog, name: str, tensor: Any) -> str:
     """Shapes: (experts), (rows, experts), (rows, layers, experts)."""
     if "complex" in str(tensor.dtype) or "bool" in str(tensor.dtype) or len(tensor.shape) not in (1, 2, 3):
-        return f"a tensor of {tensor.dtype} and shape {tuple(tensor.shape)} is not (rows, experts) or (rows, layers, experts)"
+        is_ = f"a tensor of {tensor.dtype} and shape {tuple(tensor.shape)}"
+        return f"{is_} is not (rows, experts) or (rows, layers, experts)"
     if len(tensor.shape) == 3:
         many = range(tensor.shape[1]) if tensor.shape[1] <= MAX_CELLS else range(0)
         prefix = f"{name}." if name else ""

@@ -23,9 +23,9 @@ class Block:
 
 
 def blocks(stream: BinaryIO, head: bytes, end: bytes = b"\n") -> Iterator[Block]:
-    """The stream after `head`, cut behind the last `end` of what was read, or at a line's end if there is none for long.
+    """`head` and the stream after it, cut behind the last `end` of what was read.
 
-    `end` ends with a line feed.
+    `end` ends with a line feed. Where there is none for MAX_LINE bytes, the cut is at a line's end.
     """
     line, held = 1, head
     while True:

@@ -72,7 +72,7 @@ def chance_variation(experts: int, tokens: float) -> float:
 class Trend:
     """The Mann-Kendall test. tau: from -1 (falls always) to 1 (rises always). p: two-sided, normal approximation.
 
-    Values that follow each other closely in training are correlated, which makes p too small: it ranks, it does not prove.
+    Values that follow each other closely in training are correlated, which makes p too small.
     """
 
     tau: float

@@ -123,7 +123,8 @@ def _add_uniform(log: RoutingLog, layers: list[int], columns: list[list[Number]]
     parts: list[tuple[str, list[list[Number]]]] = []
     start = 0
     for experts in layers:
-        names, loads = columns[start], columns[start + 1 : start + 1 + experts]
+        names: list[object] = list(columns[start])
+        loads = columns[start + 1 : start + 1 + experts]
         start += 1 + experts
         if names.count(names[0]) == len(names):
             parts.append((str(names[0]), loads))

@@ -16,7 +16,11 @@ from autofix.model import Problem
 STDIN = "-"
 
 _COMPRESSED = {b"\x1f\x8b": "zcat", b"BZh": "bzcat", b"\xfd7zXZ": "xzcat", b"\x28\xb5\x2f\xfd": "zstdcat"}
-_EXPECTED = "expected printed tensors `[(1, tensor([...])), ...]`, JSON lines, CSV with a header, or a file of numpy or torch.save"
+_NUL = b"\0"
+_EXPECTED = (
+    "expected printed tensors `[(1, tensor([...])), ...]`, JSON lines, CSV with a header, "
+    "or a file of numpy or torch.save"
+)
 
 
 def read(path: str) -> RoutingLog | Problem:
@@ -36,8 +40,9 @@ def read(path: str) -> RoutingLog | Problem:
     if wrong:
         return Problem(name, wrong)
     if not log.layers:
-        first = log.skipped[0] if log.skipped else None
-        return Problem(name, f"no loads in it; {first.reason}" if first else "no loads in it", first and first.line)
+        if not log.skipped:
+            return Problem(name, "no loads in it")
+        return Problem(name, f"no loads in it; {log.skipped[0].reason}", log.skipped[0].line)
     return log
 
 
@@ -65,7 +70,7 @@ def _read_stream(log: RoutingLog, stream: BinaryIO, path: Path | None) -> str:
         return ""
     if log.format == "CSV":
         return lines.read_csv(log, blocks(stream, head))
-    return f"is {'binary' if b'\0' in head else 'no routing log'}; {_EXPECTED}"
+    return f"is {'binary' if _NUL in head else 'no routing log'}; {_EXPECTED}"
 
 
 def _format(head: bytes, path: Path | None) -> str:
@@ -75,7 +80,7 @@ def _format(head: bytes, path: Path | None) -> str:
         return "numpy" if path is not None and _has_arrays(path) else "torch"
     if head.startswith(b"\x80") and head[1:2] <= b"\x05":
         return "torch"
-    if b"\0" in head:
+    if _NUL in head:
         return ""
     if b"tensor(" in head:
         return "printed tensors"

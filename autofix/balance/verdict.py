@@ -131,7 +131,7 @@ def advice(layers: Sequence[tuple[Balance, Judged, Comparison | None]]) -> tuple
     found = []
     if dead := [b for b, _, _ in layers if b.dead]:
         experts = "; ".join(f"layer {b.name}: {', '.join(map(str, b.dead))}" for b in dead)
-        text = f"revive or remove the dead experts ({experts}): balance the router from the first step, add noise to its scores"
+        text = f"revive or remove the dead experts ({experts}): balance the router from the first step"
         found.append(Advice(text, ("moe-no-load-balancing", "moe-no-z-loss")))
     if high := [b for b, j, _ in layers if j.verdict.rank >= Verdict.HIGH.rank]:
         text = f"add a load-balancing loss, or raise its coefficient ({_named(high)})"
@@ -143,7 +143,7 @@ def advice(layers: Sequence[tuple[Balance, Judged, Comparison | None]]) -> tuple
         text = f"if the router is a sigmoid, try a softmax ({_named(uneven)})"
         found.append(Advice(text, ("sigmoid-router",)))
     if crowded := [b for b, _, _ in layers if max(b.means) > 2 * _mean(b)]:
-        text = f"an expert takes more than twice its even share: limit its capacity, or check what happens to tokens beyond it ({_named(crowded)})"
+        text = f"limit the capacity of experts: one takes more than twice its even share ({_named(crowded)})"
         found.append(Advice(text, ("moe-no-capacity",)))
     if drifting := [b for b, _, _ in layers if became_worse(b)]:
         text = f"the balance became worse during training ({_named(drifting)}): see whether its loss reaches backward()"

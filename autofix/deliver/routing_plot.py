@@ -26,7 +26,7 @@ _LABEL = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """An expert. points: of an SVG polyline. label_y: where its name stands, clear of its neighbours. color: an index."""
+    """An expert. points: of an SVG polyline. label_y: where its name stands. color: an index."""
 
     name: str
     points: str

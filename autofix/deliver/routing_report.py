@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from autofix.balance.analysis import Balance, Comparison
@@ -19,8 +19,8 @@ from autofix.registry import rule_named
 _STYLE = {Verdict.BALANCED: "green", Verdict.MODERATE: "yellow", Verdict.HIGH: "red", Verdict.SEVERE: "bold red"}
 _SPARKS = "▁▂▃▄▅▆▇█"
 _EIGHTHS = "▏▎▍▌▋▊▉█"
-_BAR = 16
-_SPARK = 24
+_BAR = 12
+_SPARK = 20
 _EXPERTS_SHOWN = 32
 
 
@@ -90,35 +90,33 @@ def _show_layer(out: Console, balance: Balance, judged: Judged, comparison: Comp
         worse = ", less even than training" if is_worse(balance, comparison.balance) else ""
         moved = f"{percent(comparison.moved)} of tokens go to other experts"
         out.print(f"  validation: {_measures(comparison.balance)}, {moved}{worse}")
-    out.print(_table(balance, comparison))
+    for row in _rows(balance, comparison):
+        out.print(row)
     if balance.experts > _EXPERTS_SHOWN:
         out.print(Text(f"  the {_EXPERTS_SHOWN} farthest from even of {balance.experts} experts", "dim"))
 
 
-def _table(balance: Balance, comparison: Comparison | None) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in ("  expert", "tokens", "mean", "of even"):
-        table.add_column(column, justify="right", no_wrap=True)
-    if comparison is not None:
-        table.add_column("validation", justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    if balance.rows > 1:
-        table.add_column("over time", no_wrap=True)
+def _rows(balance: Balance, comparison: Comparison | None) -> list[Text]:
+    """A header and a row per expert, as wide as their cells: a table of rich cuts cells to the width of a pipe."""
     even = sum(balance.means) / balance.experts
+    most = max(balance.means)
     low = min((min(one) for one in balance.course), default=0.0)
     high = max((max(one) for one in balance.course), default=0.0)
+    header = ["expert", "tokens", "mean", "of even", *(["validation"] if comparison else []), "load".ljust(_BAR)]
+    cells = [[*header, "over time" if balance.rows > 1 else ""]]
     for expert in _shown(balance, even):
         load = balance.means[expert]
-        style = "red" if expert in balance.dead else ""
-        cells = [str(expert), _number(balance.totals[expert]), _number(round(load, 1)), _of(load, even)]
+        row = [str(expert), _number(balance.totals[expert]), _number(round(load, 1)), _of(load, even)]
         if comparison is not None:
             means = comparison.balance.means
-            cells.append(_of(means[expert], sum(means) / len(means)))
-        cells.append(_bar(load / max(balance.means) if max(balance.means) else 0.0))
-        if balance.rows > 1:
-            cells.append(_sparkline([one[expert] for one in balance.course], low, high) + _arrow(balance, expert))
-        table.add_row(*cells, style=style)
-    return table
+            row.append(_of(means[expert], sum(means) / len(means)))
+        row.append(_bar(load / most if most else 0.0).ljust(_BAR))
+        course = _sparkline([one[expert] for one in balance.course], low, high) if balance.rows > 1 else ""
+        cells.append([*row, course + _arrow(balance, expert)])
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    texts = ["  ".join(c.rjust(w) for c, w in zip(row[:-1], widths, strict=False)) + f"  {row[-1]}" for row in cells]
+    styles = ["dim", *("red" if expert in balance.dead else "" for expert in _shown(balance, even))]
+    return [Text(f"  {text}".rstrip(), style) for text, style in zip(texts, styles, strict=True)]
 
 
 def _shown(balance: Balance, even: float) -> Sequence[int]:
@@ -141,7 +139,8 @@ def _course(balance: Balance) -> str:
     certain = (
         f"CV {direction} (Mann-Kendall tau {trend.tau:+.2f}, p {_p(trend.p)})" if trend.p < 0.05 else "no trend in CV"
     )
-    return f"first to last quarter: CV {100 * balance.drift:+.2f} points, {percent(balance.moved)} of tokens moved; {certain}"
+    moved = f"{percent(balance.moved)} of tokens moved"
+    return f"first to last quarter: CV {100 * balance.drift:+.2f} points, {moved}; {certain}"
 
 
 def _why(balance: Balance, judged: Judged) -> str:
@@ -166,7 +165,7 @@ def _sparkline(values: Sequence[float], low: float, high: float) -> str:
     """At most _SPARK characters, each the mean of its part of the course, on a scale that all experts share."""
     width = min(_SPARK, len(values))
     bounds = [i * len(values) // width for i in range(width + 1)]
-    parts = [values[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    parts = [values[a:b] for a, b in itertools.pairwise(bounds)]
     scale = (len(_SPARKS) - 1) / (high - low) if high > low else 0.0
     return "".join(_SPARKS[round((sum(part) / len(part) - low) * scale)] for part in parts)
 
@@ -184,8 +183,8 @@ def _p(value: float) -> str:
 
 
 def _links(rules: Sequence[str]) -> str:
-    known = known(rules)
-    return f" [{', '.join(known)}: `autofix --select {','.join(known)} PROJECT`]" if known else ""
+    found = known(rules)
+    return f" (`autofix --select {','.join(found)} PROJECT` looks for it)" if found else ""
 
 
 def known(rules: Sequence[str]) -> list[str]:
