@@ -12,6 +12,10 @@ from autofix.balance.series import Layer, Number, RoutingLog
 DEAD_BELOW = 0.01
 """An expert is dead when the last quarter of the log gave it less than this part of an even share."""
 
+_ENOUGH = 20
+"""Tokens of an even share below which an expert can go without by chance: at 20 an even router leaves out one of
+5 * 10**8 experts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Balance:
@@ -79,6 +83,7 @@ def _balance(layer: Layer, dead_below: float) -> Balance:
     cv = measures.coefficient_of_variation
     shares = [_relative(one) for one in whole]
     even = sum(last) / len(last)
+    enough = even >= _ENOUGH if layer.integral else even > 0
     total = sum(layer.totals)
     return Balance(
         name=layer.name,
@@ -89,7 +94,7 @@ def _balance(layer: Layer, dead_below: float) -> Balance:
         max_min=measures.max_over_min(means),
         entropy=measures.normalized_entropy(means),
         gini=measures.gini(means),
-        dead=tuple(i for i, load in enumerate(last) if even > 0 and load < dead_below * even),
+        dead=tuple(i for i, load in enumerate(last) if enough and load < dead_below * even),
         drift=cv(last) - cv(first),
         moved=measures.moved_share(first, last),
         trend=measures.mann_kendall([cv(one) for one in whole]),

@@ -104,4 +104,5 @@ def _module(name: str) -> Any:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0].partition(". ")[0]
+    return "".join(c for c in first if c.isprintable())[:160]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Iterator
 
 from autofix.balance.blocks import Block
@@ -15,6 +16,7 @@ _LAYER = ("layer", "layer_id", "layer_idx", "block")
 _EXPERT = ("expert", "expert_id", "expert_idx")
 _TIME = ("step", "epoch", "iteration", "iter", "time", "timestamp", "batch", "global_step")
 _LOAD = ("count", "counts", "tokens", "load", "value")
+_EXPERT_COLUMN = re.compile(r"(?:e|exp|expert)[ _.-]?\d+")
 _ONLY_LAYER = "1"
 """What the layer is called where the file names none."""
 
@@ -51,7 +53,8 @@ def read_csv(log: RoutingLog, blocks: Iterable[Block]) -> str:
     if expert is not None and load is not None:
         _read_long(log, rows, _column(header, _TIME), layer, expert, load)
     else:
-        loads = [i for i, name in enumerate(header) if name not in (*_TIME, *_LAYER)]
+        experts = [i for i, name in enumerate(header) if _EXPERT_COLUMN.fullmatch(name)]
+        loads = experts or [i for i, name in enumerate(header) if name not in (*_TIME, *_LAYER)]
         for number, row in rows:
             _take_words(log, number, row[layer] if layer is not None else _ONLY_LAYER, [row[i] for i in loads])
     return ""

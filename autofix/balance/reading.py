@@ -55,11 +55,11 @@ def _read_stream(log: RoutingLog, stream: BinaryIO, path: Path | None) -> str:
         if head.startswith(magic):
             return f"is compressed; `{command} FILE | autofix routing -` reads it"
     log.format = _format(head, path)
-    if log.format in ("numpy", "torch") and path is None:
+    if log.format in ("numpy", "torch.save") and path is None:
         return f"a {log.format} file cannot be read from standard input; give its path"
     if log.format == "numpy" and path is not None:
         return arrays.read_numpy(log, path)
-    if log.format == "torch" and path is not None:
+    if log.format == "torch.save" and path is not None:
         return arrays.read_torch(log, path)
     if log.format == "printed tensors":
         for block in _readable(log, blocks(stream, head, printed.END)):
@@ -77,9 +77,9 @@ def _format(head: bytes, path: Path | None) -> str:
     if head.startswith(b"\x93NUMPY"):
         return "numpy"
     if head.startswith(b"PK\x03\x04"):
-        return "numpy" if path is not None and _has_arrays(path) else "torch"
+        return "numpy" if path is not None and _has_arrays(path) else "torch.save"
     if head.startswith(b"\x80") and head[1:2] <= b"\x05":
-        return "torch"
+        return "torch.save"
     if _NUL in head:
         return ""
     if b"tensor(" in head:

@@ -15,6 +15,9 @@ MAX_CELLS = 65_536
 MAX_NAMED = 5
 """How many skipped lines are kept with their reasons; the rest are counted."""
 
+MAX_NAME = 200
+"""Characters of a layer's name, such as `model.layers.11.block_sparse_moe.gate`."""
+
 MAX_COUNT = 2**63
 """No counter of tokens reaches this; what does is not a count."""
 
@@ -121,6 +124,8 @@ class RoutingLog:
         known = {name: layer.experts for name, layer in self.layers.items()}
         for name, experts in record:
             before = known.setdefault(name, experts)
+            if len(name) > MAX_NAME or not name.isprintable():
+                return f"a layer's name is longer than {MAX_NAME} characters or not printable"
             if not experts:
                 return f"layer {name} has no experts"
             if before != experts:
