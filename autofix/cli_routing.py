@@ -88,12 +88,12 @@ def routing_command(
     report = routing_report.RoutingReport(
         read_log, read_validation, layers, advice(layers), failing(layers, bounds, worst)
     )
+    if plot is not None:
+        _write(plot, report)
     if output_format is RoutingFormat.JSON:
         sys.stdout.write(routing_report.as_json(report))
     else:
         routing_report.show(terminal.console(), report)
-    if plot is not None:
-        _write(plot, report)
     err = terminal.console(stderr=True)
     for one in (read_log, read_validation):
         for line in routing_report.skipped_lines(one) if one else []:

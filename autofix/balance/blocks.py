@@ -22,14 +22,14 @@ class Block:
     too_long: bool = False
 
 
-def blocks(stream: BinaryIO, head: bytes, end: bytes = b"\n") -> Iterator[Block]:
+def blocks(stream: BinaryIO, head: bytes, end: bytes = b"\n", size: int = BLOCK) -> Iterator[Block]:
     """`head` and the stream after it, cut behind the last `end` of what was read.
 
     `end` ends with a line feed. Where there is none for MAX_LINE bytes, the cut is at a line's end.
     """
     line, held = 1, head
     while True:
-        read = stream.read(BLOCK)
+        read = stream.read(size)
         cut = held.rfind(end) + len(end) if end in held else 0
         if not read:
             cut = len(held)
@@ -38,7 +38,7 @@ def blocks(stream: BinaryIO, head: bytes, end: bytes = b"\n") -> Iterator[Block]
         if not cut and len(held) > MAX_LINE:
             yield Block(line, b"", too_long=True)
             while read and b"\n" not in read:
-                read = stream.read(BLOCK)
+                read = stream.read(size)
             held = read.partition(b"\n")[2]
             line += 1
             if not read:

@@ -56,6 +56,8 @@ def read_block(log: RoutingLog, block: Block) -> None:
 def _read_uniform(log: RoutingLog, data: bytes) -> bool:
     """Read a block of equal records; False, and nothing read, if it is not one."""
     if not data.startswith(b"[("):
+        if b"tensor(" not in data.partition(b"\n")[0]:
+            return False
         data = _PREFIX.sub(b"", data)
     if b"=" in data:
         for argument in set(_ARGUMENT.findall(data[:_ALONE])):
@@ -78,19 +80,14 @@ def _read_uniform(log: RoutingLog, data: bytes) -> bool:
 
 def _read_among_others(log: RoutingLog, line: int, data: bytes) -> bool:
     """Read a block of equal one-line records with other lines between them, such as a loss; False if it is not one."""
-    records: list[bytes] = []
-    others: list[int] = []
-    for number, text in enumerate(data.split(b"\n"), line):
-        if b"tensor(" in text:
-            records.append(text)
-        elif text and not text.isspace():
-            others.append(number)
+    texts = data.split(b"\n")
+    records = [text for text in texts if b"tensor(" in text]
+    others = [n for n, text in enumerate(texts, line) if b"tensor(" not in text and text and not text.isspace()]
     if not others or not all(text.endswith(_RECORD_END) for text in records):
         return False
     if records and not _read_uniform(log, b"\n".join(records)):
         return False
-    for number in others:
-        log.skip(number, _NO_TENSOR)
+    log.skip_all(others, _NO_TENSOR)
     return True
 
 

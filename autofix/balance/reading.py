@@ -16,6 +16,9 @@ from autofix.model import Problem
 STDIN = "-"
 
 _COMPRESSED = {b"\x1f\x8b": "zcat", b"BZh": "bzcat", b"\xfd7zXZ": "xzcat", b"\x28\xb5\x2f\xfd": "zstdcat"}
+_LARGE_RECORD, _LARGE_BLOCK = 1 << 10, 1 << 19
+"""Records of many experts are read more at a time, so that a column has as many rows as the work on it is worth."""
+
 _NUL = b"\0"
 _EXPECTED = (
     "expected printed tensors `[(1, tensor([...])), ...]`, JSON lines, CSV with a header, "
@@ -62,7 +65,8 @@ def _read_stream(log: RoutingLog, stream: BinaryIO, path: Path | None) -> str:
     if log.format == "torch.save" and path is not None:
         return arrays.read_torch(log, path)
     if log.format == "printed tensors":
-        for block in _readable(log, blocks(stream, head, printed.END)):
+        size = _LARGE_BLOCK if head.find(printed.END) > _LARGE_RECORD else BLOCK
+        for block in _readable(log, blocks(stream, head, printed.END, size)):
             printed.read_block(log, block)
         return ""
     if log.format == "JSON lines":

@@ -102,6 +102,11 @@ class RoutingLog:
         if len(self.skipped) < MAX_NAMED:
             self.skipped.append(Skipped(line, reason))
 
+    def skip_all(self, lines: Sequence[int], reason: str) -> None:
+        for line in lines[: MAX_NAMED - len(self.skipped)]:
+            self.skipped.append(Skipped(line, reason))
+        self.skipped_count += len(lines)
+
     def take(self, line: int, record: Sequence[tuple[str, Sequence[Number]]]) -> None:
         """Add one record (layer and loads, one or more), or skip it as a whole."""
         reason = self.refusal([(name, len(loads)) for name, loads in record]) or next(

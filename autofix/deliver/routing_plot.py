@@ -5,6 +5,7 @@ The coordinates are computed here; templates/routing.svg.j2 holds the drawing, t
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -18,6 +19,9 @@ from autofix.deliver.routing_report import RoutingReport, percent, ratio
 
 _LINES = 10
 """Experts that lines of different colours can show."""
+
+_CELLS, _FEWEST = 40_000, 8
+"""Cells of all heat maps together, as far as that leaves each _FEWEST columns: a browser still opens the file."""
 
 _WIDTH, _HEIGHT = 720.0, 230.0
 _LEFT, _RIGHT, _TOP, _GAP = 56.0, 150.0, 64.0, 96.0
@@ -103,16 +107,17 @@ def _frame(report: RoutingReport, panels: Sequence[Panel]) -> dict[str, object]:
 
 
 def _panels(report: RoutingReport) -> list[Panel]:
-    return [_panel(i, *layer) for i, layer in enumerate(report.layers)]
+    columns = max(_FEWEST, _CELLS // sum(balance.experts for balance, _, _ in report.layers))
+    return [_panel(i, columns, *layer) for i, layer in enumerate(report.layers)]
 
 
-def _panel(index: int, balance: Balance, judged: Judged, comparison: Comparison | None) -> Panel:
+def _panel(index: int, columns: int, balance: Balance, judged: Judged, comparison: Comparison | None) -> Panel:
     top = _TOP + index * (_HEIGHT + _GAP)
     many = balance.experts > _LINES
     rows, lines, cells = _row_ticks(balance, top), [], []
     even = top
     if many:
-        cells = _cells(balance, top)
+        cells = _cells(_joined(balance.course, columns), top)
     else:
         low, high, step = _scale(balance)
         lines = _lines(balance, top, low, high)
@@ -153,16 +158,23 @@ def _apart(ends: Sequence[float], top: float, bottom: float) -> list[float]:
     return [placed[expert] for expert in range(len(ends))]
 
 
-def _cells(balance: Balance, top: float) -> list[Cell]:
-    bins, height = len(balance.course), _HEIGHT / balance.experts
+def _joined(course: Sequence[Sequence[float]], columns: int) -> list[list[float]]:
+    """The course in at most so many columns, each the mean of neighbours."""
+    count = min(columns, len(course))
+    bounds = [i * len(course) // count for i in range(count + 1)]
+    return [[sum(c) / (b - a) for c in zip(*course[a:b], strict=True)] for a, b in itertools.pairwise(bounds)]
+
+
+def _cells(course: Sequence[Sequence[float]], top: float) -> list[Cell]:
+    bins, height = len(course), _HEIGHT / len(course[0])
     width = _WIDTH / bins
-    most = max((abs(load - 1) for one in balance.course for load in one), default=0.0) or 1.0
+    most = max((abs(load - 1) for one in course for load in one), default=0.0) or 1.0
     return [
         Cell(
             _LEFT + i * width, top + expert * height, width, height, min(1.0, abs(load - 1) / min(most, 1.0)), load > 1,
             f"expert {expert}: {100 * load:.0f} % of even",
         )
-        for i, one in enumerate(balance.course)
+        for i, one in enumerate(course)
         for expert, load in enumerate(one)
     ]  # fmt: skip
 
