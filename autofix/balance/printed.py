@@ -132,10 +132,11 @@ def _add_uniform(log: RoutingLog, layers: list[int], columns: list[list[Number]]
             )
     if log.refusal([(name, len(loads)) for name, loads in parts]):
         return False
-    if any(not sum(column) < MAX_COUNT for _, loads in parts for column in loads):
+    sums = [[sum(column) for column in loads] for _, loads in parts]
+    if any(max(of_layer) >= MAX_COUNT for of_layer in sums):
         return False
-    for name, loads in parts:
-        log.layer(name, len(loads)).add(loads)
+    for (name, loads), of_layer in zip(parts, sums, strict=True):
+        log.layer(name, len(loads)).add(loads, of_layer)
     log.rows += len(columns[0])
     return True
 

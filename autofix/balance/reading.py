@@ -16,7 +16,7 @@ from autofix.model import Problem
 STDIN = "-"
 
 _COMPRESSED = {b"\x1f\x8b": "zcat", b"BZh": "bzcat", b"\xfd7zXZ": "xzcat", b"\x28\xb5\x2f\xfd": "zstdcat"}
-_LARGE_RECORD, _LARGE_BLOCK = 1 << 10, 1 << 19
+_LARGE_RECORD, _LARGE_BLOCK = 1 << 10, 1 << 18
 """Records of many experts are read more at a time, so that a column has as many rows as the work on it is worth."""
 
 _NUL = b"\0"

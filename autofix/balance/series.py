@@ -46,14 +46,14 @@ class Layer:
     def experts(self) -> int:
         return len(self.totals)
 
-    def add(self, columns: Sequence[Sequence[Number]]) -> None:
-        """Append rows, given as one sequence of loads per expert."""
+    def add(self, columns: Sequence[Sequence[Number]], column_sums: Sequence[Number] | None = None) -> None:
+        """Append rows, given as one sequence of loads per expert, with their sums where the caller has them."""
         count, start = len(columns[0]), 0
         while start < count:
             self._make_room()
             end = min(start + self.width - self.filled, count)
             whole = start == 0 and end == count
-            sums = [sum(c) for c in columns] if whole else [sum(c[start:end]) for c in columns]
+            sums = column_sums if whole and column_sums else [sum(c[start:end]) for c in columns]
             current = self.bins[-1]
             for expert, load in enumerate(sums):
                 self.totals[expert] += load
