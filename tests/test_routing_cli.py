@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from autofix.cli import main
+from autofix.deliver.routing_report import known
 
 DATA = Path(__file__).parent / "data"
 TRAINING, VALIDATION = str(DATA / "balance_training.log"), str(DATA / "balance_validation.log")
@@ -152,3 +153,7 @@ def test_without_torch_the_remedy_is_named(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, check=False)
     assert done.returncode == 2
     assert "pip install torch" in done.stderr.decode()
+
+
+def test_advice_links_only_rules_that_exist() -> None:
+    assert known(("no-such-rule", "log-softmax")) == ["log-softmax"]

@@ -184,7 +184,7 @@ def _p(value: float) -> str:
 
 def _links(rules: Sequence[str]) -> str:
     found = known(rules)
-    return f" (`autofix --select {','.join(found)} PROJECT` looks for it)" if found else ""
+    return f" (`autofix check --select {','.join(found)} PROJECT` looks for it)" if found else ""
 
 
 def known(rules: Sequence[str]) -> list[str]:
