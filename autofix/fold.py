@@ -60,6 +60,11 @@ def last_line(node: ast.stmt) -> int:
     return node.__dict__.get("_last_line") or node.end_lineno or node.lineno
 
 
+def folded_text(node: ast.stmt) -> str | None:
+    """The text of a function that is still folded."""
+    return node.__dict__.get("_folded")
+
+
 def parse_outline(text: str, lines: Sequence[int]) -> ast.Module | None:
     """The tree of a file in which functions that hold none of `lines` (1-based) are folded. None where the text does
     not allow it, or is no Python."""

@@ -288,7 +288,9 @@ def _is_right_of_division(module: Module, node: ast.expr) -> bool:
 
 # What stands before `** -0.5` where the scale of attention or of an initialiser is computed from a size.
 _NO_SCALE = "".join(
-    rf"(?<!{size}{space}\*\*)" for size in ("dim", "size", "features", r"size\(-1\)", r"shape\[-1\]") for space in ("", " ")
+    rf"(?<!{size}{space}\*\*)"
+    for size in ("dim", "size", "features", r"size\(-1\)", r"shape\[-1\]")
+    for space in ("", " ")
 )
 
 RULE = Rule(
