@@ -212,6 +212,8 @@ class Usage:
             self.require(args[0], "dim")
         if name == "einsum" and node.args:
             self._read_einsum(node)
+        if method and name == "expand" and len(args) > 1:
+            self._expanded(first, len(args))
         if method and name in _SIZE_METHODS:
             self._shaped(first)  # type: ignore[arg-type]
         elif method and name not in SHAPE_METHODS and name not in CAST_METHODS and name not in _MASK_OPERATIONS:
@@ -229,6 +231,13 @@ class Usage:
         known = isinstance(node, ast.Name) and node.id in self.found
         if known and roles_by_name(self.leaves[node.id])[0] in ("int", "scalar", "flag"):  # type: ignore[attr-defined]
             self._receiver(node, "shape")
+
+    def _expanded(self, node: ast.AST | None, rank: int) -> None:
+        """`mask.unsqueeze(1).expand(b, n, length)`: a mask of two dimensions."""
+        while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "unsqueeze":
+            node, rank = node.func.value, rank - 1
+        if node is not None and rank > 0:
+            self._rank(node, rank)
 
     def _read_einsum(self, node: ast.Call) -> None:
         """The subscripts say how many dimensions each operand has, and which sizes agree."""
