@@ -9,6 +9,7 @@ from autofix.model import Claim, Edit, Relation
 from autofix.ops import Op, constant, tensor_op
 from autofix.rewrite import Unrewritable
 from autofix.syntax import Module
+from autofix.transforms.ranges._roots import is_own_product
 from autofix.tree import walk
 
 TINY = 1.1754943508222875e-38  # the smallest normal number of float32
@@ -114,6 +115,8 @@ def dtype_owner(module: Module, node: ast.expr) -> ast.expr | None:
     """
     if isinstance(node, ast.Name):
         return None if constant(module, node) is not None else node
+    if is_own_product(module, node) and isinstance(node, ast.Call):
+        return dtype_owner(module, node.args[0])
     if isinstance(node, ast.Attribute):
         return node if isinstance(node.value, (ast.Name, ast.Attribute)) and constant(module, node) is None else None
     if isinstance(node, ast.Subscript):
