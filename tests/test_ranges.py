@@ -206,7 +206,7 @@ _UNARY = (
     "({}) + 1e-6", "torch.rsqrt({})", "F.elu({})", "torch.atan({})", "({}).prod(dim=-1, keepdim=True)", "F.mish({})",
     "(({}) > 0).sum(dim=-1, keepdim=True)", "torch.nan_to_num({})", "({}).masked_fill({} > 1, 0.25)", "0.5 ** ({})",
     "({0}) - ({0}).max(dim=-1, keepdim=True)[0]", "({0}) * ({0})", "F.normalize({}, dim=-1)", "({}).round()",
-    "({0}) - ({0}).logsumexp(dim=-1, keepdim=True)", "torch.exp2({})", "({}) // 2.0", "({}) % 3.0", "torch.erf({})",
+    "({0}) - ({0}).logsumexp(dim=-1, keepdim=True)", "torch.exp2({})", "(({}) // 2.0)", "({}) % 3.0", "torch.erf({})",
 )  # fmt: skip
 _BINARY = (
     "({}) + ({})", "({}) - ({})", "({}) * ({})", "({}) / ({})", "torch.maximum({}, {})", "torch.minimum({}, {})",
