@@ -206,14 +206,14 @@ _UNARY = (
     "({}) + 1e-6", "torch.rsqrt({})", "F.elu({})", "torch.atan({})", "({}).prod(dim=-1, keepdim=True)", "F.mish({})",
     "(({}) > 0).sum(dim=-1, keepdim=True)", "torch.nan_to_num({})", "({}).masked_fill({} > 1, 0.25)", "0.5 ** ({})",
     "({0}) - ({0}).max(dim=-1, keepdim=True)[0]", "({0}) * ({0})", "F.normalize({}, dim=-1)", "({}).round()",
-    "({0}) - ({0}).logsumexp(dim=-1, keepdim=True)", "torch.exp2({})", "(({}) // 2.0)", "({}) % 3.0", "torch.erf({})",
+    "({0}) - ({0}).logsumexp(dim=-1, keepdim=True)", "torch.exp2({})", "({}) // 2.0", "({}) % 3.0", "torch.erf({})",
 )  # fmt: skip
 _BINARY = (
     "({}) + ({})", "({}) - ({})", "({}) * ({})", "({}) / ({})", "torch.maximum({}, {})", "torch.minimum({}, {})",
     "torch.where(a > 0, {}, {})", "torch.abs({}) ** ({})", "torch.abs({}) @ torch.abs(({}).mT)",
     "({}) / (torch.abs({}) + 1e-6)", "torch.where({1} != 0, {1}, {0})", "torch.where({0} > {1}, {0}, {1})",
     "({0}).masked_fill({0} <= {1}, 0.5)", "torch.where(torch.abs({0}) > 1e-3, {0}, {1})",
-    "(({0}) * (({1}) > 0)).sum(dim=-1, keepdim=True)", "({0} if {1}.sum() > 0 else {1})",
+    "(({0}) * (({1}) > 0)).sum(dim=-1, keepdim=True)", "(({0}) if ({1}).sum() > 0 else ({1}))",
 )  # fmt: skip
 _LEAVES = {
     "a": (Interval(), (-30.0, -1.0, -1e-3, 0.0, 0.5, 1.0, 7.0, 200.0)),
