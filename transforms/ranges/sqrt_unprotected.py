@@ -70,6 +70,7 @@ from autofix.transforms.ranges._gradients import carries_gradient, only_compared
 from autofix.transforms.ranges._roots import (
     chosen_by_where,
     guarded_outside,
+    is_own_product,
     is_square,
     never_zero,
     root_of,
@@ -143,6 +144,8 @@ def _vanishes(module: Module, node: ast.expr, depth: int) -> str:
         return _vanishes(module, value, depth + 1) if value is not node else ""
     if isinstance(node, ast.BinOp):
         return _arithmetic(module, node, depth)
+    if is_own_product(module, node):
+        return "the product of a vector with itself is 0 where it is zero"
     op = tensor_op(module, node)
     if op is None:
         return ""
@@ -307,6 +310,7 @@ RULE = Rule(
     check=check,
     beside=re.compile(
         r"\bvar(?:_mean)?\(|svd|eig|\b1(?:\.0*)?\s*[+-]|[+-]\s*1\b"
+        r"|(?:dot|inner)(?:_?prod\w*)?\("
         r"|cl(?:amp|ip)|re[lL][uU]|mean\(|\*\*\s*2|pow\(|square\(|\b(\w[\w.\[\]]*) ?\* ?\1(?!\w)"
     ),
 )
