@@ -13,7 +13,7 @@ from autofix.tree import walk
 _MAKERS = ("torch.nn.Parameter", "torch.nn.parameter.Parameter")
 _SIZE_NAME = re.compile(
     r"(^|_)(n|num|dim|dims|d|size|sizes|len|length|features?|channels?|heads?|hidden|units|experts?|classes|groups|"
-    r"planes|inp|oup|in|out|width|depth|rank|k|shape|vocab\w*|nb|input|output|feats?|nodes?|types|bases)(_|\d|$)"
+    r"planes|inp|oup|in|out|width|depth|rank|k|shape|vocab\w*|nb|input|output|feats?|nodes?|types|bases|filters?)(_|\d|$)"
     r"|(size|dim|dims|channels?|features?|hidden|feats|shape)$",
     re.I,
 )

@@ -21,14 +21,20 @@ _FILLED_ELSEWHERE = re.compile(
     r"|param_init_fn|deferred_init|[\"']meta[\"']|from_float|PreTrainedModel|post_init\(\)|dequant|load_checkpoint"
     r"|hypernet"
 )
-_INITIAL = re.compile(r"init|reset|fill|copy|load|xavier|kaiming|normal_|uniform_|trunc|orthogonal|glorot|zeros?_|ones?_", re.I)
-_OVER_ALL = re.compile(r"parameters\(|_parameters\b|\bmodules\(|children\(|state_dict\(|_flat_weights|__dict__|all_weights")
+_INITIAL = re.compile(
+    r"init|reset|fill|copy|load|xavier|kaiming|normal_|uniform_|trunc|orthogonal|glorot|zeros?_|ones?_", re.I
+)
+_OVER_ALL = re.compile(
+    r"parameters\(|_parameters\b|\bmodules\(|children\(|state_dict\(|_flat_weights|__dict__|all_weights"
+)
 _WRITES = re.compile(r"init|\w_\(|\.data\b|\bcopy_|fill|reset", re.I)
 _SHAPE_ONLY = frozenset(
     ("shape", "size", "dim", "numel", "nelement", "ndim", "device", "dtype", "requires_grad", "requires_grad_", "T", "t",
      "stride", "is_cuda", "register_hook", "element_size", "grad", "type")
 )  # fmt: skip
-_RUNS = re.compile(r"forward|__call__|extra_repr|__repr__|loss|score|decode|predict|encode|attention|step|message|update|conv")
+_RUNS = re.compile(
+    r"forward|__call__|extra_repr|__repr__|loss|score|decode|predict|encode|attention|step|message|update|conv"
+)
 
 
 def may_be_initialised(module: Module, made: Made) -> bool:
@@ -39,10 +45,14 @@ def may_be_initialised(module: Module, made: Made) -> bool:
     if family is None:
         return True
     text = "\n".join(module.source(cls) for cls in family)
-    if re.search(r"\b(getattr|setattr|vars)\(\s*self\b|__dict__(\[|\.update)|\.apply\(\s*(?!lambda\b)[\w.]*(init|reset|weight)", text):
+    if re.search(
+        r"\b(getattr|setattr|vars)\(\s*self\b|__dict__(\[|\.update)|\.apply\(\s*(?!lambda\b)[\w.]*(init|reset|weight)",
+        text,
+    ):
         return True
     if made.name in ("weight", "bias") and re.search(r"\b(self|super\([^)]*\))\._?reset_parameters\(", text):
-        return any(not _is_plain_module(module, c) for c in family) or _mentioned(module, family, made)
+        if any(not _is_plain_module(module, c) for c in family):
+            return True
     return _mentioned(module, family, made) or _whole_module(module, family) or _by_others(module, family, made)
 
 
@@ -114,17 +124,12 @@ def _mentioned(module: Module, family: list[ast.ClassDef], made: Made) -> bool:
                 continue
             if _may_write(module, node):
                 return True
-    return any(isinstance(n, ast.Constant) and n.value == made.name for c in family for n in walk(c)) and (
-        not _registered(module, made) or _named_twice(family, made)
-    )
-
-
-def _registered(module: Module, made: Made) -> bool:
-    return isinstance(made.statement, ast.Expr)
+    return _named_twice(family, made)
 
 
 def _named_twice(family: list[ast.ClassDef], made: Made) -> bool:
-    """Whether the parameter's name stands in a string beside its registration, and that of None in its place."""
+    """Whether the parameter's name stands in a string, which may reach it; its registration, and that of None in its
+    place, do not count."""
     count = 0
     for cls in family:
         for node in walk(cls):
@@ -188,7 +193,15 @@ def _call_writes(module: Module, call: ast.Call, runs: bool) -> bool:
     last = _name(call.func)
     if last.endswith("_") or _INITIAL.search(last):
         return True
-    if dotted.startswith(("torch.", "math.")) or last in ("len", "isinstance", "print", "str", "repr", "hasattr", "type"):
+    if dotted.startswith(("torch.", "math.")) or last in (
+        "len",
+        "isinstance",
+        "print",
+        "str",
+        "repr",
+        "hasattr",
+        "type",
+    ):
         return False
     return not runs
 
@@ -240,19 +253,21 @@ def _by_others(module: Module, family: list[ast.ClassDef], made: Made) -> bool:
     names = {c.name for c in family}
     inside = {id(n) for c in family for n in walk(c)}
     for node in walk(module.tree):
+        if isinstance(node, ast.Attribute) and node.attr == made.name and _others_write(module, node, names):
+            return True
         if id(node) in inside:
             continue
         if isinstance(node, (ast.For, ast.AsyncFor)) and _loops_over_all(module, node):
             if not re.search(r"isinstance\(", module.source(node)) or any(n in module.source(node) for n in names):
                 return True
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and re.search(r"init|reset|weight", node.name, re.I):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and re.search(
+            r"init|reset|weight", node.name, re.I
+        ):
             if node.name != "__init__" and (
                 any(isinstance(n, ast.Name) and n.id in names for n in walk(node))
                 or (_is_applied(module, node) and _generic(module, node))
             ):
                 return True
-        if isinstance(node, ast.Attribute) and node.attr == made.name and _others_write(module, node, names):
-            return True
     return False
 
 

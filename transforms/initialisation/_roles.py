@@ -14,7 +14,9 @@ from autofix.tree import walk
 _BIAS = re.compile(r"(^|_)bias(es)?(_|$|\d)|^b\d*$|^b_\w+$|(^|_)beta$|^shift$")
 _SCALE = re.compile(r"(^|_)(gamma|scale|gain)$|^g$")
 _EMBEDDING = re.compile(r"embed|(^|_)pos(_|$)|position|token|(^|_)quer(y|ies)$|latents?$|prompt|(^|_)cls(_|$)", re.I)
-_WEIGHT = re.compile(r"(^|_)(weights?|kernel|proj|w|mat|matrix|lin|fc)(_|\d|$)|^[wWuUvV]\d*$|^[wWuU]_?[a-z]{1,3}$|weight$", re.I)
+_WEIGHT = re.compile(
+    r"(^|_)(weights?|kernel|proj|w|mat|matrix|lin|fc)(_|\d|$)|^[wWuUvV]\d*$|^[wWuU]_?[a-z]{1,3}$|weight$", re.I
+)
 _ATTENTION = re.compile(r"(^|_)att(n|ention)?(_|$|\d)|^a$", re.I)
 _NORMS = ("layer_norm", "rms_norm", "batch_norm", "group_norm", "instance_norm")
 _CONVOLUTIONS = re.compile(r"torch\.(nn\.functional\.)?conv(_transpose)?[123]d")
@@ -164,7 +166,9 @@ def _argument(module: Module, call: ast.Call, argument: ast.AST, transposed: boo
     if dotted.startswith("torch.nn.init."):
         return ""
     if last in _NORMS:
-        return "bias" if keyword == "bias" or (keyword is None and place == len(call.args) - 1 and place > 2) else "scale"
+        return (
+            "bias" if keyword == "bias" or (keyword is None and place == len(call.args) - 1 and place > 2) else "scale"
+        )
     if last == "linear" or _CONVOLUTIONS.fullmatch(dotted):
         if keyword == "bias" or place == 2:
             return "bias"

@@ -30,7 +30,7 @@ After
         def __init__(self, in_features, out_features):
             super().__init__()
             self.weight = nn.Parameter(torch.empty(out_features, in_features))
-            nn.init.kaiming_uniform_(self.weight, a=5 ** 0.5)
+            nn.init.kaiming_uniform_(self.weight, a=5**0.5)
             self.bias = nn.Parameter(torch.empty(out_features))
             nn.init.zeros_(self.bias)
 
@@ -133,7 +133,7 @@ def _fix(module: Module, made: Made, role: Role) -> Fix:
 
 def _root_of_five(module: Module, at: ast.AST) -> str:
     spelled = module.names.reference("math.sqrt", at)
-    return f"{spelled.text}(5)" if spelled is not None and not spelled.edits else "5 ** 0.5"
+    return f"{spelled.text}(5)" if spelled is not None and not spelled.edits else "5**0.5"
 
 
 RULE = Rule(
