@@ -77,7 +77,7 @@ class Relation(enum.Enum):
     STRAIGHT_THROUGH = "straight-through"  # same forward; the gradient reaches the router
     SOFT = "soft"  # converges to the hard form as temperature -> 0, on the same support
     CLIP = "clip"  # same step while the gradient norm is below the bound; bounded above it
-    INITIALISED = "initialised"  # parameters that were uninitialised memory hold values of a sane scale; others as before
+    INITIALISED = "initialised"  # parameters of uninitialised memory hold values of a sane scale; others as before
     INTENDED = "intended"  # another function on purpose: runs and stays finite wherever the original did
 
 

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 
 from autofix.syntax import Module
-from autofix.tree import walk
 from autofix.transforms.initialisation._parameters import Made, is_self
+from autofix.tree import walk
 
 # Classes outside the file whose constructors are known to leave a subclass's own parameters alone.
 _KNOWN_BASES = re.compile(
@@ -29,12 +29,14 @@ _OVER_ALL = re.compile(
 )
 _WRITES = re.compile(r"init|\w_\(|\.data\b|\bcopy_|fill|reset", re.I)
 _SHAPE_ONLY = frozenset(
-    ("shape", "size", "dim", "numel", "nelement", "ndim", "device", "dtype", "requires_grad", "requires_grad_", "T", "t",
-     "stride", "is_cuda", "register_hook", "element_size", "grad", "type")
+    ("shape", "size", "dim", "numel", "nelement", "ndim", "device", "dtype", "requires_grad", "requires_grad_", "T",
+     "t", "stride", "is_cuda", "register_hook", "element_size", "grad", "type")
 )  # fmt: skip
-_RUNS = re.compile(
-    r"forward|__call__|extra_repr|__repr__|loss|score|decode|predict|encode|attention|step|message|update|conv"
+_HARMLESS = re.compile(r"super|isinstance|len|type|id|print|register\w*|__init__")
+_SETS_UP = re.compile(
+    r"init|reset|build|setup|set_|load|create|make|param|weight|copy|from_|_post|assign|convert|merge|tie", re.I
 )
+_INITIALISERS = re.compile(r"_?(init|initialize|initialise|reset)_(weights?|parameters?|params)|init_weights_\w+")
 
 
 def may_be_initialised(module: Module, made: Made) -> bool:
@@ -50,9 +52,11 @@ def may_be_initialised(module: Module, made: Made) -> bool:
         text,
     ):
         return True
-    if made.name in ("weight", "bias") and re.search(r"\b(self|super\([^)]*\))\._?reset_parameters\(", text):
-        if any(not _is_plain_module(module, c) for c in family):
-            return True
+    resets = re.search(r"\b(self|super\([^)]*\))\._?reset_parameters\(", text)
+    if resets and made.name in ("weight", "bias") and any(not _is_plain_module(module, c) for c in family):
+        return True
+    if _deferred(module):
+        return True
     return _mentioned(module, family, made) or _whole_module(module, family) or _by_others(module, family, made)
 
 
@@ -124,29 +128,14 @@ def _mentioned(module: Module, family: list[ast.ClassDef], made: Made) -> bool:
                 continue
             if _may_write(module, node):
                 return True
-    return _named_twice(family, made)
-
-
-def _named_twice(family: list[ast.ClassDef], made: Made) -> bool:
-    """Whether the parameter's name stands in a string, which may reach it; its registration, and that of None in its
-    place, do not count."""
-    count = 0
-    for cls in family:
-        for node in walk(cls):
-            if isinstance(node, ast.Call) and _name(node.func) == "register_parameter" and len(node.args) == 2:
-                first, second = node.args
-                if isinstance(first, ast.Constant) and first.value == made.name:
-                    nothing = isinstance(second, ast.Constant) and second.value is None
-                    count -= 1 if nothing or made.call in walk(second) else 0
-            if isinstance(node, ast.Constant) and node.value == made.name:
-                count += 1
-    return count > 0
+    return False
 
 
 def _may_write(module: Module, node: ast.expr) -> bool:
     """Whether what is done to `self.<name>` here may write to it."""
     function = module.function_scope(node)
-    runs = bool(_RUNS.search(getattr(function, "name", "")))
+    name = getattr(function, "name", "")
+    runs = not _SETS_UP.search(name) and not re.search(rf"\b(self|super\(\))\.{name}\(", _constructors(module, node))
     current: ast.AST = node
     while True:
         parent = module.parent(current)
@@ -173,6 +162,13 @@ def _may_write(module: Module, node: ast.expr) -> bool:
         if isinstance(parent, (ast.Assign, ast.AnnAssign, ast.NamedExpr)):
             return not runs
         return isinstance(parent, (ast.For, ast.AugAssign, ast.Return, ast.Delete)) and not runs
+
+
+def _constructors(module: Module, node: ast.AST) -> str:
+    """The text of the constructor of the class around a node."""
+    cls = module.class_of(node)
+    constructor = module.method(cls, "__init__") if cls is not None else None
+    return module.source(constructor) if constructor is not None else ""
 
 
 def _assigns_nothing(module: Module, target: ast.AST) -> bool:
@@ -213,10 +209,8 @@ def _whole_module(module: Module, family: list[ast.ClassDef]) -> bool:
             if isinstance(node, (ast.For, ast.AsyncFor)) and _loops_over_all(module, node):
                 return True
             if isinstance(node, ast.Call):
-                own = any(is_self(a) for a in node.args)
-                if own and not re.fullmatch(r"super|isinstance|len|type|id|print|register\w*", _name(node.func)):
-                    if _name(node.func) != "__init__":
-                        return True
+                if any(is_self(a) for a in node.args) and not _HARMLESS.fullmatch(_name(node.func)):
+                    return True
                 if _name(node.func) == "apply" and isinstance(node.func, ast.Attribute) and is_self(node.func.value):
                     return not _specific(module, node)
     return False
@@ -252,28 +246,50 @@ def _by_others(module: Module, family: list[ast.ClassDef], made: Made) -> bool:
     parameters of a model, or writes to an attribute of this name."""
     names = {c.name for c in family}
     inside = {id(n) for c in family for n in walk(c)}
+    registered = {id(n.args[0]) for n in walk(module.tree) if isinstance(n, ast.Call) and n.args and _registers(n)}
     for node in walk(module.tree):
         if isinstance(node, ast.Attribute) and node.attr == made.name and _others_write(module, node, names):
             return True
-        if id(node) in inside:
-            continue
-        if isinstance(node, (ast.For, ast.AsyncFor)) and _loops_over_all(module, node):
-            if not re.search(r"isinstance\(", module.source(node)) or any(n in module.source(node) for n in names):
-                return True
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and re.search(
-            r"init|reset|weight", node.name, re.I
-        ):
-            if node.name != "__init__" and (
-                any(isinstance(n, ast.Name) and n.id in names for n in walk(node))
-                or (_is_applied(module, node) and _generic(module, node))
-            ):
-                return True
+        if isinstance(node, ast.Constant) and node.value == made.name and id(node) not in registered:
+            return True
+        if id(node) not in inside and _initialises(module, node, names):
+            return True
     return False
 
 
-def _is_applied(module: Module, function: ast.AST) -> bool:
-    name = re.escape(getattr(function, "name", ""))
-    return bool(re.search(rf"\.apply\(\s*(\w+\.)*{name}\b", module.text))
+def _registers(call: ast.Call) -> bool:
+    return _name(call.func) == "register_parameter"
+
+
+def _initialises(module: Module, node: ast.AST, names: set[str]) -> bool:
+    """Whether a loop or a function outside the class may initialise its parameters."""
+    if isinstance(node, (ast.For, ast.AsyncFor)):
+        text = module.source(node)
+        return _loops_over_all(module, node) and ("isinstance(" not in text or any(n in text for n in names))
+    if not isinstance(node, ast.FunctionDef) or node.name == "__init__":
+        return False
+    if not re.search(r"init|reset|weight", node.name, re.I):
+        return False
+    named = any(isinstance(n, ast.Name) and n.id in names for n in walk(node))
+    return named or (_is_applied(module, node) and _generic(module, node))
+
+
+def _deferred(module: Module) -> bool:
+    """Whether a class of the file has an initialiser that its own constructor does not reach: the model that holds
+    the layers initialises them, from another file."""
+    for cls in module.tree.body:
+        if not isinstance(cls, ast.ClassDef):
+            continue
+        for method in cls.body:
+            if isinstance(method, ast.FunctionDef) and _INITIALISERS.fullmatch(method.name):
+                name = method.name
+                if not re.search(rf"self\.{name}\(|apply\([^)]*\b{name}\b", module.source(cls)):
+                    return True
+    return False
+
+
+def _is_applied(module: Module, function: ast.FunctionDef) -> bool:
+    return bool(re.search(rf"\.apply\(\s*(\w+\.)*{function.name}\b", module.text))
 
 
 def _others_write(module: Module, node: ast.Attribute, names: set[str]) -> bool:

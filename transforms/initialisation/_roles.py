@@ -105,9 +105,10 @@ def _uses(module: Module, made: Made) -> set[str]:
     """How the class reads the parameter, in one word each."""
     found, rank = set(), rank_of(made)
     for node in walk(made.cls):
-        if isinstance(node, ast.Attribute) and node.attr == made.name and is_self(node.value):
-            if isinstance(node.ctx, ast.Load):
-                found.add(_use(module, node, rank))
+        if not isinstance(node, ast.Attribute) or node.attr != made.name or not is_self(node.value):
+            continue
+        if isinstance(node.ctx, ast.Load):
+            found.add(_use(module, node, rank))
     return found - {""}
 
 

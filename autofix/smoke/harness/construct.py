@@ -12,7 +12,10 @@ from typing import Any, NamedTuple
 import torch
 
 _SIZES = (48, 32, 64, 40, 56)
-_OWN = ("torch", "math", "typing", "typing_extensions", "functools", "itertools", "collections", "dataclasses", "abc", "copy", "enum", "numpy")  # fmt: skip
+_OWN = (
+    "torch", "math", "typing", "typing_extensions", "functools", "itertools", "collections", "dataclasses", "abc",
+    "copy", "enum", "numpy",
+)  # fmt: skip
 
 
 class Built(NamedTuple):
@@ -51,7 +54,7 @@ def build(text: str, name: str, number: int) -> Built:
     """Construct class `name` of a file with the `number`-th set of made-up arguments."""
     tree = ast.parse(text)
     scope = _scope(tree, number)
-    cls = scope.get(name)
+    cls: Any = scope.get(name)
     node = next((n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name), None)
     if node is None or not isinstance(cls, type) or not issubclass(cls, torch.nn.Module):
         return Built(None, [], "", f"the class {name} cannot be defined without the modules that its file imports")
@@ -60,7 +63,7 @@ def build(text: str, name: str, number: int) -> Built:
         return Built(None, [], "", f"the class {name} has no constructor of its own")
     given = _arguments(function, number)
     torch.manual_seed(0)
-    module = cls.__new__(cls)
+    module: torch.nn.Module = object.__new__(cls)
     torch.nn.Module.__init__(module)
     space = {**scope, **given, "self": module, "__the_class__": cls}
     skipped: list[tuple[ast.stmt, str]] = []

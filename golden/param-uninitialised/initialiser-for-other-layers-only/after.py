@@ -7,7 +7,7 @@ class Gate(nn.Module):
     def __init__(self, dim: int, num_experts: int):
         super().__init__()
         self.weight = nn.Parameter(torch.empty((num_experts, dim)))
-        nn.init.kaiming_uniform_(self.weight, a=5 ** 0.5)
+        nn.init.kaiming_uniform_(self.weight, a=5**0.5)
 
     def forward(self, x):
         return F.softmax(F.linear(x, self.weight), dim=-1)

@@ -9,7 +9,7 @@ class Projection(nn.Module):
     def __init__(self, in_features, out_features, bias=True):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(out_features, in_features))
-        nn.init.kaiming_uniform_(self.weight, a=5 ** 0.5)
+        nn.init.kaiming_uniform_(self.weight, a=5**0.5)
         if bias:
             self.bias = nn.Parameter(torch.empty(out_features))
             nn.init.zeros_(self.bias)

@@ -7,7 +7,7 @@ class Mixer(nn.Module):
     def __init__(self, tokens, dim):
         super().__init__()
         self.register_parameter("mixing", nn.Parameter(torch.empty(tokens, tokens, requires_grad=True)))
-        nn.init.kaiming_uniform_(self.mixing, a=5 ** 0.5)
+        nn.init.kaiming_uniform_(self.mixing, a=5**0.5)
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, x):
