@@ -18,6 +18,7 @@ _WEIGHT = re.compile(
     r"(^|_)(weights?|kernel|proj|w|mat|matrix|lin|fc)(_|\d|$)|^[wWuUvV]\d*$|^[wWuU]_?[a-z]{1,3}$|weight$", re.I
 )
 _ATTENTION = re.compile(r"(^|_)att(n|ention)?(_|$|\d)|^a$", re.I)
+_SIZED = re.compile(r"norm|\bbn|scale|cos|sqrt", re.I)
 _NORMS = ("layer_norm", "rms_norm", "batch_norm", "group_norm", "instance_norm")
 _CONVOLUTIONS = re.compile(r"torch\.(nn\.functional\.)?conv(_transpose)?[123]d")
 
@@ -95,21 +96,41 @@ def _normal(fan_in: str) -> Role:
     return Role("weight", "normal_", f"std={fan_in} ** -0.5", _FAN)
 
 
-def is_weight(module: Module, made: Made) -> str:
-    """How a weight multiplies activations: "linear", "right" or "left", and empty when it is none for certain."""
+def product_of(module: Module, made: Made) -> str:
+    """The product that a weight stands in: "linear", "right" or "left"; empty when it may be something else, or when
+    something beside the weight sets the size of the product."""
     uses = _uses(module, made)
-    return next(iter(uses)) if len(uses) == 1 and uses <= {"linear", "right", "left"} else ""
+    if len(uses) != 1 or not uses <= {"linear", "right", "left"}:
+        return ""
+    return "" if any(_is_scaled(module, n) for n in _reads(made)) else next(iter(uses))
+
+
+def _is_scaled(module: Module, node: ast.expr) -> bool:
+    """Whether a product is divided, multiplied or normalised at once, or its other operand is normalised."""
+    product = next((a for a in module.ancestors(node) if isinstance(a, (ast.Call, ast.BinOp))), None)
+    while isinstance(product, ast.Call) and getattr(product.func, "attr", "") in ("t", "transpose", "to", "type_as"):
+        product = next((a for a in module.ancestors(product) if isinstance(a, (ast.Call, ast.BinOp))), None)
+    if product is None or _SIZED.search(module.source(product)):
+        return True
+    parent = module.parent(product)
+    if isinstance(parent, ast.BinOp):
+        return isinstance(parent.op, (ast.Mult, ast.Div))
+    return isinstance(parent, ast.Call) and bool(_SIZED.search(module.source(parent.func)))
 
 
 def _uses(module: Module, made: Made) -> set[str]:
     """How the class reads the parameter, in one word each."""
-    found, rank = set(), rank_of(made)
-    for node in walk(made.cls):
-        if not isinstance(node, ast.Attribute) or node.attr != made.name or not is_self(node.value):
-            continue
-        if isinstance(node.ctx, ast.Load):
-            found.add(_use(module, node, rank))
-    return found - {""}
+    rank = rank_of(made)
+    return {_use(module, node, rank) for node in _reads(made)} - {""}
+
+
+def _reads(made: Made) -> list[ast.Attribute]:
+    """Where the class reads the parameter."""
+    return [
+        n
+        for n in walk(made.cls)
+        if isinstance(n, ast.Attribute) and n.attr == made.name and is_self(n.value) and isinstance(n.ctx, ast.Load)
+    ]
 
 
 def _use(module: Module, node: ast.expr, rank: int | None) -> str:

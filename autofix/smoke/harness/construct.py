@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import copy
 from typing import Any, NamedTuple
 
 import torch
@@ -19,12 +20,25 @@ _OWN = (
 
 
 class Built(NamedTuple):
-    """What construction made. skipped: the statements that raised, with what. arguments: as Python."""
+    """What construction made. skipped: the statements that raised, with what. arguments: as Python. methods: of the
+    class, by name. alone: nothing of another file was stood in for."""
 
     module: Any
     skipped: list[tuple[ast.stmt, str]]
     arguments: str
+    methods: dict[str, ast.FunctionDef]
     reason: str = ""
+    alone: bool = False
+
+
+class OutOfView(torch.nn.Module):  # type: ignore[misc]
+    """Stands in for a base class of another file: it takes any arguments and initialises nothing of its subclass."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def reset_parameters(self) -> None:
+        """Nothing of its own to initialise."""
 
 
 class StandIn:
@@ -57,10 +71,11 @@ def build(text: str, name: str, number: int) -> Built:
     cls: Any = scope.get(name)
     node = next((n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name), None)
     if node is None or not isinstance(cls, type) or not issubclass(cls, torch.nn.Module):
-        return Built(None, [], "", f"the class {name} cannot be defined without the modules that its file imports")
-    function = next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
+        return Built(None, [], "", {}, f"the class {name} cannot be defined without the modules that its file imports")
+    methods = {n.name: n for n in node.body if isinstance(n, ast.FunctionDef)}
+    function = methods.get("__init__")
     if function is None:
-        return Built(None, [], "", f"the class {name} has no constructor of its own")
+        return Built(None, [], "", {}, f"the class {name} has no constructor of its own")
     given = _arguments(function, number)
     torch.manual_seed(0)
     module: torch.nn.Module = object.__new__(cls)
@@ -68,7 +83,8 @@ def build(text: str, name: str, number: int) -> Built:
     space = {**scope, **given, "self": module, "__the_class__": cls}
     skipped: list[tuple[ast.stmt, str]] = []
     _run(function.body, space, skipped)
-    return Built(module, skipped, _written(function, given))
+    alone = not skipped and not any(isinstance(v, StandIn) or v is OutOfView for v in space.values())
+    return Built(module, skipped, _written(function, given), methods, alone=alone)
 
 
 def _scope(tree: ast.Module, number: int) -> dict[str, Any]:
@@ -110,8 +126,8 @@ def _define(node: ast.ClassDef, space: dict[str, Any]) -> None:
         if isinstance(found, type) or getattr(found, "__origin__", None) is not None:
             bases.append(base)
     if not bases and node.bases:
-        space.setdefault("__torch__", torch)
-        bases = [ast.parse("__torch__.nn.Module", mode="eval").body]
+        space.setdefault("__out_of_view__", OutOfView)
+        bases = [ast.Name("__out_of_view__", ast.Load())]
     decorators = [d for d in node.decorator_list if "dataclass" in ast.dump(d)]
     plain = ast.ClassDef(node.name, bases, [], node.body, decorators)
     for extra in ("type_params",):
@@ -137,16 +153,20 @@ def _run(body: list[ast.stmt], space: dict[str, Any], skipped: list[tuple[ast.st
             return
         if isinstance(statement, ast.If):
             try:
-                test = eval(compile(ast.Expression(_Super().visit(statement.test)), "<trial>", "eval"), space)
+                test = eval(compile(ast.Expression(_named(statement.test)), "<trial>", "eval"), space)
                 chosen = statement.body if test else statement.orelse
             except Exception as error:
                 skipped.append((statement, f"{type(error).__name__}: {error}"[:200]))
                 continue
             _run(chosen, space, skipped)
             continue
-        error_text = _attempt([_Super().visit(statement)], space)
+        error_text = _attempt([_named(statement)], space)
         if error_text:
             skipped.append((statement, error_text))
+
+
+def _named(node: Any) -> Any:
+    return _Super().visit(copy.deepcopy(node))
 
 
 class _Super(ast.NodeTransformer):
@@ -174,7 +194,8 @@ def _arguments(function: ast.FunctionDef, number: int) -> dict[str, Any]:
     for position, (arg, default) in enumerate(pairs):
         kind = ast.unparse(arg.annotation) if arg.annotation is not None else ""
         try:
-            given[arg.arg] = ast.literal_eval(default)  # type: ignore[arg-type]
+            value = ast.literal_eval(default)  # type: ignore[arg-type]
+            given[arg.arg] = True if value is False and number == 1 else value
         except (ValueError, TypeError):
             given[arg.arg] = guess(arg.arg, kind, position, number)
     if args.vararg:
@@ -206,7 +227,7 @@ def guess(name: str, kind: str, position: int, number: int) -> Any:
     if "head" in low and "dim" not in low:
         return 2
     if "expert" in low or "group" in low:
-        return 4
+        return 16
     return _SIZES[0] if number == 1 else _SIZES[position % len(_SIZES)] if number == 0 else 8
 
 

@@ -49,18 +49,27 @@ def _obstacle(before: Built, after: Built, names: list[str]) -> str:
         skipped = f" ({before.skipped[0][1]})" if before.skipped else ""
         return f"self.{missing[0]} is not made with made-up arguments{skipped}"
     for statement, error in before.skipped:
-        if _concerns(statement, names):
+        if _concerns(statement, names, before.methods):
             return f"a statement that may initialise it does not run in the trial: {error}"
     return ""
 
 
-def _concerns(statement: ast.stmt, names: list[str]) -> bool:
-    """Whether a statement reads one of the parameters, or hands the whole module to a function."""
-    for node in ast.walk(statement):
-        if isinstance(node, ast.Attribute) and node.attr in names:
-            return True
-        if isinstance(node, ast.Call) and any(isinstance(a, ast.Name) and a.id == "self" for a in node.args):
-            return True
+def _concerns(statement: ast.AST, names: list[str], methods: dict[str, ast.FunctionDef]) -> bool:
+    """Whether a statement reads one of the parameters, itself or in a method that it calls, or hands the whole module
+    to a function."""
+    pending, seen = [statement], set()
+    while pending:
+        for node in ast.walk(pending.pop()):
+            if isinstance(node, ast.Attribute) and node.attr in names:
+                return True
+            if not isinstance(node, ast.Call):
+                continue
+            if any(isinstance(a, ast.Name) and a.id == "self" for a in node.args):
+                return True
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+            if called in methods and called != "__init__" and called not in seen:
+                seen.add(called)
+                pending.append(methods[called])
     return False
 
 
@@ -84,7 +93,7 @@ def _judged(spec: dict[str, Any], before: Built, after: Built) -> dict[str, Any]
     if claims[0]["held"] is None:
         return {**answer, "verdict": "CONSISTENT", "claims": claims, "reason": claims[0]["detail"]}
     summary = f"{spec['class']}({before.arguments}): {claims[0]['detail']}"
-    shown = _program(spec, names, before.arguments)
+    shown = _program(spec, names, before.arguments) if before.alone and after.alone else _memory(names[0], now)
     return {**answer, "verdict": "PROVED", "claims": claims, "witness_summary": summary, "witness": shown}
 
 
@@ -129,7 +138,7 @@ def _witness(old: dict[str, _Summary], now: dict[str, _Summary], names: list[str
             )  # fmt: skip
         if role == "weight" and one.spread > _bound(one.shape):
             return _claim("witness", True, f"{name} has standard deviation {one.spread:.2g} before, {ends}")
-    return _claim("witness", None, "nothing reads as uninitialised before the patch")
+    return _claim("witness", None, "before the patch it holds no uninitialised memory, and nothing far too large")
 
 
 def _initialised(now: dict[str, _Summary], names: list[str]) -> dict[str, Any]:
@@ -201,3 +210,14 @@ def _program(spec: dict[str, Any], names: list[str], arguments: str) -> str:
         parts += ["torch.manual_seed(0)", f"module = {side}[{spec['class']!r}]({arguments})"]
         parts += [f"print({side!r}, {name!r}, module.{name}.isnan().sum(), module.{name}.std())" for name in names]
     return "\n".join(parts) + "\n"
+
+
+def _memory(name: str, now: dict[str, _Summary]) -> str:
+    """Python that shows what a parameter of this shape holds, where the class needs other files."""
+    shape = now[name].shape
+    return (
+        "import torch\n\ntorch.use_deterministic_algorithms(True)  # uninitialised memory becomes NaN\n"
+        f"parameter = torch.nn.Parameter(torch.empty({shape}))\n"
+        f"print({name!r}, 'before', parameter.isnan().sum(), 'of', parameter.numel())\n"
+        f"# after: mean {now[name].mean:.3g}, standard deviation {now[name].spread:.3g}\n"
+    )
