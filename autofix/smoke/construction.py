@@ -41,13 +41,14 @@ def plan(module: Module, fix: Fix) -> Job | str:
 
 
 def _class(module: Module, fix: Fix) -> str | None:
-    """The class at the top level that holds every edit, imports aside; an insertion may stand right below it."""
+    """The class at the top level that holds every edit, imports aside; what stands below its last statement and above
+    the next one counts as inside."""
     spans = [e.span for e in fix.edits if not e.text.strip().startswith(("import ", "from "))]
-    for node in module.tree.body:
-        if isinstance(node, ast.ClassDef):
-            _, end = module.chars(node)
-            place = module.span(node)
-            last = module.byte(end + len(module.text[end:]) - len(module.text[end:].lstrip("\r\n")))
-            if spans and all(place.start <= s.start and s.end <= last for s in spans):
+    body = module.tree.body
+    ends = [*(module.span(n).start for n in body[1:]), len(module.data)]
+    for node, end in zip(body, ends, strict=True):
+        if isinstance(node, ast.ClassDef) and spans:
+            start = module.span(node).start
+            if all(start <= s.start and s.end <= end for s in spans):
                 return node.name
     return None

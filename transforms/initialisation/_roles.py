@@ -112,6 +112,9 @@ def _is_scaled(module: Module, node: ast.expr) -> bool:
         product = next((a for a in module.ancestors(product) if isinstance(a, (ast.Call, ast.BinOp))), None)
     if product is None or _SIZED.search(module.source(product)):
         return True
+    operands = [product.left, product.right] if isinstance(product, ast.BinOp) else product.args
+    if all(isinstance(o, ast.Attribute) and is_self(o.value) for o in operands[:2]):
+        return True  # two parameters, the factors of one weight
     parent = module.parent(product)
     if isinstance(parent, ast.BinOp):
         return isinstance(parent.op, (ast.Mult, ast.Div))

@@ -56,8 +56,9 @@ to be chosen again. The direction of every weight stays what it was. With `--uns
 Left alone
 ----------
 What is no weight: positions, tokens, queries, latents, prompts, codebooks, prototypes, anything that is added, looked
-up, compared or normalised. Weights that anything initialises or scales later, products that are divided, multiplied or
-normalised at once, inputs that are normalised, a fan-in of at most 4, parameters without a gradient, and tests.
+up, compared or normalised, and the two factors of one weight. Weights that anything initialises or scales later,
+products that are divided, multiplied or normalised at once, inputs that are normalised, a fan-in of at most 4,
+parameters without a gradient, and tests.
 
 Sources
 -------
@@ -81,7 +82,7 @@ from autofix.transforms.initialisation._roles import product_of
 from autofix.transforms.loops._clipping import is_test
 
 _NO_WEIGHT = re.compile(
-    r"embed|pos|token|quer|key|latent|prompt|cls|code|proto|cent(er|roid)|memor|slot|anchor|basis|fourier|freq|noise|"
+    r"embed|pos|lora|low_rank|token|quer|key|latent|prompt|cls|code|proto|cent(er|roid)|memor|slot|anchor|basis|fourier|freq|noise|"
     r"template|seed|class|inducing|dictionary|state|entit|relation|vocab|direction|theta|test",
     re.I,
 )
