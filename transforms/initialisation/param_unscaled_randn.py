@@ -7,10 +7,9 @@ inputs. Every output is a sum of `a` terms of variance 1.
 
 Why it hurts
 ------------
-The layer multiplies the size of its input by the square root of its width: 32 at 1,024 inputs. Two such layers make
-1,000, three of them overflow float16 (65,504 is the largest number), a softmax behind one is a one-hot, and the
-gradients grow by the same factors. In the snippet three layers of 512 units turn an input of size 1 into one of 11,000,
-scaled ones leave it at 1.
+The layer multiplies the size of its input by the square root of its width: 32 at 1,024 inputs. Three such layers make
+33,000, and float16 ends at 65,504; a softmax behind one layer is close to a one-hot; gradients grow by the same
+factors. In the snippet three layers of 512 units turn an input of size 1 into one of 11,000, scaled ones leave it at 1.
 
 Before
 ------
