@@ -77,6 +77,7 @@ class Relation(enum.Enum):
     STRAIGHT_THROUGH = "straight-through"  # same forward; the gradient reaches the router
     SOFT = "soft"  # converges to the hard form as temperature -> 0, on the same support
     CLIP = "clip"  # same step while the gradient norm is below the bound; bounded above it
+    INITIALISED = "initialised"  # parameters of uninitialised memory hold values of a sane scale; others as before
     INTENDED = "intended"  # another function on purpose: runs and stays finite wherever the original did
 
 
@@ -93,6 +94,7 @@ class Claim:
     parameters: figures of the relation. CLAMPED: "quantity" (source text of the clamped expression, as it
         stands before the patch), "min", "max" (None when open; source text may read `trial_dtype`, the dtype
         under trial). CLIP: "max_norm", or "clip_value" for a bound on each element. SOFT: "temperature".
+        INITIALISED: "role" ("weight", "bias", "scale", "embedding") of the parameters that `results` names.
     change: for a REGULARISED patch, which finite values change and by how much, in words; empty means the
         patch is EXACT.
     assumptions: facts that only a name or a convention supports, stated wherever the evidence is shown.

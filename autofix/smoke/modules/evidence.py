@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -141,12 +142,18 @@ def _stamp(root: Path, packages: Iterable[str]) -> str:
     digest = hashlib.blake2b(digest_size=10)
     for package in sorted(packages):
         folder = root / package
-        files = sorted(folder.rglob("*.py") if folder.is_dir() else root.glob("*.py"))
+        files = sorted(_python_files(folder) if folder.is_dir() else root.glob("*.py"))
         for path in files[:_MOST_STAMPED]:
             with contextlib.suppress(OSError):
                 stat = path.stat()
                 digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
+
+
+def _python_files(folder: Path) -> Iterator[Path]:
+    """The Python files below a folder; unlike `Path.rglob`, it goes on where a folder vanishes meanwhile."""
+    for place, _, names in os.walk(folder):
+        yield from (Path(place, name) for name in names if name.endswith(".py"))
 
 
 def settled(job: Job, result: Mapping[str, Any]) -> bool:
