@@ -20,7 +20,9 @@ _STRONG = re.compile(
     re.I,
 )
 _LOGITS = re.compile(r"logit|(gate|gating|router|routing)_?(out|output|scores?)?$", re.I)
-_LINEAR = re.compile(r"^(w_?)?(gate|gating|router|route|wg|w_g|to_gates|classifier)(_?(proj|layer|net|linear|fn))?$", re.I)
+_LINEAR = re.compile(
+    r"^(w_?)?(gate|gating|router|route|wg|w_g|to_gates|classifier)(_?(proj|layer|net|linear|fn))?$", re.I
+)
 _SHAPED = ("view", "reshape", "flatten", "squeeze", "unsqueeze", "transpose", "permute", "expand")
 _DEPTH = 10
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
@@ -185,7 +187,7 @@ def is_logits(module: Module, node: ast.expr, depth: int = 0) -> bool:
         value = module.flow(node).value(node)
         if value is not node and is_logits(module, value, depth + 1):
             return True
-        return bool(re.search(r"logit", node.id, re.I)) and value is node
+        return bool(re.search(r"logit", node.id, re.I))
     if isinstance(node, ast.Attribute):
         return bool(re.search(r"logit", node.attr, re.I))
     if isinstance(node, ast.BinOp):
