@@ -56,8 +56,8 @@ Try it
 
 When the fix is safe
 --------------------
-The value that comes back is the one that was given, so the forward pass stays as it is. The gradient that arrives is the
-auxiliary loss's, which the code was written for; its weight has never been felt before, so look at its coefficient.
+The value that comes back is the one that was given, so the forward pass stays as it is. The gradient that arrives is
+the auxiliary loss's, which the code was written for; its weight has never been felt before: look at its coefficient.
 Losses that are never added, or added twice, are reported without a fix: where and with what coefficient is the
 author's.
 
@@ -259,7 +259,7 @@ def _twice(node: ast.BinOp | ast.AugAssign, context: Context) -> Iterator[Findin
         if any(ast.unparse(p.value) == ast.unparse(holder) for p in added) and _asked_with_labels(module, holder):
             text = module.source(holder)
             message = f"{text}.loss already holds {text}.aux_loss with its coefficient, so here it counts twice"
-            why = f"drop the sum, or take the loss without it: {text}.loss is the library's own total when labels are given"
+            why = f"drop the sum, or take the loss without it: given labels, {text}.loss is the library's own total"
             yield context.finding(node, message, why=why)
             return
 

@@ -49,8 +49,8 @@ by the sum unless k is 1, and nothing but k = 1 changes.
 Left alone
 ----------
 A k that is larger than 1, also by default, or that a model takes from its configuration; a k that the code compares
-with 1, or a choice between both orders that it offers; a softmax of what is a probability already; samplers. A balancing loss is reported without a fix, since the means behind
-it are taken over the selected ones as well.
+with 1, or a choice between both orders that it offers; a softmax of what is a probability already; samplers. A balancing
+loss is reported without a fix, since the means behind it are taken over the selected ones as well.
 
 Sources
 -------
@@ -207,7 +207,7 @@ def _fix(module: Module, op: Op, found: Selection, number: int | None) -> Fix:
 def _softmax(module: Module, op: Op) -> str:
     """The same call with another input."""
     if op.form == "method":
-        rest = [*op.call.args, *op.call.keywords]
+        rest: list[ast.expr | ast.keyword] = [*op.call.args, *op.call.keywords]
         template = f"{{x}}.softmax({_arguments(module, rest)})"
     elif op.form == "function":
         rest = [*op.call.args[1:], *(k for k in op.call.keywords if k.arg != "input")]
