@@ -11,6 +11,7 @@ from autofix.syntax import Module
 from autofix.tree import walk
 
 GATE_TEMPERATURE = "GATE_TEMPERATURE"
+GUMBEL_TEMPERATURE = "GUMBEL_TEMPERATURE"
 TEMPERATURE = 0.1
 
 _WORDS = re.compile(

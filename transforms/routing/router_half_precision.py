@@ -2,15 +2,16 @@
 
 The defect
 ----------
-The scores of a router are computed in the precision of the activations, although the same code computes them in float32
-under another setting, or the code itself casts the logits to half precision; or scores that were computed in float32 are
-rounded to the activations' precision before the experts are selected and their weights divided by their sum.
+The scores of a router are computed in the precision of the activations, although the same code computes them in
+float32 under another setting, or the code itself casts the logits to half precision; or scores that were computed in
+float32 are rounded to the activations' precision before the experts are selected and their weights divided by their
+sum.
 
 Why it hurts
 ------------
-bfloat16 keeps eight bits: a score above 0.998 is rounded to 1, and since autograd computes the derivative s (1 - s) from
-the rounded score, the router gets no gradient there at all. Neighbouring experts get equal scores, which `topk` then
-orders at will: tokens flip between experts from step to step. The sum of the selected weights is off by up to 1 %.
+bfloat16 keeps eight bits: a score above 0.998 is rounded to 1, and since autograd computes the derivative s (1 - s)
+from the rounded score, the router gets no gradient there at all. Experts with close scores get equal ones, which `topk`
+then orders at will: tokens flip between experts from step to step.
 
 Before
 ------
@@ -50,9 +51,9 @@ back, so that both branches hand on the same dtype. In float32 training nothing 
 
 Left alone
 ----------
-Routers whose logits are float32 already; code that never mentions a precision, where autocast decides (it runs softmax in
-float32); gates of activations (SwiGLU, attention output gates), samplers. Scores that are rounded after the division by
-their sum are as they should be. A cast before the selection is reported without a fix: the cast belongs behind the
+Routers whose logits are float32 already; code that never mentions a precision, where autocast decides (it runs softmax
+in float32); gates of activations (SwiGLU, attention output gates), samplers. Scores that are rounded after the division
+by their sum are as they should be. A cast before the selection is reported without a fix: the cast belongs behind the
 last step, and what is handed on then has to follow.
 
 Sources
@@ -190,7 +191,8 @@ def _half(op: Op, half: ast.expr, context: Context) -> Iterator[Finding]:
         edits = rewrite.replace(module, half, _float32(module, half))
         back = f".to({text})"
     else:
-        assert isinstance(half, ast.Call) and isinstance(half.func, ast.Attribute)
+        assert isinstance(half, ast.Call)
+        assert isinstance(half.func, ast.Attribute)
         edits = rewrite.replace(module, half, "{x}.float()", x=half.func.value)
         back = module.text[module.chars(half.func.value)[1] : module.chars(half)[1]]
     edits = (*edits, module.insertion(module.chars(op.call)[1], back))
@@ -300,10 +302,7 @@ def _rounded_before_selection(op: Op, context: Context) -> Iterator[Finding]:
     chosen = _selects_from(module, statement, target.id)
     if chosen is None:
         return
-    message = (
-        f"the scores leave float32 before {chosen} selects from them: experts with close scores become equal, and their "
-        "weights are divided by a rounded sum"
-    )
+    message = f"the scores leave float32 before {chosen} selects from them: experts with close scores become equal"
     why = "keep float32 until the weights are final, and cast what is handed on"
     yield context.finding(call, message, why=why, severity=Severity.INFO)
 

@@ -49,8 +49,8 @@ by the sum unless k is 1, and nothing but k = 1 changes.
 Left alone
 ----------
 A k that is larger than 1, also by default, or that a model takes from its configuration; a k that the code compares
-with 1, or a choice between both orders that it offers; a softmax of what is a probability already; samplers. A balancing
-loss is reported without a fix, since the means behind it are taken over the selected ones as well.
+with 1, or a choice between both orders that it offers; a softmax of what is a probability already; samplers. In a
+balancing loss it is reported without a fix, since the means behind it are taken over the selected ones as well.
 
 Sources
 -------
