@@ -72,7 +72,7 @@ def _one_hot(module: Module, node: ast.Call) -> Choice | None:
     if module.qualified(node.func) != "torch.nn.functional.one_hot" or not node.args:
         return None
     found = _chosen(module, node.args[0], 0)
-    if found is None or not _routes(module, found[0]):
+    if found is None or not from_router(module, found[0]):
         return None
     scores, single, keeps = found
     mask: ast.expr = node
@@ -96,7 +96,7 @@ def _scattered(module: Module, node: ast.Call) -> Choice | None:
     base = module.flow(op.input).value(op.input) if isinstance(op.input, ast.Name) else op.input
     zeros = zero_like(module, base)
     found = _chosen(module, op.args["index"], 0)
-    if zeros is None or found is None or not _routes(module, found[0]):
+    if zeros is None or found is None or not from_router(module, found[0]):
         return None
     state = State(true_below=True, kind=_kind(module, zeros))
     statement = module.statement(node)
@@ -120,7 +120,7 @@ def _above(module: Module, node: ast.Compare) -> Choice | None:
         return None
     left, right = node.left, node.comparators[0]
     scores, threshold = (left, right) if isinstance(node.ops[0], (ast.Gt, ast.GtE)) else (right, left)
-    if not squashed(module, scores) or not _from_router(module, scores, 0):
+    if not squashed(module, scores) or not from_router(module, scores):
         return None
     if any(isinstance(n, ast.Call) for n in walk(threshold)) or squashed(module, threshold):
         return None
@@ -178,11 +178,7 @@ def _indices(module: Module, node: ast.expr) -> tuple[ast.expr, bool, bool] | No
     return None
 
 
-def _routes(module: Module, scores: ast.expr) -> bool:
-    return _from_router(module, scores, 0)
-
-
-def _from_router(module: Module, node: ast.expr, depth: int) -> bool:
+def from_router(module: Module, node: ast.expr, depth: int = 0) -> bool:
     """Whether scores come from a router's linear layer or are called its logits or probabilities."""
     if depth > 8:
         return False
@@ -190,14 +186,14 @@ def _from_router(module: Module, node: ast.expr, depth: int) -> bool:
         return True
     if isinstance(node, ast.Name):
         value = module.flow(node).value(node)
-        return value is not node and _from_router(module, value, depth + 1)
+        return value is not node and from_router(module, value, depth + 1)
     if isinstance(node, ast.Call):
         if is_router_call(module, node):
             return True
         inner = list(node.args[:1])
         if isinstance(node.func, ast.Attribute):
             inner.append(node.func.value)
-        return any(_from_router(module, i, depth + 1) for i in inner)
+        return any(from_router(module, i, depth + 1) for i in inner)
     if isinstance(node, ast.BinOp):
-        return _from_router(module, node.left, depth + 1)
+        return from_router(module, node.left, depth + 1)
     return False

@@ -209,9 +209,21 @@ def is_router_call(module: Module, node: ast.Call) -> bool:
         return False
     if not _LINEAR.match(func.attr):
         return False
-    cls = module.class_of(func)
-    made = module.self_attribute(cls, func.attr) if cls is not None else None
+    made = _built(module, module.class_of(func), func.attr)
     return isinstance(made, ast.Call) and (module.qualified(made.func) or "").endswith("Linear")
+
+
+def _built(module: Module, cls: ast.ClassDef | None, name: str) -> ast.expr | None:
+    """What a class of this file, or a base of it, binds to `self.<name>`."""
+    for _ in range(4):
+        if cls is None:
+            return None
+        made = module.self_attribute(cls, name)
+        if made is not None:
+            return made
+        bases = {b.id for b in cls.bases if isinstance(b, ast.Name)}
+        cls = next((s for s in module.tree.body if isinstance(s, ast.ClassDef) and s.name in bases), None)
+    return None
 
 
 def reads_of(module: Module, statement: ast.stmt, name: str) -> list[ast.Name] | None:
