@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from autofix.flow import parameter_default
@@ -239,6 +238,24 @@ def reads_of(module: Module, statement: ast.stmt, name: str) -> list[ast.Name] |
     return out
 
 
-def assignments(function: ast.AST) -> Iterator[ast.Assign]:
-    """Every plain assignment in a function."""
-    return (n for n in walk(function) if isinstance(n, ast.Assign))
+def use_as_weight(module: Module, read: ast.expr) -> str:
+    """What becomes of a read: "factor", "shape" (nothing is computed with it), or "other"."""
+    node: ast.expr = read
+    while True:
+        parent = module.parent(node)
+        if isinstance(parent, ast.Subscript) and parent.value is node:
+            node = parent
+        elif isinstance(parent, ast.Attribute):
+            call = module.parent(parent)
+            if not isinstance(call, ast.Call) or call.func is not parent:
+                return "shape" if parent.attr in ("shape", "dtype", "device") else "other"
+            if tensor_op(module, call, "mul") is not None:
+                return "factor"
+            if tensor_op(module, call, *SAME_VALUE, *_SHAPED) is None:
+                return "shape" if parent.attr in ("size", "dim", "numel") else "other"
+            node = call
+        elif isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Mult):
+            other = parent.right if parent.left is node else parent.left
+            return "factor" if constant(module, other) is None else "other"
+        else:
+            return "other"

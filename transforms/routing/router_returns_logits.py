@@ -59,17 +59,14 @@ from collections.abc import Iterator
 
 from autofix import rewrite
 from autofix.model import Applicability, Claim, Finding, Fix, Relation, Severity
-from autofix.ops import constant, tensor_op
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
-from autofix.transforms.routing._ranked import SAME_VALUE
 from autofix.transforms.routing._routing import functions_around, trains_nothing
-from autofix.transforms.routing._selected import Selection, is_logits, reads_of, routes_tokens, selects
+from autofix.transforms.routing._selected import Selection, is_logits, reads_of, routes_tokens, selects, use_as_weight
 from autofix.tree import walk
 
 _EXPERTS = re.compile(r"expert", re.I)
-_ALIKE = (*SAME_VALUE, "unsqueeze", "view", "reshape", "expand", "squeeze", "transpose", "permute")
 _CHANGE = "the selected experts are weighted by their probabilities in place of their logits"
 
 
@@ -85,7 +82,9 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     product = _multiplied(module, found)
     if product is None or not _has_experts(module, node):
         return
-    message = f"{module.source(product)} holds raw logits, of either sign and any size, and weights the experts' outputs by them"
+    message = (
+        f"{module.source(product)} holds raw logits, of either sign and any size, that weight the experts' outputs"
+    )
     try:
         fix = _fix(module, found)
     except Unrewritable as reason:
@@ -115,34 +114,10 @@ def _multiplied(module: Module, found: Selection) -> ast.Name | None:
     reads = reads_of(module, statement, target.elts[0].id)
     if not reads:
         return None
-    kinds = [_use(module, read) for read in reads]
+    kinds = [use_as_weight(module, read) for read in reads]
     if any(kind == "other" for kind in kinds):
         return None
     return next((read for read, kind in zip(reads, kinds, strict=True) if kind == "factor"), None)
-
-
-def _use(module: Module, read: ast.expr) -> str:
-    """What becomes of a read: "factor", "shape" (nothing is computed with it), or "other"."""
-    node: ast.expr = read
-    while True:
-        parent = module.parent(node)
-        if isinstance(parent, ast.Subscript) and parent.value is node:
-            node = parent
-            continue
-        if isinstance(parent, ast.Attribute):
-            call = module.parent(parent)
-            if not isinstance(call, ast.Call) or call.func is not parent:
-                return "shape" if parent.attr in ("shape", "dtype", "device") else "other"
-            if tensor_op(module, call, "mul") is not None:
-                return "factor"
-            if tensor_op(module, call, *_ALIKE) is None:
-                return "shape" if parent.attr in ("size", "dim", "numel") else "other"
-            node = call
-            continue
-        if isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Mult):
-            other = parent.right if parent.left is node else parent.left
-            return "factor" if constant(module, other) is None else "other"
-        return "other"
 
 
 def _fix(module: Module, found: Selection) -> Fix:
