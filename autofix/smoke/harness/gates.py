@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from . import witness
+from . import routing_task, witness
 from .compare import value_difference
 from .program import Outcome, cotangent, leaves_for
 from .program import run as execute
@@ -17,6 +17,8 @@ from .values import Pattern, Setting
 
 _DRAWS = 12
 _STEPS = (0.25, 1.0)
+_LADDER = (1.0, 0.3, 0.1, 0.03, 0.01, 0.001, 0.0001)
+_RISE = 0.02  # of the first distance: what rounding and a renormalisation may add from one step to the next
 _ALIKE = 200  # trials of other sizes, each a few milliseconds
 
 
@@ -45,6 +47,8 @@ def judge(
         return claims, ("", "")
     if spec["relation"] == "straight-through":
         claims.append(_direction(sides, settings[0], deadline))
+    if revived and not any(c["held"] is False for c in claims):
+        claims.append(routing_task.judge(sides, settings[0], revived, deadline))
     if revived:
         claims.append(_claim("witness", True, f"no gradient reached {', '.join(revived)} before; it does now"))
         return claims, witness.show_gate(sides, settings[0], revived[0])
@@ -126,7 +130,7 @@ def _limit(spec: dict[str, Any], sides: Any, settings: list[Setting]) -> dict[st
     if not isinstance(name, str):
         return _claim("limit", None, "the temperature is not named, so its limit cannot be taken")
     distances = []
-    for temperature in (1.0, 1e-1, 1e-2, 1e-4):
+    for temperature in _LADDER:
         total, count = 0.0, 0
         for setting in settings:
             for seed in range(_DRAWS):
@@ -142,11 +146,11 @@ def _limit(spec: dict[str, Any], sides: Any, settings: list[Setting]) -> dict[st
                     total += float((hard.to(torch.float64) - soft.to(torch.float64)).abs().sum())
                     count += hard.numel()
         distances.append(total / max(1, count))
-    detail = "mean distance to the hard form at temperature 1, 0.1, 0.01, 0.0001: " + ", ".join(
-        f"{d:.2g}" for d in distances
-    )
+    ladder = ", ".join(f"{t:g}" for t in _LADDER)
+    detail = f"mean distance to the hard form at temperature {ladder}: " + ", ".join(f"{d:.2g}" for d in distances)
+    falls = all(b <= a + _RISE * distances[0] + 1e-9 for a, b in itertools.pairwise(distances))
     # A draw may lie within 1e-4 of the threshold, where the limit is not reached: 1 % on average is far from it.
-    return _claim("limit", distances[-1] < 0.01 and distances[-1] <= distances[0] + 1e-9, detail)
+    return _claim("limit", distances[-1] < 0.01 and falls, detail)
 
 
 def _direction(sides: Any, setting: Setting, deadline: float) -> dict[str, Any]:
