@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from autofix.ops import constant
+from autofix.rule import Context
 from autofix.syntax import Module
 from autofix.tree import walk
 
@@ -36,6 +37,17 @@ _SAMPLING_WORDS = re.compile(
 _LOSS_NAME = re.compile(r"loss|(?<![a-z])kl(?![a-z])|divergence|distil|penalt|regulari|entropy", re.I)
 _TARGETS = re.compile(r"teacher|target|reference|label|ground_truth|(?<![a-z])gold(?![a-z])", re.I)
 _NO_GRAD = ("no_grad", "inference_mode")
+
+
+def form_of(context: Context) -> str:
+    """The form that a differentiable gate takes: the rule's own setting, else `--routing`."""
+    return str(context.options.setting(context.rule, "routing", context.options.routing))
+
+
+def width_of(context: Context) -> float:
+    """The temperature that is written where the file has none yet."""
+    value = context.options.setting(context.rule, "temperature", TEMPERATURE)
+    return float(value) if isinstance(value, (int, float)) and value > 0 else TEMPERATURE
 
 
 def functions_around(module: Module, node: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:

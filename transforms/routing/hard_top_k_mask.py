@@ -50,7 +50,8 @@ When the fix is safe
 Straight-through (the default) leaves every value of the forward pass as it is: the difference that is added is zero,
 exactly. Only the backward pass changes. `--routing soft` multiplies the mask by the probabilities of what was selected,
 as Switch Transformers do, and `--routing gumbel` samples a single choice with `gumbel_softmax(..., hard=True)`; both
-are another forward pass, so they count as unsafe.
+are another forward pass, so they count as unsafe. `[tool.autofix.rule.hard-top-k-mask]` sets `routing` and
+`temperature` for this rule alone.
 
 Left alone
 ----------
@@ -84,11 +85,13 @@ from autofix.transforms.routing._mask import Held, Use
 from autofix.transforms.routing._ranked import is_detached, is_number
 from autofix.transforms.routing._routing import (
     GUMBEL_TEMPERATURE,
+    form_of,
     fresh,
     functions_around,
     has_gradient_already,
     is_target,
     trains_nothing,
+    width_of,
 )
 from autofix.transforms.routing._selected import routes_tokens, squashed
 from autofix.transforms.routing._spelling import bracketed, is_simple, temperature
@@ -205,10 +208,10 @@ def _finding(found: Choice, gate: Gated, context: Context) -> Finding:
     scores = text if len(text) <= 40 else "the scores"
     what = f"the comparison with {module.source(found.threshold)}" if found.threshold is not None else "the hard choice"
     message = f"no gradient passes {what}, so the router behind {scores} never learns what to select"
-    routing = str(context.options.setting(context.rule, "routing", context.options.routing))
+    form = form_of(context)
     try:
-        written = _Written(module, found, gate, routing == "soft")
-        fix = _gumbel(module, found) if routing == "gumbel" else written.fix()
+        written = _Written(module, found, gate, form == "soft", width_of(context))
+        fix = _gumbel(module, found) if form == "gumbel" else written.fix()
     except Unrewritable as reason:
         return context.finding(found.node, message, why=str(reason))
     return context.finding(found.node, message, fix=fix)
@@ -252,6 +255,7 @@ class _Written:
     found: Choice
     gate: Gated
     soft: bool
+    width: float
 
     def fix(self) -> Fix:
         """The fix.
@@ -281,7 +285,7 @@ class _Written:
         if self.found.threshold is not None and not self.soft:
             if not is_simple(scores) or not is_simple(self.found.threshold):
                 raise Unrewritable("scores and threshold must have names that can be read again")
-            tau, edits = temperature(module, scope)
+            tau, edits = temperature(module, scope, number=self.width)
             soft = fresh(scope, "soft_gate", "gate_probability")
             sigmoid = module.names.reference("torch.sigmoid", self.found.node)
             if sigmoid is None:

@@ -19,6 +19,7 @@ _DRAWS = 12
 _STEPS = (0.25, 1.0)
 _LADDER = (1.0, 0.3, 0.1, 0.03, 0.01, 0.001, 0.0001)
 _RISE = 0.02  # of the first distance: what rounding and a renormalisation may add from one step to the next
+_ITEMS = 4
 _ALIKE = 200  # trials of other sizes, each a few milliseconds
 
 
@@ -77,7 +78,8 @@ def _decides(hard: Outcome) -> bool:
 
 
 def _other_sizes(setting: Setting) -> Iterator[dict[str, Any]]:
-    """One leaf as large as another; then all tensors made of the numbers that the code counts with."""
+    """One leaf as large as another; then all tensors made of the numbers that the code counts with; then a few items
+    that other numbers bound."""
     tensors = {n: c.size for n, c in setting.items() if c.is_tensor}
     numbers = {n: c.size for n, c in setting.items() if type(c.size) is int}
     for name in numbers:
@@ -88,6 +90,11 @@ def _other_sizes(setting: Setting) -> Iterator[dict[str, Any]]:
         for dims in itertools.permutations(numbers.values(), rank):
             for choice in itertools.product((dims, (*dims[:-1], 1), dims[:-1]), repeat=min(len(tensors), 3)):
                 yield dict(zip(tensors, choice))  # noqa: B905
+    for name in numbers:  # as many items as it says, and the least and the greatest number of them by the others
+        rest = [n for n in numbers if n != name]
+        sized = {n: (*size[:-1], _ITEMS) for n, size in tensors.items() if size}
+        for bounds in itertools.product(range(1, _ITEMS), repeat=min(len(rest), 3)):
+            yield {**sized, name: _ITEMS, **dict(zip(rest, bounds))}  # noqa: B905
 
 
 def _pair(sides: Any, setting: Setting, seed: int, fixed: dict[str, Any] | None = None) -> tuple[Outcome, Outcome]:

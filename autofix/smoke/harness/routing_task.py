@@ -1,8 +1,8 @@
 """A synthetic routing task: the gate under trial is to learn a choice that it makes for other scores.
 
-The scores and thresholds that get their gradient through the patch are trained with Adam on the squared distance between
-what the patched statements give and what they give for scores drawn otherwise. Beside it: the original statements, which
-cannot learn, and everything switched on, which is what a router has to beat.
+The scores and thresholds that get their gradient through the patch are trained with Adam on the squared distance
+between what the patched statements give and what they give for scores drawn otherwise. Beside it: the original
+statements, which cannot learn, and everything switched on, which is what a router has to beat.
 """
 
 from __future__ import annotations
