@@ -76,7 +76,7 @@ from autofix.rule import Context, Rule
 from autofix.syntax import Module
 from autofix.transforms.ranges._context import out_of_training
 from autofix.transforms.routing._routing import functions_around, trains_nothing
-from autofix.transforms.routing._selected import is_logits, routes_tokens
+from autofix.transforms.routing._selected import is_logits, reads_of, routes_tokens
 from autofix.tree import walk
 
 _FULL = ("torch.float32", "torch.float", "torch.float64", "torch.double")
@@ -107,9 +107,13 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     if half is not None:
         yield from _half(op, half, context)
         return
+    if _is_full_value(module, op.input, 0):
+        return
     neighbour = _neighbour(module, op)
-    if neighbour is not None and not _is_full_value(module, op.input, 0):
+    if neighbour is not None:
         yield from _unlike_its_neighbour(op, neighbour, context)
+    elif _cast_later(module, op):
+        yield from _meant_for_float32(op, context)
 
 
 def _named(node: ast.Call) -> bool:
@@ -248,19 +252,21 @@ def _unlike_its_neighbour(op: Op, neighbour: ast.Assign, context: Context) -> It
     if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr in _CASTS:
         back = module.text[module.chars(value.func.value)[1] : module.chars(value)[1]]
     try:
-        edits: tuple[Edit, ...]
-        if op.name == "softmax" and op.form != "module":
-            end = module.chars(op.call)[1] - 1
-            comma = "" if module.text[:end].rstrip().endswith((",", "(")) else ", "
-            edits = (module.insertion(end, f"{comma}dtype={_float32(module, op.call)}"),)
-        else:
-            edits = rewrite.replace(module, op.input, "{x}.float()", x=op.input)
+        edits = _in_float32(module, op)
     except Unrewritable as reason:
         yield context.finding(op.call, message, why=str(reason))
         return
     if back and not _is_cast(module, op.call):
         edits = (*edits, module.insertion(module.chars(op.call)[1], back))
     yield context.finding(op.call, message, fix=_fix("compute the scores in float32, as the branch beside it", edits))
+
+
+def _in_float32(module: Module, op: Op) -> tuple[Edit, ...]:
+    if op.name == "softmax" and op.form != "module":
+        end = module.chars(op.call)[1] - 1
+        comma = "" if module.text[:end].rstrip().endswith((",", "(")) else ", "
+        return (module.insertion(end, f"{comma}dtype={_float32(module, op.call)}"),)
+    return rewrite.replace(module, op.input, "{x}.float()", x=op.input)
 
 
 def _is_cast(module: Module, call: ast.Call) -> bool:
@@ -281,6 +287,87 @@ def _fix(title: str, edits: tuple[Edit, ...]) -> Fix:
         edits=edits,
         applicability=Applicability.SAFE,
         claim=Claim(Relation.EQUAL, hazard=("zero-gradient",), change=_CHANGE),
+    )
+
+
+# -- a cast back that has nothing to cast back ---------------------------------------------------------------------
+
+
+def _cast_later(module: Module, op: Op) -> bool:
+    """Whether the selected scores are cast to the activations' dtype further down: that is where they were meant to
+    leave float32. Nothing else may read what is computed here, so that its dtype can change."""
+    statement = module.statement(op.call)
+    target = statement.targets[0] if isinstance(statement, ast.Assign) and len(statement.targets) == 1 else None
+    if not isinstance(statement, ast.Assign) or statement.value is not op.call or not isinstance(target, ast.Name):
+        return False
+    names, found, pending = {target.id}, False, [(target.id, statement)]
+    while pending:
+        name, binding = pending.pop()
+        reads = reads_of(module, binding, name)
+        if not reads:
+            return False
+        for read in reads:
+            kind = _way(module, read)
+            reader = module.statement(read)
+            if kind == "cast":
+                found = True
+            elif kind == "kept" and isinstance(reader, (ast.Assign, ast.AugAssign)):
+                bound = reader.targets[0] if isinstance(reader, ast.Assign) else reader.target
+                first = bound.elts[0] if isinstance(bound, (ast.Tuple, ast.List)) and bound.elts else bound
+                if not isinstance(first, ast.Name) or isinstance(reader, ast.AugAssign):
+                    return False
+                if first.id != "_" and (first.id, reader) not in pending:
+                    pending.append((first.id, reader))
+                    names.add(first.id)
+            elif kind not in ("index", "sum"):
+                return False
+        if len(names) > 6:
+            return False
+    return found
+
+
+def _way(module: Module, read: ast.Name) -> str:
+    """What a read leads to: "cast" to another tensor's dtype, "kept" scores, an "index", or "other"."""
+    parent = module.parent(read)
+    if isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Div) and parent.left is read:
+        return "kept" if module.statement(read) is module.parent(parent) else "other"
+    if isinstance(parent, ast.Attribute):
+        call = module.parent(parent)
+        if isinstance(call, ast.Call) and call.func is parent:
+            if _cast_behind(module, read) is call:
+                return "cast"
+            if parent.attr in ("topk", "gather") and module.parent(call) is module.statement(read):
+                return "kept"
+            if parent.attr in ("argmax", "argsort"):
+                return "index"
+            return "sum" if parent.attr == "sum" and _divides(module, call) else "other"
+        return "index" if parent.attr in ("shape", "device") else "other"
+    if isinstance(parent, ast.Call) and parent.args and parent.args[0] is read:
+        name = (module.qualified(parent.func) or "").rpartition(".")[2]
+        if name in ("topk", "gather") and module.parent(parent) is module.statement(read):
+            return "kept"
+        return "index" if name in ("argmax", "argsort") else "other"
+    return "other"
+
+
+def _divides(module: Module, call: ast.Call) -> bool:
+    parent = module.parent(call)
+    return isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Div) and parent.right is call
+
+
+def _meant_for_float32(op: Op, context: Context) -> Iterator[Finding]:
+    module = context.module
+    message = (
+        f"the scores are cast to the activations' dtype further down, but this {op.name} runs in it already: "
+        "selection and sum are rounded"
+    )
+    try:
+        edits = _in_float32(module, op)
+    except Unrewritable as reason:
+        yield context.finding(op.call, message, why=str(reason))
+        return
+    yield context.finding(
+        op.call, message, fix=_fix("compute the scores in float32, up to the cast behind them", edits)
     )
 
 
@@ -307,7 +394,7 @@ def _rounded_before_selection(op: Op, context: Context) -> Iterator[Finding]:
     yield context.finding(call, message, why=why, severity=Severity.INFO)
 
 
-def _cast_behind(module: Module, node: ast.Call) -> ast.Call | None:
+def _cast_behind(module: Module, node: ast.expr) -> ast.Call | None:
     """The cast to another tensor's dtype, or to half precision, that is put on a result at once."""
     parent = module.parent(node)
     call = module.parent(parent) if isinstance(parent, ast.Attribute) else None
@@ -345,12 +432,12 @@ RULE = Rule(
     summary="A router's softmax or sigmoid is computed, or rounded, in half precision before it selects experts.",
     severity=Severity.WARNING,
     triggers=(
-        (b"float32", b".float()", b"torch.float", b"bfloat16", b".half()"),
+        (b"float32", b".float()", b"torch.float", b"bfloat16", b".half()", b".dtype", b"type_as("),
         (b"expert", b"rout", b"moe", b"MoE"),
         (b"softmax(", b"sigmoid("),
     ),
     anchor=re.compile(r"softmax\(|sigmoid\("),
-    beside=re.compile(r"float32|\.float\(\)|torch\.float\b|bfloat16|\.half\(\)"),
+    beside=re.compile(r"float32|\.float\(\)|torch\.float\b|bfloat16|\.half\(\)|\.dtype|type_as\("),
     nodes=(ast.Call,),
     check=check,
 )
