@@ -17,9 +17,9 @@ from autofix.smoke.harness.values import Choice
 HARD = """
 p, order = torch.softmax(scores, dim=-1).sort(dim=-1, descending=True)
 before = p.cumsum(dim=-1) - p
-mask = torch.zeros_like(p).scatter(-1, order, (before < 0.6).float())
+mask = torch.zeros_like(p).scatter(-1, order, (before < threshold).float())
 """
-SETTING = {"scores": Choice("float", (4, 6))}
+SETTING = {"scores": Choice("float", (4, 6)), "threshold": Choice("float", (4, 1), "probability")}
 
 
 def sides(gate: str) -> Sides:
@@ -30,11 +30,11 @@ def sides(gate: str) -> Sides:
 
 
 def learns(gate: str) -> dict[str, Any]:
-    return routing_task.judge(sides(gate), SETTING, ["scores"], time.monotonic() + 20)
+    return routing_task.judge(sides(gate), SETTING, ["scores", "threshold"], time.monotonic() + 20)
 
 
 def test_a_gate_with_the_hard_limit_learns_and_beats_everything_on() -> None:
-    claim = learns("(0.6 - before) / 0.1")
+    claim = learns("(threshold - before) / 0.1")
     assert claim["held"] is True
     lines = claim["detail"].splitlines()
     figures = {line.split()[0]: line.split() for line in lines[1:]}
@@ -45,7 +45,7 @@ def test_a_gate_with_the_hard_limit_learns_and_beats_everything_on() -> None:
 
 @pytest.mark.parametrize(
     "gate",
-    ["(before - 0.6) / 0.1", "(before + p - 0.6) * 0.1"],
+    ["(before - threshold) / 0.1", "(before + p - threshold) * 0.1"],
     ids=["wrong-sign", "mass-including-the-item-times-the-temperature"],
 )
 def test_a_gate_of_the_wrong_sign_is_refuted(gate: str) -> None:
@@ -55,11 +55,11 @@ def test_a_gate_of_the_wrong_sign_is_refuted(gate: str) -> None:
 
 
 def test_the_wrong_sign_alone_is_refuted_by_training() -> None:
-    assert learns("(before - 0.6) / 0.1")["held"] is False
+    assert learns("(before - threshold) / 0.1")["held"] is False
 
 
 def test_the_table_is_shown_with_the_evidence() -> None:
-    claim = learns("(0.6 - before) / 0.1")
+    claim = learns("(threshold - before) / 0.1")
     lines = evidence_lines(Evidence(Verdict.PROVED, claims=(ClaimResult("learns", True, claim["detail"]),)))
     assert any("patched" in line and "█" in line for line in lines)
 

@@ -20,6 +20,8 @@ _STEPS = (0.25, 1.0)
 _LADDER = (1.0, 0.3, 0.1, 0.03, 0.01, 0.001, 0.0001)
 _RISE = 0.02  # of the first distance: what rounding and a renormalisation may add from one step to the next
 _ITEMS = 4
+_SHARE = 0.02  # of all that moved: the least that says something of one leaf
+_AGAINST = -0.3
 _ALIKE = 200  # trials of other sizes, each a few milliseconds
 
 
@@ -161,11 +163,12 @@ def _limit(spec: dict[str, Any], sides: Any, settings: list[Setting]) -> dict[st
 
 
 def _direction(sides: Any, setting: Setting, deadline: float) -> dict[str, Any]:
-    """Move every float leaf along the patched gradient: on average the hard result must move the way it says."""
+    """Move every float leaf along the patched gradient: on average the hard result must move the way it says, and for
+    no leaf clearly the other way (a threshold is one among many numbers)."""
     floats = [n for n, c in setting.items() if c.role == "float"]
     dtype = _width(sides, setting)
-    moved, steps = 0.0, 0
-    size = 0.0
+    moved, size = dict.fromkeys(floats, 0.0), dict.fromkeys(floats, 0.0)
+    steps = 0
     for seed in range(_DRAWS * 4):
         if time.monotonic() > deadline:
             break
@@ -180,13 +183,19 @@ def _direction(sides: Any, setting: Setting, deadline: float) -> dict[str, Any]:
                 up, down = dict(leaves), dict(leaves)
                 up[name], down[name] = leaves[name] + step * way, leaves[name] - step * way
                 gain = _weighted(sides, setting, up, dtype) - _weighted(sides, setting, down, dtype)
-                moved += gain
-                size += abs(gain)
+                moved[name] += gain
+                size[name] += abs(gain)
                 steps += 1
-    if not steps or size == 0.0:
+    total = sum(size.values())
+    if not steps or total == 0.0:
         return _claim("direction", None, "the hard form did not move")
-    detail = f"over {steps} steps along the gradient the hard result moved {moved / size:+.2f} (of at most 1)"
-    return _claim("direction", moved / size > -0.1, detail)
+    ways = {n: moved[n] / size[n] for n in floats if size[n] > _SHARE * total}
+    overall = sum(moved.values()) / total
+    against = [n for n, way in ways.items() if way < _AGAINST]
+    detail = f"over {steps} steps along the gradient the hard result moved {overall:+.2f} (of at most 1)"
+    if against:
+        detail += ", and against it for " + ", ".join(f"{n} ({ways[n]:+.2f})" for n in against)
+    return _claim("direction", overall > -0.1 and not against, detail)
 
 
 def _width(sides: Any, setting: Setting) -> torch.dtype:

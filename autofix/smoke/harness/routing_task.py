@@ -19,7 +19,7 @@ from .values import Pattern, Setting
 
 STEPS = 40
 _TASKS = 3
-_SECONDS = 1.5
+_SECONDS = 6.0  # it takes a few tenths of one: this is for a machine that is busy
 _BARS = "▁▂▃▄▅▆▇█"
 _WIDTH = 12
 _LEARNT = 0.9  # of the loss at the start, at most: less may be chance
