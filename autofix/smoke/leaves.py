@@ -11,7 +11,7 @@ from typing import Any
 from autofix.ops import constant
 from autofix.smoke.affected import Argument, argument
 from autofix.smoke.constants import constant_source, is_self, resolve
-from autofix.smoke.helpers import Unopenable, helper_source, is_local, is_stored
+from autofix.smoke.helpers import Unopenable, autograd_source, helper_source, is_local, is_stored
 from autofix.smoke.naming import Leaf, words
 from autofix.smoke.roles import CAST_METHODS, SHAPE_METHODS, TENSOR_ATTRIBUTES
 from autofix.smoke.shapes import is_size
@@ -304,6 +304,8 @@ class Opener:
                 return self._arguments(node, ast.Name(func.id, ast.Load()))
             return self._leaf(node)
         if isinstance(func, ast.Attribute):
+            if func.attr == "apply" and isinstance(func.value, ast.Name) and self._autograd(func.value):
+                return self._arguments(node, ast.Attribute(ast.Name(func.value.id, ast.Load()), "apply", ast.Load()))
             maker = self._submodule(func)
             if maker is not None:
                 return self._arguments(node, maker) if isinstance(maker, ast.Call) else self.expression(node.args[0])
@@ -386,6 +388,19 @@ class Opener:
         while name in taken or name in self.bound or name in dir(builtins):
             name, count = f"{base}_{count}", count + 1
         return name
+
+    def _autograd(self, node: ast.Name) -> bool:
+        """Whether the name is an autograd function of this file that needs nothing but torch; its source is then kept."""
+        if node.id in self.helpers:
+            return True
+        found = [s for s in self.module.tree.body if isinstance(s, ast.ClassDef) and s.name == node.id]
+        if len(found) != 1 or is_local(self.module, node):
+            return False
+        source = autograd_source(self.module, found[0])
+        if source is None:
+            return False
+        self.helpers[node.id] = source
+        return True
 
     def _helper(self, node: ast.Name) -> bool:
         """Whether the name is a constant or a small pure function of this file; its source is then kept."""

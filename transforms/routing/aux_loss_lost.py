@@ -78,7 +78,7 @@ import re
 from collections.abc import Iterator
 
 from autofix.calls import callee, returned
-from autofix.model import Applicability, Claim, Finding, Fix, Relation, Severity
+from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
 from autofix.transforms.ranges._context import out_of_training
@@ -125,10 +125,13 @@ def _discarded(statement: ast.Expr, call: ast.Call, context: Context) -> Iterato
         why = f"{target} is not read after this line: call it before the last use of {target}, and use its result there"
         yield context.finding(call, loss, why=why)
         return
-    start, _ = module.chars(call)
+    start, end = module.chars(call.func)
+    # A function of this file is replaced together with its name, so that the trial runs both statements; what an
+    # imported one returns is unknown to it.
+    end = end if _is_defined_here(module, call) else start
     fix = Fix(
         title=f"assign the result to {target}, so that the loss's gradient travels with it",
-        edits=(module.insertion(start, f"{target} = "),),
+        edits=(Edit(module.char_span(start, end), f"{target} = {module.text[start:end]}"),),
         applicability=Applicability.SAFE,
         claim=Claim(
             Relation.STRAIGHT_THROUGH,
@@ -150,6 +153,13 @@ def _carried(module: Module, call: ast.Call) -> ast.expr | None:
     if not name[:1].isupper() or not _SCALER.search(name):
         return None
     return None if isinstance(call.args[0], ast.Starred) else call.args[0]
+
+
+def _is_defined_here(module: Module, call: ast.Call) -> bool:
+    owner = call.func.value if isinstance(call.func, ast.Attribute) else None
+    if not isinstance(owner, ast.Name) or owner.id == "self":
+        return False
+    return any(isinstance(s, ast.ClassDef) and s.name == owner.id for s in module.tree.body)
 
 
 def _by_helper(module: Module, call: ast.Call) -> ast.expr | None:
