@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import builtins
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -52,17 +51,8 @@ def helper_source(function: ast.FunctionDef, opener: Opener) -> str | None:
     return ast.unparse(ast.fix_missing_locations(copy))
 
 
-def autograd_source(module: Module, cls: ast.ClassDef) -> str | None:
-    """An autograd function as it stands, or None when it needs anything that is not torch."""
-    bases = [module.qualified(b) for b in cls.bases]
-    if bases != ["torch.autograd.Function"] or cls.decorator_list or cls.keywords:
-        return None
-    bound = {n.id for n in ast.walk(cls) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    bound |= {n.arg for n in ast.walk(cls) if isinstance(n, ast.arg)} | {cls.name, "torch", *dir(builtins)}
-    read = {n.id for n in ast.walk(cls) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
-    base = {n.id for b in cls.bases for n in ast.walk(b) if isinstance(n, ast.Name)}
-    if not read - base <= bound or ("torch" in read and module.names.lookup("torch", cls.body[0]) != "torch"):
-        return None
+def autograd_source(cls: ast.ClassDef) -> str:
+    """An autograd function as it stands, its base in full."""
     copy = ast.ClassDef(cls.name, [ast.parse("torch.autograd.Function", mode="eval").body], [], cls.body, [])
     return ast.unparse(ast.fix_missing_locations(copy))
 

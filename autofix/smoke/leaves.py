@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from autofix.calls import autograd_function
 from autofix.ops import constant
 from autofix.smoke.affected import Argument, argument
 from autofix.smoke.constants import constant_source, is_self, resolve
@@ -390,16 +391,13 @@ class Opener:
         return name
 
     def _autograd(self, node: ast.Name) -> bool:
-        """Whether the name is an autograd function of this file that needs nothing but torch; its source is then kept."""
+        """Whether the name is an autograd function of this file that runs with torch alone; its source is then kept."""
         if node.id in self.helpers:
             return True
-        found = [s for s in self.module.tree.body if isinstance(s, ast.ClassDef) and s.name == node.id]
-        if len(found) != 1 or is_local(self.module, node):
+        cls = autograd_function(self.module, node)
+        if cls is None:
             return False
-        source = autograd_source(self.module, found[0])
-        if source is None:
-            return False
-        self.helpers[node.id] = source
+        self.helpers[node.id] = autograd_source(cls)
         return True
 
     def _helper(self, node: ast.Name) -> bool:

@@ -77,7 +77,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from autofix.calls import callee, returned
+from autofix.calls import autograd_function, callee, returned
 from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
@@ -157,9 +157,7 @@ def _carried(module: Module, call: ast.Call) -> ast.expr | None:
 
 def _is_defined_here(module: Module, call: ast.Call) -> bool:
     owner = call.func.value if isinstance(call.func, ast.Attribute) else None
-    if not isinstance(owner, ast.Name) or owner.id == "self":
-        return False
-    return any(isinstance(s, ast.ClassDef) and s.name == owner.id for s in module.tree.body)
+    return isinstance(owner, ast.Name) and autograd_function(module, owner) is not None
 
 
 def _by_helper(module: Module, call: ast.Call) -> ast.expr | None:
