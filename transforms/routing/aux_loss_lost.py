@@ -299,8 +299,8 @@ RULE = Rule(
               (b"aux", b"Aux", b"balanc", b"Balanc", b"z_loss", b"ZLoss", b"router", b"gate_loss", b"gating_loss",
                b"moe_loss")),
     anchor=re.compile(
-        r"apply\(|_losse?s?\w*\(|aux_loss|l_aux\b|balanc(?:e|ing)_loss|router_loss|gat(?:e|ing)_loss|moe_loss"
-        r"|(?<![a-z])z_loss"
+        r"Loss\w*\.apply\(|Scaler\.apply\(|apply_\w*loss\w*\(|aux_loss|l_aux\b|balanc(?:e|ing)_loss|router_loss"
+        r"|gat(?:e|ing)_loss|moe_loss|z_loss"
     ),
     nodes=(ast.Expr, ast.Assign, ast.BinOp, ast.AugAssign),
     check=check,

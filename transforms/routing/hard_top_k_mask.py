@@ -421,7 +421,7 @@ RULE = Rule(
         (b"rout", b"gate", b"gating", b"expert", b"Gat", b"Rout"),
     ),
     anchor=re.compile(r"one_hot\(|scatter_?\(| [<>]=? "),
-    beside=re.compile(r"(?:rout|gate|gating|logits|Gat|Rout)"),
+    beside=re.compile(r"argmax\(|topk\(|sigmoid\(|softmax\(|Softmax\(|Sigmoid\("),
     nodes=(ast.Call, ast.Compare),
     check=check,
 )
