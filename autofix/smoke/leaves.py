@@ -8,10 +8,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from autofix.calls import autograd_function
 from autofix.ops import constant
 from autofix.smoke.affected import Argument, argument
 from autofix.smoke.constants import constant_source, is_self, resolve
-from autofix.smoke.helpers import Unopenable, helper_source, is_local, is_stored
+from autofix.smoke.helpers import Unopenable, autograd_source, helper_source, is_local, is_stored
 from autofix.smoke.naming import Leaf, words
 from autofix.smoke.roles import CAST_METHODS, SHAPE_METHODS, TENSOR_ATTRIBUTES
 from autofix.smoke.shapes import is_size
@@ -329,6 +330,8 @@ class Opener:
                 return self._arguments(node, ast.Name(func.id, ast.Load()))
             return self._leaf(node)
         if isinstance(func, ast.Attribute):
+            if func.attr == "apply" and isinstance(func.value, ast.Name) and self._autograd(func.value):
+                return self._arguments(node, ast.Attribute(ast.Name(func.value.id, ast.Load()), "apply", ast.Load()))
             maker = self._submodule(func)
             if maker is not None:
                 return self._arguments(node, maker) if isinstance(maker, ast.Call) else self.expression(node.args[0])
@@ -411,6 +414,16 @@ class Opener:
         while name in taken or name in self.bound or name in dir(builtins):
             name, count = f"{base}_{count}", count + 1
         return name
+
+    def _autograd(self, node: ast.Name) -> bool:
+        """Whether the name is an autograd function of this file that runs with torch alone; its source is then kept."""
+        if node.id in self.helpers:
+            return True
+        cls = autograd_function(self.module, node)
+        if cls is None:
+            return False
+        self.helpers[node.id] = autograd_source(cls)
+        return True
 
     def _helper(self, node: ast.Name) -> bool:
         """Whether the name is a constant or a small pure function of this file; its source is then kept."""
