@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autofix import rewrite
 from autofix.model import Applicability, Claim, Edit, Fix, Relation, Span
-from autofix.ops import Op, constant, tensor_op
 from autofix.rewrite import Unrewritable
 from autofix.syntax import Module
 from autofix.transforms.loops._bindings import last_name, stores_in
 from autofix.transforms.loops._loops import Backward, Pair, backward_call, optimizer_step, pair
 from autofix.transforms.loops._parameters import Parameters, parameters_of
-from autofix.transforms.moe._experts import Layer, Selection
+from autofix.transforms.moe._experts import Selection, softmax_of
 from autofix.transforms.moe._surroundings import identifiers
 from autofix.transforms.routing._routing import fresh
 from autofix.tree import walk
 
 COEFFICIENT = 0.01  # Fedus et al. (2021), section 2.2
 LOSS = "aux_loss"
-_SAME_PROBABILITY = ("float", "to", "type_as", "contiguous", "view", "reshape", "clone", "half", "bfloat16", "type")
+# What does not go with a loss that is kept on the module, by the name that the file would use.
+_AT_ODDS = {
+    "deepcopy": "the file copies modules, and one that holds the loss of its last pass cannot be copied",
+    "DataParallel": "replicas of DataParallel keep what their forward pass sets to themselves",
+    "checkpoint": "activation checkpointing may run the forward pass without a gradient",
+}
 _ONE_HOT = "torch.nn.functional.one_hot"
 
 
@@ -35,19 +40,23 @@ class _Chosen:
     kind: str
 
 
-def balancing_fix(module: Module, layer: Layer, selection: Selection) -> Fix:
-    """The fix.
+def balancing_fix(module: Module, choices: Sequence[Selection]) -> Fix:
+    """The loss beside the one choice of experts that a layer makes.
 
     Raises:
         Unrewritable: with the reason, for a person.
     """
+    if len(choices) != 1:
+        raise Unrewritable("experts are chosen in several places; compute the loss for each path")
+    (selection,) = choices
     statement = module.statement(selection.node)
     owner = module.class_of(selection.function)
     constructor = module.method(owner, "__init__") if owner is not None else None
     if owner is None or constructor is None:
         raise Unrewritable("the choice is made outside a class; compute the loss where the layer calls it")
-    if "deepcopy" in identifiers(module):
-        raise Unrewritable("the file copies modules, and a loss kept on one cannot be copied; return it from forward")
+    for name, what in _AT_ODDS.items():
+        if name in identifiers(module):
+            raise Unrewritable(f"{what}; return the loss from forward")
     if any(isinstance(n, ast.Attribute) and n.attr == LOSS for n in walk(owner)):
         raise Unrewritable(f"the class has an attribute {LOSS} of its own")
     edits: list[Edit] = []
@@ -86,8 +95,8 @@ def _chosen(module: Module, selection: Selection, statement: ast.stmt, edits: li
         raise Unrewritable("the chosen experts have no name; assign them to one")
     if _is_without_gradient(module, statement):
         raise Unrewritable("the choice is made without gradients; compute the loss where the scores have one")
-    if not _is_over_experts(module, selection):
-        raise Unrewritable("the dimension of the choice may be that of the tokens")
+    if selection.op.name in ("argmax", "max") and "dim" not in selection.op.args:
+        raise Unrewritable("the choice is made over the whole tensor")
     choice = _choice(selection, statement)
     function = selection.function
     name = selection.scores.id if isinstance(selection.scores, ast.Name) else ""
@@ -100,7 +109,8 @@ def _chosen(module: Module, selection: Selection, statement: ast.stmt, edits: li
         edits.extend(rewrite.replace(module, selection.scores, name))
     elif name in {n.id for t in statement.targets for n in walk(t) if isinstance(n, ast.Name)}:
         raise Unrewritable("the choice overwrites the scores that it was made by; give it another name")
-    if selection.kind != "logits" and not _is_plain(module, selection.scores, selection.kind):
+    # noise, masks and slices may stand between the softmax and the name
+    if selection.kind != "logits" and softmax_of(module, selection.scores) is None:
         if not isinstance(selection.logits, ast.Name):
             raise Unrewritable("the probabilities of all experts have no name of their own")
         return _Chosen(selection.logits.id, choice, "logits")
@@ -125,42 +135,6 @@ def _choice(selection: Selection, statement: ast.Assign) -> str:
 
 def _is_one(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and node.value in (1, -1)
-
-
-def _is_over_experts(module: Module, selection: Selection) -> bool:
-    """Whether the choice is along the last dimension, which is that of the experts."""
-    dim = selection.op.args.get("dim")
-    number = constant(module, dim) if dim is not None else (None if selection.op.name in ("argmax", "max") else -1)
-    if number == -1:
-        return True
-    softmax = _softmax_of(module, selection.scores)
-    same = softmax is not None and constant(module, softmax.args.get("dim")) == number
-    return number == 1 and (same or selection.kind != "softmax")
-
-
-def _softmax_of(module: Module, node: ast.expr) -> Op | None:
-    for _ in range(8):
-        value = module.flow(node).value(node) if isinstance(node, ast.Name) else node
-        op = tensor_op(module, value)
-        if op is None or op.name == "softmax":
-            return op
-        node = op.input
-    return None
-
-
-def _is_plain(module: Module, node: ast.expr, kind: str) -> bool:
-    """Whether a name holds the softmax or sigmoid itself, at most cast: noise, masks and slices came before it."""
-    for _ in range(8):
-        value = module.flow(node).value(node) if isinstance(node, ast.Name) else node
-        op = tensor_op(module, value)
-        if op is None:
-            return False
-        if op.name == kind:
-            return True
-        if op.name not in _SAME_PROBABILITY:
-            return False
-        node = op.input
-    return False
 
 
 def _is_without_gradient(module: Module, node: ast.AST) -> bool:

@@ -44,6 +44,8 @@ _SEEN_THROUGH = frozenset(
     "float double half bfloat16 to type type_as view reshape flatten squeeze unsqueeze contiguous clone masked_fill "
     "masked_fill_ add sub mul div true_divide clamp clamp_min nan_to_num where".split()
 )
+# What a probability is still a probability after.
+SAME_PROBABILITY = ("float", "to", "type_as", "contiguous", "view", "reshape", "clone", "half", "bfloat16", "type")
 _DEPTH = 10
 
 
@@ -325,3 +327,78 @@ def _scored(module: Module, unit: tuple[ast.ClassDef, ...], selections: tuple[Se
             if op is not None and scores_kind(module, op.input)[0]:
                 return op.name
     return ""
+
+
+def choices(module: Module, layer: Layer) -> list[Selection]:
+    """The choices of experts for each token, the one to build on first; none where experts choose tokens.
+
+    The load is even by construction there: the choice is along the first dimension, or along one that the softmax is
+    not along. Of several choices by the same scores (`max` for the weight, `argmax` for the expert) one is given.
+    """
+    chosen = [s for s in layer.selections if s.op.name in ("topk", "argmax", "max")]
+    if not chosen or not all(_is_by_token(module, s) for s in chosen):
+        return []
+    by_scores: dict[str, Selection] = {}
+    for selection in sorted(chosen, key=lambda s: s.op.name != "argmax"):
+        by_scores.setdefault(f"{selection.function.lineno} {ast.unparse(selection.scores)}", selection)
+    return list(by_scores.values())
+
+
+def _is_by_token(module: Module, selection: Selection) -> bool:
+    dim = constant(module, selection.op.args.get("dim"))
+    if dim in (None, -1):
+        return True
+    softmax = softmax_of(module, selection.scores)
+    along = constant(module, softmax.args.get("dim")) if softmax is not None else None
+    return dim == 1 and (along == 1 or selection.kind != "softmax")
+
+
+def softmax_of(module: Module, node: ast.expr) -> Op | None:
+    """The softmax or sigmoid that a value is, at most cast or reshaped since."""
+    for _ in range(_DEPTH):
+        value = module.flow(node).value(node) if isinstance(node, ast.Name) else node
+        op = tensor_op(module, value)
+        if op is None or op.name in ("softmax", "sigmoid"):
+            return op
+        if op.name not in SAME_PROBABILITY:
+            return None
+        node = op.input
+    return None
+
+
+def words_of(layer: Layer) -> frozenset[str]:
+    """The names, attributes and parameters that the layer's own classes speak of."""
+    found: set[str] = set()
+    for cls in layer.unit:
+        for node in walk(cls):
+            if isinstance(node, ast.Name):
+                found.add(node.id)
+            elif isinstance(node, ast.Attribute):
+                found.add(node.attr)
+            elif isinstance(node, ast.arg):
+                found.add(node.arg)
+    return frozenset(found)
+
+
+def runs_every_expert(layer: Layer) -> bool:
+    """Whether a loop over the experts calls each of them on the same input."""
+    for function in functions_of(layer.unit[:1]):
+        for node in walk(function):
+            if not isinstance(node, (ast.For, ast.ListComp, ast.GeneratorExp)):
+                continue
+            over = [node] if isinstance(node, ast.For) else node.generators
+            loop = next((g for g in over if _reads(g.iter, layer.experts)), None)
+            if loop is None:
+                continue
+            names = {n.id for n in walk(loop.target) if isinstance(n, ast.Name)}
+            made = {n.id for n in walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+            for call in walk(node):
+                if not isinstance(call, ast.Call) or len(call.args) != 1 or getattr(call.func, "id", "") not in names:
+                    continue
+                if isinstance(call.args[0], ast.Name) and call.args[0].id not in made:
+                    return True
+    return False
+
+
+def _reads(node: ast.expr, attribute: str) -> bool:
+    return any(isinstance(n, ast.Attribute) and n.attr == attribute for n in walk(node))
