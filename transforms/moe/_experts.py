@@ -220,7 +220,7 @@ def _router(module: Module, unit: tuple[ast.ClassDef, ...], experts: str) -> str
         for name, value in made.items():
             if name == experts or not _ROUTER.search(name) or _NO_ROUTER.search(name):
                 continue
-            if isinstance(value, (ast.Call, ast.IfExp)) and _is_used(cls, name):
+            if isinstance(value, (ast.Call, ast.IfExp, ast.Name)) and _is_used(cls, name):
                 return name
         for name, value in made.items():  # `self.w = nn.Linear(dim, num_experts)`
             if name == experts or not isinstance(value, ast.Call) or last_part(value.func) != "Linear":

@@ -20,7 +20,7 @@ _Z_LOSS = re.compile(r"(^|_)z_?loss|router_?z|zloss|logit_?(reg|penalt)", re.I)
 _CAPACITY = re.compile(r"capacity|drop_?tokens?|token_?drop|max_tokens|buffer_size|overflow|dropped", re.I)
 _PORT_NAMES = frozenset(
     "PreTrainedModel PretrainedConfig PreTrainedConfig GenerationMixin past_key_values past_key_value kv_cache KVCache "
-    "load_state_dict inference_mode weight_loader load_weights from_pretrained use_cache generate state_dict_hook "
+    "load_state_dict inference_mode weight_loader load_weights from_pretrained use_cache state_dict_hook "
     "_load_from_state_dict register_load_state_dict_pre_hook safe_open".split()
 )
 _PORT_LIBRARIES = ("transformers", "vllm", "sglang", "lmdeploy", "tensorrt_llm", "safetensors", "ttnn", "mlx")
