@@ -13,7 +13,7 @@ from autofix.smoke.slices import loads, stores
 from autofix.syntax import Module, parse
 from autofix.tree import walk
 
-_SCORES = "router_output_under_trial"
+_SCORES, _OTHERS = "router_output_under_trial", "other_output_under_trial"
 _MODEL, _LAYER = "model_under_trial", "layer_under_trial"
 _COUNT = re.compile(r"(^|_)(n|num|number_of|nb)_*(of_)?(local_|routed_)?experts?$|^experts?_(count|number)$|^E$")
 
@@ -41,7 +41,7 @@ def plan(module: Module, fix: Fix) -> Job | str:
         return f"the patched code never assigns {loss}"
     if not chosen:
         return f"nothing assigns {choice}"
-    both = [_SCORES, *(n for s in (*chosen, *wanted) for n in stores([s]))]
+    both = [_SCORES, _OTHERS, *(n for s in (*chosen, *wanted) for n in stores([s]))]
     unknown = _unknown((*chosen, *wanted), both)
     opened = [_Opened(scores).visit(ast.parse(ast.unparse(s))) for s in (*chosen, *wanted)]
     own = {
@@ -54,6 +54,7 @@ def plan(module: Module, fix: Fix) -> Job | str:
             "before": _text(chosen, scores),
             "after": _text(_slice(new, lambda s: loss in _targets(s) or choice in _targets(s), scores), scores),
             "scores": _SCORES,
+            "others": _OTHERS,
             "choice": choice,
             "loss": loss,
             "counts": sorted(n for n in unknown if _COUNT.search(n)),
@@ -120,7 +121,7 @@ def _slice(function: ast.FunctionDef, is_wanted: Callable[[ast.stmt], bool], sco
 
 
 class _Opened(ast.NodeTransformer):
-    """The router's scores become the leaf of the trial."""
+    """The router's scores become the leaf of the trial, what other modules give (the width of noise) another one."""
 
     def __init__(self, scores: str) -> None:
         self.scores = scores
@@ -129,6 +130,9 @@ class _Opened(ast.NodeTransformer):
         is_read = isinstance(getattr(node, "ctx", ast.Load()), ast.Load)
         if isinstance(node, ast.expr) and is_read and ast.unparse(node) == self.scores:
             return ast.copy_location(ast.Name(_SCORES, ast.Load()), node)
+        func = getattr(node, "func", None)
+        if isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and func.value.id == "self":
+            return ast.copy_location(ast.Name(_OTHERS, ast.Load()), node)
         return self.generic_visit(node)
 
 

@@ -16,6 +16,7 @@ import torch
 _SIZES = ((4, 1), (6, 2), (8, 2))  # experts, and how many each token is sent to
 _ROUNDS = 12  # tokens per expert
 _MARGIN = 4.0
+_QUIET = -10.0  # what another module gives: as the logarithm or softplus of a width it makes noise negligible
 _STEPS, _RATE = 80, 0.1
 _ONE = 0.02  # how far from 1 the loss at an even load may lie: noise in the router moves it a little
 
@@ -41,7 +42,8 @@ class _Side:
     def run(self, scores: torch.Tensor, experts: int, chosen: int) -> dict[str, Any]:
         """The names that the statements leave, with "self"."""
         counts = dict.fromkeys(self.spec["counts"], experts)
-        space: dict[str, Any] = _Names({self.spec["scores"]: scores, **counts}, chosen)
+        leaves = {self.spec["scores"]: scores, self.spec["others"]: torch.full_like(scores.detach(), _QUIET)}
+        space: dict[str, Any] = _Names({**leaves, **counts}, chosen)
         exec(self.imports, space)
         space["self"] = _Self(_default=chosen, training=True, **counts)
         torch.default_generator.manual_seed(0)
@@ -143,7 +145,11 @@ def _same(spec: dict[str, Any], before: _Side, after: _Side, sizes: list[tuple[i
         for side in (before, after):
             leaf = scores.clone().requires_grad_()
             space = side.run(leaf * 1.0, *size)
-            values = {n: v for n, v in space.items() if isinstance(v, torch.Tensor) and n != spec["scores"]}
+            values = {
+                n: v
+                for n, v in space.items()
+                if isinstance(v, torch.Tensor) and n not in (spec["scores"], spec["others"])
+            }
             outcomes.append((leaf, values))
         (leaf, old), (other, new) = outcomes
         for name, value in old.items():
@@ -273,6 +279,8 @@ def _script(spec: dict[str, Any], experts: int, chosen: int) -> str:
     numbers = {n: "experts" if n in spec["counts"] else "per_token" for n in spec["read"] if n != "training"}
     numbers["training"] = "True"
     own = ", ".join(f"{name}={value}" for name, value in numbers.items())
+    others = [f"    {spec['others']} = torch.full_like(scores_by_token, {_QUIET})"]
+    others = others if spec["others"] in spec["after"] else []
     imports = dict.fromkeys(["import torch", *spec["imports"].splitlines()])
     lines = [
         "from types import SimpleNamespace", "", *imports, "", f"experts, per_token = {experts}, {chosen}",
@@ -280,6 +288,7 @@ def _script(spec: dict[str, Any], experts: int, chosen: int) -> str:
         "common_bias = torch.linspace(2.0, -1.0, experts).requires_grad_()  # towards the first experts",
         f"optimizer = torch.optim.Adam([common_bias], lr={_RATE})", f"for step in range({_STEPS} + 1):",
         f"    self = SimpleNamespace({own})", f"    {spec['scores']} = scores_by_token + common_bias",
+        *others,
         *(f"    {line}" for line in spec["after"].splitlines()), "    if step % 20 == 0:",
         f"        load = torch.bincount({spec['choice']}.reshape(-1), minlength=experts).double()",
         f"        print('step', step, 'loss', {spec['loss']}.item(), 'load', load.tolist())",
