@@ -19,7 +19,7 @@ from autofix.tree import walk
 # What the rules of this family look for, before a file is decoded.
 TRIGGERS: tuple[tuple[bytes | re.Pattern[bytes], ...], ...] = (
     (b"xpert",),
-    (b"gate", b"gating", b"rout", b"Rout", b"Gat"),
+    (b"gate", b"gating", b"rout", b"Rout", b"Gat", b"witch", b"_experts"),
     (b"forward",),
 )
 ANCHOR = re.compile(
@@ -336,6 +336,8 @@ def choices(module: Module, layer: Layer) -> list[Selection]:
     not along. Of several choices by the same scores (`max` for the weight, `argmax` for the expert) one is given.
     """
     chosen = [s for s in layer.selections if s.op.name in ("topk", "argmax", "max")]
+    routers = [s for s in chosen if module.class_of(s.node) is not layer.cls]
+    chosen = routers or chosen  # what the layer then chooses among is the router's own choice
     if not chosen or not all(_is_by_token(module, s) for s in chosen):
         return []
     by_scores: dict[str, Selection] = {}

@@ -23,6 +23,7 @@ _PORT_NAMES = frozenset(
     "load_state_dict inference_mode weight_loader load_weights from_pretrained use_cache state_dict_hook "
     "_load_from_state_dict register_load_state_dict_pre_hook safe_open".split()
 )
+_FINISHED = re.compile(r"pretrained|gguf|tokenizer|load_model|convert_|quantiz", re.I)
 _PORT_LIBRARIES = ("transformers", "vllm", "sglang", "lmdeploy", "tensorrt_llm", "safetensors", "ttnn", "mlx")
 _FINISHED_CONFIG = re.compile(r"configuration_|configs?$|model_args|\.args$")
 _ROUTER_OUTPUT = re.compile(r"logits|prob|gat(e|ing)|rout|weights|scores|loss|aux|indices|idx", re.I)
@@ -71,17 +72,18 @@ def is_trained_here(module: Module) -> bool:
 
 def is_port(module: Module) -> bool:
     """Whether the file looks like an implementation of a model that has been trained elsewhere."""
-    if identifiers(module) & _PORT_NAMES:
+    names = identifiers(module)
+    if names & _PORT_NAMES or any(_FINISHED.search(name) for name in names):
         return True
     for node in walk(module.tree):
-        names = []
+        imported: list[str] = []
         if isinstance(node, ast.Import):
-            names = [a.name for a in node.names]
+            imported = [a.name for a in node.names]
         elif isinstance(node, ast.ImportFrom):
-            names = [node.module or ""]
+            imported = [node.module or ""]
             if node.level and _FINISHED_CONFIG.search(node.module or ""):
                 return True
-        if any(name.partition(".")[0] in _PORT_LIBRARIES for name in names):
+        if any(name.partition(".")[0] in _PORT_LIBRARIES for name in imported):
             return True
     return False
 
