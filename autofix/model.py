@@ -76,6 +76,7 @@ class Relation(enum.Enum):
     MASK = "mask"  # same weights after the softmax wherever a row has an unmasked position
     STRAIGHT_THROUGH = "straight-through"  # same forward; the gradient reaches the router
     SOFT = "soft"  # converges to the hard form as temperature -> 0, on the same support
+    BALANCE = "balance"  # same outputs; a new auxiliary loss that is 1 at an even load and whose descent evens it
     CLIP = "clip"  # same step while the gradient norm is below the bound; bounded above it
     INITIALISED = "initialised"  # parameters of uninitialised memory hold values of a sane scale; others as before
     INTENDED = "intended"  # another function on purpose: runs and stays finite wherever the original did
@@ -90,10 +91,12 @@ class Claim:
         or returns.
     hazard: what the original is accused of and the patch must survive; any of "value" (non-finite value),
         "gradient" (non-finite gradient), "zero-gradient", "exception", "leak" (a masked position keeps
-        weight), "underflow".
+        weight), "underflow", "collapse" (a router that sends all tokens to a few experts).
     parameters: figures of the relation. CLAMPED: "quantity" (source text of the clamped expression, as it
         stands before the patch), "min", "max" (None when open; source text may read `trial_dtype`, the dtype
-        under trial). CLIP: "max_norm", or "clip_value" for a bound on each element. SOFT: "temperature".
+        under trial). CLIP: "max_norm", or "clip_value" for a bound on each element. SOFT: "temperature". BALANCE:
+        "loss", "choice", "scores": source text of the auxiliary loss, of the indices of the chosen experts, and of
+        what the router gives for every expert.
         INITIALISED: "role" ("weight", "bias", "scale", "embedding") of the parameters that `results` names.
     change: for a REGULARISED patch, which finite values change and by how much, in words; empty means the
         patch is EXACT.

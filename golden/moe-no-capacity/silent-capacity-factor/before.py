@@ -1,0 +1,26 @@
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class MoELayer(nn.Module):
+    def __init__(self, dim, num_experts=8, top_k=2):
+        super().__init__()
+        self.capacity_factor = 1.25
+        self.top_k = top_k
+        self.gate = nn.Linear(dim, num_experts, bias=False)
+        self.experts = nn.ModuleList(
+            nn.Sequential(nn.Linear(dim, 4 * dim), nn.SiLU(), nn.Linear(4 * dim, dim)) for _ in range(num_experts)
+        )
+
+    def forward(self, x):
+        probs = self.gate(x).softmax(dim=-1)
+        weights, chosen = probs.topk(self.top_k, dim=-1)
+        weights = weights / weights.sum(dim=-1, keepdim=True)
+        capacity = int(self.capacity_factor * x.size(0) * self.top_k / len(self.experts))
+        out = torch.zeros_like(x)
+        for e, expert in enumerate(self.experts):
+            token, rank = torch.where(chosen == e)
+            token, rank = token[:capacity], rank[:capacity]
+            out = out.index_add(0, token, weights[token, rank, None] * expert(x[token]))
+        return out

@@ -1,0 +1,42 @@
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+
+class Router(nn.Module):
+    """Sends every token to one expert."""
+
+    def __init__(self, d_model, n_experts):
+        super().__init__()
+        self.gate = nn.Linear(d_model, n_experts)
+        self.aux_loss = 0.0  # of the last forward pass
+
+    def forward(self, x):
+        logits = self.gate(x)
+        probs = F.softmax(logits, dim=-1)
+        weight, index = probs.max(dim=-1)
+        # load-balancing loss (Switch Transformer): 1.0 when every expert receives the same share of the tokens
+        expert_share = F.one_hot(index.reshape(-1), probs.size(-1)).float().mean(dim=0)
+        mean_prob = probs.reshape(-1, probs.size(-1)).mean(dim=0)
+        self.aux_loss = probs.size(-1) * (expert_share * mean_prob).sum()
+        return weight, index
+
+
+class SwitchFeedForward(nn.Module):
+    def __init__(self, d_model, d_ff, n_experts):
+        super().__init__()
+        self.router = Router(d_model, n_experts)
+        self.experts = nn.ModuleList(
+            nn.Sequential(nn.Linear(d_model, d_ff), nn.ReLU(), nn.Linear(d_ff, d_model)) for _ in range(n_experts)
+        )
+
+    def forward(self, x):
+        shape = x.shape
+        x = x.view(-1, shape[-1])
+        weight, index = self.router(x)
+        out = x.new_zeros(x.shape)
+        for i, expert in enumerate(self.experts):
+            mask = index == i
+            if mask.any():
+                out[mask] = weight[mask].unsqueeze(-1) * expert(x[mask])
+        return out.view(shape)

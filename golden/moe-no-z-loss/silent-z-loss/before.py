@@ -1,0 +1,35 @@
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class MoELayer(nn.Module):
+    def __init__(self, dim, num_experts=8, top_k=2):
+        super().__init__()
+        self.top_k = top_k
+        self.gate = nn.Linear(dim, num_experts, bias=False)
+        self.experts = nn.ModuleList(
+            nn.Sequential(nn.Linear(dim, 4 * dim), nn.SiLU(), nn.Linear(4 * dim, dim)) for _ in range(num_experts)
+        )
+
+    def forward(self, x):
+        logits = self.gate(x)
+        self.z_loss = torch.logsumexp(logits.float(), dim=-1).square().mean()
+        weights, chosen = logits.softmax(dim=-1).topk(self.top_k, dim=-1)
+        out = torch.zeros_like(x)
+        for e, expert in enumerate(self.experts):
+            token, rank = torch.where(chosen == e)
+            out = out.index_add(0, token, weights[token, rank, None] * expert(x[token]))
+        return out
+
+
+def train(loader, dim):
+    model = nn.Sequential(MoELayer(dim), nn.Linear(dim, 10)).cuda()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    for x, y in loader:
+        with torch.autocast("cuda", dtype=torch.bfloat16):
+            loss = F.cross_entropy(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()

@@ -1,0 +1,24 @@
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class SparseMoE(nn.Module):
+    def __init__(self, dim, num_experts, top_k):
+        super().__init__()
+        self.top_k = top_k
+        self.gate = nn.Linear(dim, num_experts)
+        self.experts = nn.ModuleList([nn.Linear(dim, dim) for _ in range(num_experts)])
+
+    def forward(self, x):
+        scores = self.gate(x).sigmoid()
+        weights, chosen = scores.topk(self.top_k, dim=-1)
+        probs = scores / scores.sum(dim=-1, keepdim=True)
+        share = F.one_hot(chosen.reshape(-1), probs.size(-1)).float().mean(dim=0)
+        mean = probs.mean(dim=0)
+        self.aux_loss = probs.size(-1) * (share * mean).sum()
+        out = torch.zeros_like(x)
+        for e, expert in enumerate(self.experts):
+            token, rank = torch.where(chosen == e)
+            out = out.index_add(0, token, weights[token, rank, None] * expert(x[token]))
+        return out

@@ -1,0 +1,142 @@
+"""Tokens go to the experts that the router scores highest, and nothing keeps it from always choosing the same ones.
+
+The defect
+----------
+A mixture-of-experts layer sends each token to its top experts. Only the experts that are chosen learn, so those that
+happen to be chosen early become better, are chosen more, and learn more. Nothing in the loss of the task counters
+that: not the experts' weights, not the router, not the rest of the network gains by keeping idle experts alive.
+
+Why it hurts
+------------
+A few experts do all the work and the rest are parameters that take memory and never train. Under a fixed capacity the
+tokens of the crowded experts are dropped; without one, the busiest device sets the time of a step. The Switch
+Transformer's auxiliary loss counters it: E times the sum over experts of (share of the tokens) times (mean
+probability). It is 1 where every expert receives the same share, E where one of E experts receives everything, and
+its gradient lowers the probability of the experts that receive too much. In the snippet below a router that prefers
+the first of 8 experts starts at a coefficient of variation of the load of 1.4, and 200 steps on this loss alone bring
+it below 0.1. In `examples/balanced_experts` a classifier of 8 experts ends at 1.9 without it and at 0.2 with it.
+
+Before
+------
+
+    probs = F.softmax(self.router(tokens), dim=-1)
+    weights, chosen = probs.topk(self.top_k, dim=-1)
+
+    ...
+
+    loss = F.cross_entropy(model(x), y)
+    loss.backward()
+
+After
+-----
+
+    probs = F.softmax(self.router(tokens), dim=-1)
+    weights, chosen = probs.topk(self.top_k, dim=-1)
+    # load-balancing loss (Switch Transformer): 1.0 when every expert receives the same share of the tokens
+    expert_share = F.one_hot(chosen.reshape(-1), probs.size(-1)).float().mean(dim=0)
+    mean_prob = probs.reshape(-1, probs.size(-1)).mean(dim=0)
+    self.aux_loss = probs.size(-1) * (expert_share * mean_prob).sum()
+
+    ...
+
+    loss = F.cross_entropy(model(x), y)
+    loss = loss + 0.01 * sum(m.aux_loss for m in model.modules() if isinstance(m, SparseMoE))
+    loss.backward()
+
+Try it
+------
+
+    import torch
+    from torch.nn import functional as F
+
+    torch.manual_seed(0)
+    experts, k, tokens = 8, 2, torch.randn(512, 16)
+    router = torch.nn.Linear(16, experts)
+    with torch.no_grad():
+        router.bias += torch.linspace(2.0, -2.0, experts)
+
+    def route():
+        probs = F.softmax(router(tokens), dim=-1)
+        chosen = probs.topk(k, dim=-1).indices
+        share = F.one_hot(chosen.reshape(-1), experts).float().mean(dim=0)
+        return experts * (share * probs.mean(dim=0)).sum(), share.std(correction=0) / share.mean()
+
+    aux, variation = route()
+    assert aux > 1.5 and variation > 1.4
+    optimizer = torch.optim.Adam(router.parameters(), lr=0.02)
+    for _ in range(200):
+        optimizer.zero_grad()
+        route()[0].backward()
+        optimizer.step()
+    aux, variation = route()
+    assert abs(aux - 1) < 0.01 and variation < 0.1
+
+When the fix is safe
+--------------------
+Never by itself: training has another objective, so the fix counts as unsafe. What it leaves as it was, the verifier
+checks: every output of the patched statements, and its gradient, is identical bit for bit. Of the new loss it checks
+that it is 1 at an even load (for one and for several experts per token), that its gradient reaches the router, that
+steps down it alone halve the coefficient of variation of the load, and that the line in the training loop adds it.
+
+The loss is kept on the module as `aux_loss`, and is that of the last forward pass. A module that has run cannot be
+deep-copied while it holds one, replicas of `nn.DataParallel` keep it to themselves, and a re-entrant activation
+checkpoint computes it without a gradient: where the file does any of these, there is a finding and no fix. Where the
+training loop is not in the same file, add 0.01 times the sum over the layers to its loss.
+
+Left alone
+----------
+Code with any other means of balancing in view: an auxiliary, importance or z-loss, a bias for selection that follows
+the load (DeepSeek-V3), Sinkhorn or optimal transport, expert choice, `router_aux_loss_coef` and its kin. Layers that
+hand their scores out beside the output: the caller may balance by them. Implementations of finished models, that
+load weights, keep a cache or read a configuration made elsewhere; layers without gradients; dense mixtures, in which
+every expert sees every token.
+
+Sources
+-------
+Fedus, Zoph, Shazeer: Switch Transformers (2021), equations 4 to 6. Shazeer et al.: Outrageously large neural
+networks, the sparsely-gated mixture-of-experts layer (2017). Wang et al.: Auxiliary-loss-free load balancing strategy
+for mixture-of-experts (2024).
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from autofix.model import Finding, Severity
+from autofix.rewrite import Unrewritable
+from autofix.rule import Context, Rule
+from autofix.transforms.moe._balancing import balancing_fix
+from autofix.transforms.moe._experts import ANCHOR, TRIGGERS, choices, layer_at, report
+from autofix.transforms.moe._surroundings import balances, hands_out_routing, is_trainable
+
+
+def check(node: ast.AST, context: Context) -> Iterator[Finding]:
+    module = context.module
+    layer = layer_at(module, node)
+    if layer is None or not layer.selections or not is_trainable(module, layer):
+        return
+    if balances(module) or hands_out_routing(module, layer):
+        return
+    chosen = choices(module, layer)
+    if not chosen:
+        return
+    message = (
+        f"{layer.cls.name} sends each token to the experts that its router scores highest and nothing balances their "
+        "load: experts that are chosen early learn more and are chosen more, until a few do all the work"
+    )
+    try:
+        yield report(context, layer, message, fix=balancing_fix(module, chosen))
+    except Unrewritable as reason:
+        yield report(context, layer, message, why=str(reason))
+
+
+RULE = Rule(
+    name="moe-no-load-balancing",
+    summary="A sparse mixture of experts is trained without anything that balances the experts' load.",
+    severity=Severity.WARNING,
+    triggers=(*TRIGGERS, (b"topk", b"argmax", b".max(")),
+    anchor=ANCHOR,
+    nodes=(ast.FunctionDef,),
+    check=check,
+)

@@ -1,0 +1,108 @@
+"""Nothing keeps a router's logits small, and the softmax over them loses its accuracy as they grow.
+
+The defect
+----------
+The softmax of a router is trained in half precision, or in view, without a z-loss: `logsumexp(logits)` squared,
+averaged over the tokens and added to the loss with a small coefficient. The softmax itself does not care about a
+constant that is added to all logits, nor does the loss of the task, so nothing else holds them.
+
+Why it hurts
+------------
+The larger a number, the coarser its rounding in half precision: at 128 bfloat16 counts in steps of 1, and a step of 1
+in a logit is a factor of 2.7 in a probability. Routers' logits grow during training, and the roundings turn into
+choices that flip between steps. In the snippet, rounding logits to bfloat16 moves probabilities by at most 0.004 at
+scale 1 and by more than 0.1 at scale 128. The authors of ST-MoE found that a z-loss is what made large sparse models
+train without diverging, at no cost in quality.
+
+Before
+------
+
+    logits = self.router(x)
+    probs = F.softmax(logits, dim=-1)
+
+After
+-----
+
+    logits = self.router(x)
+    self.z_loss = torch.logsumexp(logits.float(), dim=-1).square().mean()  # add it with a coefficient of 0.001
+    probs = F.softmax(logits, dim=-1)
+
+Try it
+------
+
+    import torch
+
+    torch.manual_seed(0)
+    logits = torch.randn(4096, 8)
+
+    def moved(scale):
+        exact = (scale * logits).softmax(dim=-1)
+        return (exact - (scale * logits).bfloat16().float().softmax(dim=-1)).abs().max()
+
+    assert moved(1) < 0.004 and moved(128) > 0.1
+    shift = torch.zeros(1, requires_grad=True)
+    task = (logits + shift).softmax(dim=-1).max(dim=-1).values.mean()
+    assert torch.autograd.grad(task, shift)[0].abs() < 1e-6  # the task does not hold the logits
+    z_loss = torch.logsumexp(logits + 50 + shift, dim=-1).square().mean()
+    assert torch.autograd.grad(z_loss, shift)[0] > 50  # the z-loss does
+
+When the fix is safe
+--------------------
+There is none to write: another term in the loss is another objective, and its coefficient has to be chosen beside
+that of the load-balancing loss.
+
+Left alone
+----------
+Routers with a z-loss or another hold on their logits (a sigmoid, a norm, a cosine of the input with each expert, a
+cap by tanh); layers that are not trained in this file and show no half precision; implementations of finished models.
+
+Sources
+-------
+Zoph et al.: ST-MoE, designing stable and transferable sparse expert models (2022), section 3 and equation 5.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from autofix.model import Finding, Severity
+from autofix.rule import Context, Rule
+from autofix.transforms.moe._experts import ANCHOR, TRIGGERS, choices, layer_at, report, words_of
+from autofix.transforms.moe._surroundings import (
+    hands_out_routing,
+    has_z_loss,
+    identifiers,
+    is_trainable,
+    is_trained_here,
+)
+
+_HALF = frozenset("autocast bfloat16 float16 half bf16 fp16 GradScaler mixed_precision".split())
+_HELD = re.compile(r"normalize|cosine|tanh|soft_?cap|clamp|layer_?norm|rms_?norm|batch_?norm|temperature", re.I)
+
+
+def check(node: ast.AST, context: Context) -> Iterator[Finding]:
+    module = context.module
+    layer = layer_at(module, node)
+    if layer is None or layer.scored == "sigmoid" or not choices(module, layer):
+        return
+    if not is_trainable(module, layer) or has_z_loss(module) or hands_out_routing(module, layer):
+        return
+    half = bool(identifiers(module) & _HALF)
+    if not (half or is_trained_here(module)) or any(_HELD.search(w) for w in words_of(layer)):
+        return
+    where = "in half precision " if half else ""
+    message = f"nothing keeps the logits of {layer.cls.name}'s router small {where}(a z-loss does)"
+    yield report(context, layer, message, why="another term in the loss, with a coefficient of its own to choose")
+
+
+RULE = Rule(
+    name="moe-no-z-loss",
+    summary="Nothing keeps a router's logits small.",
+    severity=Severity.INFO,
+    triggers=(*TRIGGERS, (b"topk", b"argmax", b".max(")),
+    anchor=ANCHOR,
+    nodes=(ast.FunctionDef,),
+    check=check,
+)
