@@ -100,6 +100,7 @@ class Claim:
         it. "zero counts", "unit sizes": also with each number at 0, at 1. "one element": also on tensors of one
         element, and of one row. "accuracy": a REGULARISED patch changes nothing where the original was finite and
         accurate. "half-precision": most inputs that fail in float16 are cured there too.
+        "moved": a CLIP whose clips stood elsewhere: what it must equal below the bound is the loop without any.
         "full precision only": values change in half precision alone: equality is asked of float32 and float64.
     """
 
