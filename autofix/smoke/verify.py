@@ -19,7 +19,7 @@ from autofix.smoke.zygote import HARNESS, Zygote
 from autofix.syntax import Module, parse
 
 _KIND = "evidence"
-_LEVELS = {"expression": Level.EXPRESSION, "block": Level.BLOCK, "raising": Level.BLOCK}
+_LEVELS = {"expression": Level.EXPRESSION, "block": Level.BLOCK, "raising": Level.BLOCK, "training": Level.BLOCK}
 
 
 class Store(Protocol):
