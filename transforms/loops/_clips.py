@@ -54,7 +54,7 @@ def _is_huge(bound: ast.expr) -> bool:
 
 
 def _unit(module: Module, call: ast.Call) -> ast.stmt:
-    """The call's statement, or the outermost `if` around it that has no other branch and does nothing else but check."""
+    """The call's statement, or the outermost `if` around it that does nothing else but check."""
     statement = module.statement(call)
     while True:
         parent = module.parent(statement)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autofix.syntax import Module
@@ -91,7 +92,7 @@ def starts_outside(module: Module, loop: ast.stmt, store: ast.expr) -> str | Non
     return next(iter(starts)) if len(starts) == 1 else None
 
 
-def _pairs(targets: list[ast.expr], value: ast.expr) -> list[tuple[ast.expr, ast.expr]]:
+def _pairs(targets: Sequence[ast.expr], value: ast.expr) -> list[tuple[ast.expr, ast.expr]]:
     out: list[tuple[ast.expr, ast.expr]] = []
     for target in targets:
         if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
@@ -138,12 +139,12 @@ def is_differentiated(module: Module, store: ast.expr) -> bool:
             if any(_reads(value, name) for name in tainted) and not _is_number(value):
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]
                 tainted |= {ast.unparse(t) for t in targets if not isinstance(t, (ast.Tuple, ast.List))}
-    for node in walk(scope):
-        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+    for call in walk(scope):
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
             continue
-        if "backward" in node.func.attr or node.func.attr == "grad":
-            if any(_reads(part, name) for part in (node.func, *node.args) for name in tainted):
-                return True
+        differentiates = "backward" in call.func.attr or call.func.attr == "grad"
+        if differentiates and any(_reads(part, name) for part in (call.func, *call.args) for name in tainted):
+            return True
     return False
 
 

@@ -127,8 +127,9 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
 
 def _names_clip(node: ast.Call) -> bool:
     function = node.func
-    name = function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
-    return "clip" in name
+    if isinstance(function, ast.Attribute):
+        return "clip" in function.attr
+    return isinstance(function, ast.Name) and "clip" in function.id
 
 
 class _Order:
@@ -177,7 +178,7 @@ class _Order:
         return sorted(rest, key=lambda c: self.module.chars(c)[0])
 
     def follows(self, statement: ast.stmt) -> bool:
-        """Whether the clip runs after `statement` in the same iteration: it stands further down in one of its blocks."""
+        """Whether the clip runs after `statement` in the same turn: it stands further down in one of its blocks."""
         module = self.module
         mine = {id(s) for s in _around(module, self.clip.call)}
         for outer in _around(module, statement):
@@ -278,11 +279,13 @@ def _fills_gradients(order: _Order) -> bool:
     """Whether anything else than the backward pass may fill gradients before the clip."""
     start = order.module.chars(order.clip.call)[0]
     for node in own_nodes(order.scope):
-        if isinstance(node, ast.Attribute) and node.attr in ("grad", "autograd") and order.module.chars(node)[0] < start:
+        if not isinstance(node, (ast.Attribute, ast.Call)) or order.module.chars(node)[0] >= start:
+            continue
+        if isinstance(node, ast.Attribute) and node.attr in ("grad", "autograd"):
             return True
-        if isinstance(node, ast.Call) and re.search(r"backward|grad(?!_norm|_enabled)", last_name(node.func)):
-            if order.module.chars(node)[0] < start and last_name(node.func) not in ("zero_grad", "no_grad"):
-                return True
+        name = last_name(node.func) if isinstance(node, ast.Call) else ""
+        if re.search(r"backward|grad(?!_norm|_enabled)", name) and name not in ("zero_grad", "no_grad"):
+            return True
     return False
 
 
@@ -300,7 +303,9 @@ def _scaled(order: _Order, context: Context) -> Finding | None:
         return None
     nearest = min(following, key=lambda s: module.chars(s.call)[0])
     later = [b.call for b in order.backwards if b not in backwards]
-    if order.between(clip.call, nearest.call, later) or order.between(backwards[-1].call, clip.call, _calls(order.steps)):
+    if order.between(clip.call, nearest.call, later) or order.between(
+        backwards[-1].call, clip.call, _calls(order.steps)
+    ):
         return None
     scaler = nearest.scaler
     assert scaler is not None
@@ -312,7 +317,9 @@ def _scaled(order: _Order, context: Context) -> Finding | None:
     if len(order.steps) > len(steps) or len(order.clips) > 1:
         return context.finding(clip.call, message, why="several optimizers or clips share the scaler: unscale each one")
     if not _as_often(order, nearest.call):
-        why = "the clip runs more often than the step, and unscale_ must run once a step: move both into the step's block"
+        why = (
+            "the clip runs more often than the step, and unscale_ must run once a step: move both into the step's block"
+        )
         return context.finding(clip.call, message, why=why)
     lines = [f"{module.source(s.scaler)}.unscale_({module.source(s.optimizer)})" for s in steps if s.scaler is not None]
     try:
@@ -345,7 +352,7 @@ def _as_often(order: _Order, step: ast.Call) -> bool:
 
 
 def _moved(order: _Order, context: Context, step: Step, message: str, unscale: bool) -> Finding:
-    module, clip = order.module, order.clip
+    clip = order.clip
     try:
         edits = _move(order, step, unscale)
     except Unrewritable as reason:
@@ -355,7 +362,7 @@ def _moved(order: _Order, context: Context, step: Step, message: str, unscale: b
 
 
 def _fix(clip: Clip, title: str, edits: tuple[Edit, ...]) -> Fix:
-    bound = "the bound" if not isinstance(clip.bound, ast.Constant) else f"{clip.bound.value}"
+    bound = ast.unparse(clip.bound)
     return Fix(
         title=title,
         edits=edits,
@@ -393,7 +400,8 @@ def _move(order: _Order, step: Step, unscale: bool) -> tuple[Edit, ...]:
 
 def _with_remarks(module: Module, unit: ast.stmt, removed: Edit) -> tuple[Edit, list[str]]:
     """The comments right above the clip that speak of clipping go with it."""
-    line, remarks = unit.lineno - 1, []
+    line = unit.lineno - 1
+    remarks: list[str] = []
     while line > 0 and module.line_text(line).strip().startswith("#"):
         remarks.insert(0, module.line_text(line).strip())
         line -= 1
@@ -411,9 +419,9 @@ def _reads_what_changes(order: _Order, target: ast.stmt) -> bool:
     bounds = sorted([module.chars(target), module.chars(unit)])
     low, high = bounds[0][1], bounds[1][0]
     for node in own_nodes(order.scope):
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load) and node.id in names:
-            if low <= module.chars(node)[0] < high:
-                return True
+        bound = isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load) and node.id in names
+        if bound and low <= module.chars(node)[0] < high:
+            return True
     return False
 
 

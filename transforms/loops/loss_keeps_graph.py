@@ -79,10 +79,8 @@ from autofix import rewrite
 from autofix.model import Applicability, Claim, Finding, Fix, Relation, Severity
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
-
 from autofix.transforms.loops._clipping import is_test
 from autofix.transforms.loops._losses import has_run_backward, innermost_loop, is_differentiated, starts_outside
-from autofix.syntax import Module
 
 
 def check(node: ast.AST, context: Context) -> Iterator[Finding]:
@@ -119,9 +117,9 @@ def _added(node: ast.AST) -> tuple[ast.expr, ast.expr] | None:
         return (node.target, node.value) if isinstance(node.op, ast.Add) else None
     if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.value, ast.BinOp):
         target, value = node.targets[0], node.value
-        if isinstance(value.op, ast.Add) and isinstance(target, (ast.Name, ast.Attribute)):
-            if ast.unparse(target) == ast.unparse(value.left):
-                return target, value.right
+        adds = isinstance(value.op, ast.Add) and isinstance(target, (ast.Name, ast.Attribute))
+        if adds and ast.unparse(target) == ast.unparse(value.left):
+            return target, value.right
     return None
 
 
@@ -147,7 +145,9 @@ def _is_count(node: ast.expr) -> bool:
     if isinstance(node, ast.Subscript):
         return isinstance(node.value, ast.Attribute) and node.value.attr == "shape"
     names = (ast.Name, ast.Attribute)
-    return isinstance(node, names) and bool(re.search(r"size|steps|accum|num_|^n$|count|batch", ast.unparse(node), re.I))
+    return isinstance(node, names) and bool(
+        re.search(r"size|steps|accum|num_|^n$|count|batch", ast.unparse(node), re.I)
+    )
 
 
 RULE = Rule(

@@ -163,7 +163,9 @@ def _misplaced(
     if not same["held"]:
         largest = max((_size(s, by_value) for s in plain.seen), default=0.0)
         seen = max((_size(s, by_value) for s in old.seen), default=0.0)
-        detail = f"steps below the bound: norms up to {largest:.4g}, of which the optimizer saw {seen:.4g} before the patch"
+        detail = (
+            f"steps below the bound: norms up to {largest:.4g}, of which the optimizer saw {seen:.4g} before the patch"
+        )
     elif worst > bound * (1 + _BOUNDED):
         detail = str(witness["detail"])
     else:
@@ -171,7 +173,10 @@ def _misplaced(
         reason = "the clips work where they stand"
         return {**result, "verdict": "CONSISTENT", "reason": reason, "witness": "", "witness_summary": ""}
     witness["detail"] = detail
-    return {**result, "witness_summary": f"{detail}; after it the steps below the bound are those of the loop unclipped"}
+    return {
+        **result,
+        "witness_summary": f"{detail}; after it the steps below the bound are those of the loop unclipped",
+    }
 
 
 def _inconclusive(reason: str) -> dict[str, Any]:

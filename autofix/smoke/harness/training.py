@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -23,7 +23,7 @@ _TURNS = 8
 _EQUAL = 1e-6  # float32, and the same operations on both sides
 _FRESH = 0.02  # the parameters move a little from turn to turn, and the gradient of the same batch with them
 _STALE = 1.5  # the second step on summed gradients sees about twice the first
-_STARTS = {"0": 0.0, "[]": [], "{}": {}}
+_STARTS: dict[str, Callable[[], Any]] = {"0": float, "[]": list, "{}": dict}
 
 
 class _Side:
@@ -35,7 +35,7 @@ class _Side:
         self.kept: list[torch.Tensor] = []
         loop = Loop(spec, region, preferences, self.world, frozenset())
         for path, start in spec["kept"].items():
-            loop._bind(path, type(_STARTS[start])(_STARTS[start]))
+            loop._bind(path, _STARTS[start]())
             loop._owned.pop(path, None)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")

@@ -1,3 +1,6 @@
+import torch
+
+
 class Trainer:
     def train(self, loader):
         history = {}
