@@ -23,6 +23,7 @@ _LEVELS = {
     "expression": Level.EXPRESSION,
     "block": Level.BLOCK,
     "raising": Level.BLOCK,
+    "training": Level.BLOCK,
     "construction": Level.BLOCK,
     "balance": Level.BLOCK,
 }

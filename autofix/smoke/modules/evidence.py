@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from autofix.model import Fix, Relation, Source
+from autofix.model import Fix, Source
+from autofix.smoke.block import is_about_a_loop
 from autofix.smoke.job import Job
 from autofix.smoke.modules.changes import Changes, changes_of
 from autofix.smoke.modules.index import index
@@ -101,8 +102,10 @@ def _file(path: Path) -> _File | str:
 
 
 def _item(number: int, source: Source, fix: Fix, file: _File, level: ModuleLevel) -> dict[str, Any] | str:
-    if fix.claim.relation is Relation.CLIP:
+    if is_about_a_loop(fix):
         return "a training loop is no part of a class's forward"
+    if "graph" in fix.claim.hazard:
+        return "what outlives a step cannot be seen in one"
     if not file.classes:
         return "no class of the file is an nn.Module"
     changes: Changes | str = changes_of(source, fix)
