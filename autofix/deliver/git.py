@@ -114,7 +114,7 @@ def repository(place: Path) -> Repository | Problem:
 
 def branch_name_problem(name: str) -> str:
     """Why a branch cannot be called so; empty when it can."""
-    if name.startswith("-") or name.startswith("refs/"):
+    if name.startswith(("-", "refs/")):
         return f"{name!r} is no name for a branch"
     try:
         done = subprocess.run(
