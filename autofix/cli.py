@@ -17,6 +17,7 @@ from rich.console import Console
 
 from autofix import __version__, config, engine, files, undo
 from autofix.cache import Cache
+from autofix.cli_pr import pr_command
 from autofix.cli_smoke import smoke_command
 from autofix.deliver import explain as pages
 from autofix.deliver import preview, records, terminal
@@ -32,7 +33,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_COMMANDS = ("fix", "check", "smoke", "undo", "rules", "explain")
+_COMMANDS = ("fix", "check", "pr", "smoke", "undo", "rules", "explain")
 _GROUP_OPTIONS = ("--help", "-h", "--version", "--install-completion", "--show-completion")
 
 
@@ -238,6 +239,7 @@ def explain_command(rule: Annotated[str, typer.Argument(autocompletion=_rule_nam
     pages.show_page(terminal.console(), found)
 
 
+app.command("pr")(pr_command)
 app.command("smoke")(smoke_command)
 
 

@@ -148,6 +148,12 @@ def head_branch(repo: Repository) -> str:
     return "" if isinstance(done, Problem) else os.fsdecode(done).strip()
 
 
+def default_branch(repo: Repository, remote: str) -> str:
+    """The remote's default branch as it was when the repository was cloned; nothing when that is not known."""
+    done = _run(repo.top, ["symbolic-ref", "--quiet", "--short", f"refs/remotes/{remote}/HEAD"])
+    return "" if isinstance(done, Problem) else os.fsdecode(done).strip().removeprefix(f"{remote}/")
+
+
 def entries(repo: Repository, name: str) -> list[Entry] | Problem:
     """Every file of a commit."""
     done = _run(repo.top, ["ls-tree", "-r", "-l", "-z", "--full-tree", name])

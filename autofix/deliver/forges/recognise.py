@@ -73,9 +73,9 @@ def recognise(url: str, environ: Mapping[str, str], kind: str = "", interface: s
     return Place(found, root, path, _USERS[found], token)
 
 
-def forge(place: Place, wait: Callable[[float], None] = time.sleep) -> Forge | Refusal:
-    """The forge, ready to be asked."""
-    if not place.token:
+def forge(place: Place, wait: Callable[[float], None] = time.sleep, dry_run: bool = False) -> Forge | Refusal:
+    """The forge, ready to be asked. dry_run: it is only asked what it would send, which needs no token."""
+    if not place.token and not dry_run:
         return Refusal(f"no token: set {_VARIABLES[place.kind][0]} in the environment")
     if place.kind == "gitlab":
         return gitlab.GitLab(Client(place.interface, gitlab.headers(place.token), place.token, wait), place.path)
