@@ -16,7 +16,8 @@ from rich.console import Console
 from autofix import config, diff
 from autofix.cache import Cache
 from autofix.config import Config
-from autofix.deliver import git, terminal
+from autofix.deliver import git, terminal, words
+from autofix.deliver import suggest as suggestions
 from autofix.deliver.markdown import visible
 from autofix.deliver.publish import Result, Wish, publish
 from autofix.deliver.pull_requests import Options, Outcome, Plan
@@ -54,6 +55,10 @@ def pr_command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Print branches, commits, texts and requests; send nothing.")
     ] = False,
+    suggest: Annotated[
+        int | None,
+        typer.Option(min=1, help="Comment on this pull request instead, with suggestions for the lines it touches."),
+    ] = None,
     reopen: Annotated[
         bool, typer.Option("--reopen", help="Open pull requests again that a person has closed.")
     ] = False,
@@ -146,6 +151,13 @@ def pr_command(
         )
 
     err = terminal.console(stderr=True)
+    if suggest is not None:
+        with terminal.ProgressBar(err) as bar:
+            suggested = suggestions.suggest(suggest, paths or [_top()], wish, configure, bar)
+        if isinstance(suggested, Problem):
+            _fail(f"{suggested.path}: {suggested.message}")
+        _show_suggested(suggested, terminal.console(), err)
+        raise typer.Exit(0)
     with terminal.ProgressBar(err) as bar:
         result = publish(paths or [_top()], wish, configure, bar)
     if isinstance(result, Problem):
@@ -200,6 +212,16 @@ def _show_plan(one: Plan, out: Console) -> None:
     for path in sorted(set(one.files) - set(one.proposal.files)):
         out.print(f"new file {visible(path)}:\n{_indented(one.files[path].decode('utf-8', 'replace'))}")
     out.print(f"title: {one.title}\n\nbody:\n{_indented(one.body)}")
+
+
+def _show_suggested(suggested: suggestions.Suggested, out: Console, err: Console) -> None:
+    for one in suggested.suggestions:
+        out.print(f"{visible(one.path)}:{one.first}-{one.last}:\n{_indented(one.body)}")
+    count = words.plural(len(suggested.suggestions), "suggestion")
+    what = "written to" if suggested.sent else "for"
+    known = f", {suggested.known} there already" if suggested.known else ""
+    outside = f", {suggested.outside} more found where it changes nothing" if suggested.outside else ""
+    err.print(f"autofix: {count} {what} pull request #{suggested.number} ({visible(suggested.url)}){known}{outside}")
 
 
 def _indented(text: str) -> str:

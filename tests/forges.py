@@ -123,7 +123,9 @@ class Forge:
             return _unprocessable("PullRequest", "title", "missing_field")
         if any(p["head"] == body["head"] and p["state"] == "open" for p in self.pulls.values()):
             text = f"A pull request already exists for {OWNER}:{body['head']}."
-            return Answer(422, {"message": "Validation Failed", "errors": [{"resource": "PullRequest", "message": text}]})
+            return Answer(
+                422, {"message": "Validation Failed", "errors": [{"resource": "PullRequest", "message": text}]}
+            )
         number = len(self.pulls) + 1
         self.pulls[number] = {
             "number": number, "state": "open", "title": body["title"], "body": body.get("body"), "head": body["head"],
@@ -178,7 +180,8 @@ class Forge:
 
     def pulls_list_files(self, number: int, query: dict[str, str], _: Any) -> Answer:
         files = [
-            {"filename": path, "status": "modified", "patch": patch} for path, (patch, _) in self._patches(number).items()
+            {"filename": path, "status": "modified", "patch": patch}
+            for path, (patch, _) in self._patches(number).items()
         ]
         return Answer(200, files if query.get("page", "1") == "1" else [])
 
@@ -278,9 +281,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = parts.path.removeprefix("/api/v3")
         query = dict(parse_qsl(parts.query))
         body = json.loads(data) if data else None
-        fault = next(
-            (f for f in self.forge.faults if f.method == self.command and re.fullmatch(f.path, path)), None
-        )
+        fault = next((f for f in self.forge.faults if f.method == self.command and re.fullmatch(f.path, path)), None)
         if fault is not None:
             self.forge.faults.remove(fault)
         if fault is None or fault.effect:

@@ -308,17 +308,17 @@ def look(repo: Repository, remote: Remote) -> RemoteState | Problem:
     return RemoteState(default, branches)
 
 
-def fetch(repo: Repository, remote: Remote, branch: str, name: str) -> Problem | None:
-    """Bring commit `name` of the remote's branch here; no reference changes."""
+def fetch(repo: Repository, remote: Remote, reference: str, name: str) -> Problem | None:
+    """Bring commit `name`, which the remote's reference points at, here; no reference of ours changes."""
     if commit_of(repo, name):
         return None
     words = ["fetch", "--quiet", "--no-tags", "--no-prune", "--no-write-fetch-head", "--no-recurse-submodules"]
-    words += ["--refmap=", "--", remote.name, f"refs/heads/{branch}"]
+    words += ["--refmap=", "--", remote.name, reference]
     done = _run(repo.top, words, extra=_secret(remote), hide=remote)
     if isinstance(done, Problem):
         return done
     if not commit_of(repo, name):
-        return Problem(remote.url, f"branch {branch} moved while it was read; run again")
+        return Problem(remote.url, f"{reference} moved while it was read; run again")
     return None
 
 

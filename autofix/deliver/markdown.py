@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~$^=])")
+_SPECIAL = re.compile(r"([\\`*\[\]<>&#|~$]|(?<!\w)_|_(?!\w))")
 _ALERTS = re.compile(r"(@|#(?=\d)|!(?=\d)|(?<=\b[Gg][Hh])-(?=\d))")
 _ZERO_WIDTH = "\u200b"
 _CODE = re.compile(r"(`[^`\n]+`)")
@@ -60,6 +60,13 @@ def fenced(text: str, language: str = "") -> str:
     return f"{fence}{language}\n{shown}\n{fence}"
 
 
+def flowed(text: str) -> str:
+    """Our own Markdown with each paragraph on one line: forges break lines where the source does."""
+    blocks = re.split(r"\n[ \t]*\n", text.strip("\n"))
+    joined = [b if re.match(r"    |[-*|>]|\d+\.|```", b) else re.sub(r"\s*\n\s*", " ", b) for b in blocks]
+    return "\n\n".join(joined)
+
+
 def environment(folder: Path | None = None) -> Environment:
     """The templates, those of the user's folder before ours."""
     own = PackageLoader("autofix.templates", "")
@@ -71,5 +78,13 @@ def environment(folder: Path | None = None) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters |= {"prose": prose, "code": code, "cell": cell, "fenced": fenced, "line": line, "visible": visible}
+    made.filters |= {
+        "flowed": flowed,
+        "prose": prose,
+        "code": code,
+        "cell": cell,
+        "fenced": fenced,
+        "line": line,
+        "visible": visible,
+    }
     return made

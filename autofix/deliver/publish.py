@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,17 +13,21 @@ from urllib.parse import urlsplit
 from autofix import config, engine
 from autofix.cache import Cache
 from autofix.config import Config
-from autofix.deliver import git, regression
+from autofix.deliver import git
 from autofix.deliver.forges import recognise
 from autofix.deliver.forges.protocol import Forge, Refusal, Request
-from autofix.deliver.proposals import Proposal, propose
+from autofix.deliver.proposals import Proposal, propose, relative
 from autofix.deliver.pull_requests import Options, Outcome, Plan, carry_out, plan
+from autofix.deliver.regression import tests_for
 from autofix.model import Evidence, Fix, Problem, Source
 from autofix.projects import examples_of, run_smoke_commands
 from autofix.report import Report
 from autofix.smoke.interpreter import Interpreter, find_python
 from autofix.smoke.modules.evidence import ModuleLevel
 from autofix.smoke.verify import unverified, verify
+from autofix.smoke.zygote import Zygote
+
+_TEST_SECONDS = 60.0  # for one file of tests
 
 Configure = Callable[[Path], Config | Problem]  # the settings of the project at a folder, the command line over them
 
@@ -80,10 +84,7 @@ def publish(
             return found
         proposals, problems, interpreter = found
         plans: list[Plan] = []
-        for proposal in proposals:
-            if not proposal.files:
-                continue
-            made = _planned(proposal, begun, unpacked, wish, interpreter)
+        for made in _planned([p for p in proposals if p.files], begun, unpacked, wish, interpreter):
             if isinstance(made, Problem):
                 problems.append(made)
             else:
@@ -168,7 +169,7 @@ def _remote_base(repo: git.Repository, remote: git.Remote, options: Options) -> 
     if branch not in state.branches:
         what = f"there is no branch {branch!r}" if branch else "it does not say which branch is its default"
         return Problem(remote.url, f"{what}; `--base` takes a branch of {remote.name}")
-    problem = git.fetch(repo, remote, branch, state.branches[branch])
+    problem = git.fetch(repo, remote, f"refs/heads/{branch}", state.branches[branch])
     return problem or Base(branch, state.branches[branch], state)
 
 
@@ -186,15 +187,19 @@ def _local_base(repo: git.Repository, options: Options) -> Base | Problem:
 # -- fixing the base -------------------------------------------------------------------------------------------
 
 
-def _proposals(
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """How the files of a commit are looked at. verify: None leaves fixes unexecuted."""
+
+    settings: Config
+    request: engine.Request
+    interpreter: Interpreter | Problem
+    verify: engine.Verify | None
+
+
+def _prepared(
     begun: Begun, folder: Path, wish: Wish, configure: Configure, progress: engine.Progress | None
-) -> tuple[list[Proposal], list[Problem], Interpreter | Problem] | Problem:
-    known = git.entries(begun.repo, begun.base.commit)
-    if isinstance(known, Problem):
-        return known
-    problem = git.export(begun.repo, known, folder)
-    if problem:
-        return problem
+) -> Prepared | Problem:
     settings = configure(folder)
     if isinstance(settings, Problem):
         return replace(settings, path=settings.path.replace(f"{folder}/", ""))
@@ -207,11 +212,46 @@ def _proposals(
         cache=wish.cache,
     )
     interpreter = find_python(settings.python, begun.project, sandbox=settings.sandbox)
+    run = _verifier(interpreter, settings, wish.cache, progress) if settings.verify else None
+    return Prepared(settings, request, interpreter, run)
+
+
+def fixed(
+    begun: Begun,
+    folder: Path,
+    places: Sequence[str],
+    wish: Wish,
+    configure: Configure,
+    progress: engine.Progress | None = None,
+) -> Report | Problem:
+    """What is found at some places of an unpacked commit, with the patches of all rules together."""
+    prepared = _prepared(begun, folder, wish, configure, progress)
+    if isinstance(prepared, Problem):
+        return prepared
+    paths = [folder / p for p in places if (folder / p).exists()]
+    if not paths:
+        return Report((), (), 0, 0.0)
+    return relative(engine.fix(paths, prepared.request, prepared.verify, prepared.settings.exclude, progress), folder)
+
+
+def _proposals(
+    begun: Begun, folder: Path, wish: Wish, configure: Configure, progress: engine.Progress | None
+) -> tuple[list[Proposal], list[Problem], Interpreter | Problem] | Problem:
+    known = git.entries(begun.repo, begun.base.commit)
+    if isinstance(known, Problem):
+        return known
+    problem = git.export(begun.repo, known, folder)
+    if problem:
+        return problem
+    prepared = _prepared(begun, folder, wish, configure, progress)
+    if isinstance(prepared, Problem):
+        return prepared
+    settings, interpreter = prepared.settings, prepared.interpreter
     proposals, problems = propose(
         folder,
         begun.places,
-        request,
-        _verifier(interpreter, settings, wish.cache, progress) if settings.verify else None,
+        prepared.request,
+        prepared.verify,
         group=wish.group,
         exclude=settings.exclude,
         progress=progress,
@@ -247,12 +287,16 @@ def _completed(report: Report, settings: Config, wish: Wish, interpreter: Interp
 
 
 def _planned(
-    proposal: Proposal, begun: Begun, folder: Path, wish: Wish, interpreter: Interpreter | Problem
-) -> Plan | Problem:
-    tests = None
-    if wish.with_tests:
-        tests = regression.tests_for(proposal, folder, interpreter)
-    return plan(proposal, tests, begun.base.commit, begun.options)
+    proposals: Sequence[Proposal], begun: Begun, folder: Path, wish: Wish, interpreter: Interpreter | Problem
+) -> Iterator[Plan | Problem]:
+    """Each proposal with its tests, which one warm process runs."""
+    if isinstance(interpreter, Problem) or not wish.with_tests or not proposals:
+        yield from (plan(p, None, begun.base.commit, begun.options) for p in proposals)
+        return
+    with Zygote(interpreter, workers=2, seconds=_TEST_SECONDS) as zygote:
+        for proposal in proposals:
+            tests = tests_for(proposal, folder, zygote, begun.options.templates)
+            yield plan(proposal, tests, begun.base.commit, begun.options)
 
 
 # -- sending ---------------------------------------------------------------------------------------------------

@@ -289,7 +289,7 @@ def _pushed(
     """The commit that the remote's branch now holds, and what was done for it."""
     tip = state.branches.get(one.branch, "")
     if tip:
-        problem = git.fetch(repo, remote, one.branch, tip)
+        problem = git.fetch(repo, remote, f"refs/heads/{one.branch}", tip)
         if problem:
             return problem
         there = git.commit(repo, tip)

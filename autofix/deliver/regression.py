@@ -1,13 +1,39 @@
-"""Regression tests made from witnesses: they fail on the base commit and pass with the fix."""
+"""Regression tests made from witnesses: they fail on the base commit and pass with the fix.
+
+A witness of statements becomes a test that reads the statements from the project's own file and runs them on the same
+input; one of a class becomes a test that imports the class and takes the same step. Which block of the function is
+meant, and what must hold, is found by trying: a test is kept when it fails on the base and passes with the patch.
+"""
 
 from __future__ import annotations
 
+import ast
+import itertools
+import re
+import shutil
+import tempfile
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
+from autofix.deliver.markdown import environment
 from autofix.deliver.proposals import Proposal
-from autofix.model import Problem
-from autofix.smoke.interpreter import Interpreter
+from autofix.edits import apply_edits
+from autofix.model import Level, Problem, Source, Verdict
+from autofix.report import Item, Status
+from autofix.smoke import expression
+from autofix.smoke.job import Job
+from autofix.smoke.modules.targets import rooted
+from autofix.smoke.zygote import Zygote
+from autofix.syntax import Module, parse
+
+_MOST = 12  # tests in one pull request: more of them show nothing new
+_ROUNDS = 10
+_BLOCKS = 4
+_SCIENTIFIC = ("torch", "math", "numpy")
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +41,7 @@ class Trial:
     """A test as it was run. before, after: in words, on the base commit and with the fix."""
 
     name: str
+    where: str
     before: str
     after: str
 
@@ -33,6 +60,420 @@ class Tests:
         return len(self.results)
 
 
-def tests_for(proposal: Proposal, folder: Path, interpreter: Interpreter | Problem) -> Tests | None:
-    """Tests for the PROVED fixes of a proposal, run on the base and on the patched files."""
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One test's code. imports: lines that the file needs for it. root: the folder that its class is imported from, by
+    its path from the top; None for statements that are read from their file."""
+
+    item: Item
+    name: str
+    body: str
+    imports: tuple[str, ...] = ()
+    root: str | None = None
+
+
+def tests_for(proposal: Proposal, folder: Path, zygote: Zygote, templates: Path | None) -> Tests:
+    """Tests for the PROVED fixes of a proposal, each run on the base (`folder`) and on the patched files."""
+    proved = [
+        i
+        for i in proposal.report.items
+        if i.status is Status.PATCHED and i.evidence and i.evidence.verdict is Verdict.PROVED
+    ]
+    path = _path(proposal, folder)
+    cases: dict[int, Iterator[Case]] = {}
+    left: dict[int, str] = {}
+    for number, item in enumerate(proved):
+        found = _cases(item, number, proposal, folder) if number < _MOST else "the tests of the others show the same"
+        if isinstance(found, str):
+            left[number] = found
+        else:
+            cases[number] = found
+    kept: dict[int, Case] = {}
+    with _Trees(proposal, folder, path, zygote, templates) as trees:
+        for _ in range(_ROUNDS):
+            tried = {n: case for n, more in cases.items() if n not in kept and (case := next(more, None))}
+            if not tried:
+                break
+            for number, (before, after) in trees.run(tried).items():
+                if _shows(before, after):
+                    kept[number] = tried[number]
+                else:
+                    left[number] = _reason(before, after)
+        results = trees.run(kept) if kept else {}
+        text = trees.text
+    trials = [
+        Trial(kept[n].name, _where(kept[n].item), _told(before), _told(after))
+        for n, (before, after) in sorted(results.items())
+        if _shows(before, after)
+    ]
+    if len(trials) < len(kept):  # a test that depends on the others of its file
+        kept, trials = {}, []
+    missing = tuple(
+        (_where(proved[n]), left.get(n, "its tests do not agree")) for n in range(len(proved)) if n not in kept
+    )
+    return Tests(path, text if trials else b"", tuple(trials), missing)
+
+
+def _where(item: Item) -> str:
+    return f"{item.finding.path}:{item.finding.start.line}"
+
+
+def _shows(before: Sequence[str], after: Sequence[str]) -> bool:
+    return after[0] == "passed" and (before[0] == "failed" or (before[0] == "raised" and _numerical(before[1])))
+
+
+def _numerical(error: str) -> bool:
+    """Whether an error of the base is the failure that the fix is for, and not one of the test's own."""
+    return error.startswith("RuntimeError: ") or "without overflow" in error
+
+
+def _reason(before: Sequence[str], after: Sequence[str]) -> str:
+    if after[0] != "passed":
+        return f"the statements do not run by themselves ({after[1]})" if after[1] else "the statements do not run"
+    return "a test of the statements by themselves passes on the base as well"
+
+
+def _told(outcome: Sequence[str]) -> str:
+    return "passes" if outcome[0] == "passed" else "fails"
+
+
+# -- the file --------------------------------------------------------------------------------------------------
+
+
+def _path(proposal: Proposal, folder: Path) -> str:
+    """A new file in the project's folder of tests: the nearest one above the patched files, else `tests` at the top."""
+    parents = [PurePosixPath(p).parent for p in proposal.files]
+    common = next(
+        (p for p in (parents[0], *parents[0].parents) if all(o == p or p in o.parents for o in parents)),
+        PurePosixPath("."),
+    )
+    homes = [p / name for p in (common, *common.parents) for name in ("tests", "test") if (folder / p / name).is_dir()]
+    home = homes[0] if homes else PurePosixPath("tests")
+    stem = re.sub(r"\W+", "_", proposal.name.lower(), flags=re.ASCII).strip("_") or "fixes"
+    for number in itertools.count(1):
+        name = f"test_autofix_{stem}{'' if number == 1 else f'_{number}'}.py"
+        if not (folder / home / name).exists():
+            return str(home / name)
+    raise AssertionError("itertools.count ended")
+
+
+class _Trees:
+    """The base and the patched project, each with the tests in it. Only what the tests read is copied, unless they
+    import something."""
+
+    def __init__(self, proposal: Proposal, folder: Path, path: str, zygote: Zygote, templates: Path | None) -> None:
+        self._proposal, self._folder, self._path, self._zygote = proposal, folder, path, zygote
+        self._template = environment(templates).get_template("regression_test.py.j2")
+        self._place = tempfile.TemporaryDirectory(prefix="autofix-tests-")
+        self._whole = False
+        self.text = b""
+        for side in ("before", "after"):
+            self._write(side, {p.source.path: p.source.data for p in proposal.report.patches})
+        self._write("after", proposal.files)
+
+    def __enter__(self) -> _Trees:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._place.cleanup()
+
+    def run(self, cases: Mapping[int, Case]) -> dict[int, tuple[list[str], list[str]]]:
+        """What each test does before and after."""
+        if not self._whole and any(case.root is not None for case in cases.values()):
+            for side in ("before", "after"):
+                shutil.copytree(self._folder, Path(self._place.name) / side, symlinks=True, dirs_exist_ok=True)
+            self._write("after", self._proposal.files)
+            self._whole = True
+        self.text = self._rendered(list(cases.values()))
+        jobs = []
+        for side in ("before", "after"):
+            self._write(side, {self._path: self.text})
+            jobs.append(Job("regression", {"path": str(Path(self._place.name) / side / self._path)}))
+        answers: dict[int, Mapping[str, Any]] = {}
+        for job, answer in self._zygote.run(jobs):
+            answers[jobs.index(job)] = answer
+        return {number: (_outcome(answers[0], case), _outcome(answers[1], case)) for number, case in cases.items()}
+
+    def _rendered(self, cases: Sequence[Case]) -> bytes:
+        text = self._template.render(
+            tests=[{"name": c.name, "body": c.body, "comments": _comments(c.item)} for c in cases],
+            imports=sorted({line for c in cases for line in c.imports}),
+            traced=any(c.root is None for c in cases),
+            importing=any(c.root is not None for c in cases),
+            up=len(PurePosixPath(self._path).parts) - 1,
+        )
+        return text.encode("utf-8", "backslashreplace")
+
+    def _write(self, side: str, files: Mapping[str, bytes]) -> None:
+        for path, data in files.items():
+            target = Path(self._place.name) / side / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+
+
+def _outcome(answer: Mapping[str, Any], case: Case) -> list[str]:
+    results = answer.get("results") or {}
+    found = results.get(case.name)
+    return [str(part) for part in found] if found else ["raised", str(answer.get("reason") or "it was not run")]
+
+
+def _comments(item: Item) -> list[str]:
+    evidence = item.evidence
+    texts = [f"{_where(item)}: {item.finding.message}", evidence.witness_summary if evidence else ""]
+    return [line for text in texts for line in textwrap.wrap(re.sub(r"\s+", " ", text), 110)]
+
+
+# -- cases -----------------------------------------------------------------------------------------------------
+
+
+def _cases(item: Item, number: int, proposal: Proposal, folder: Path) -> Iterator[Case] | str:
+    """Tests to try for a finding, likeliest first, or why there is none to try."""
+    evidence, fix = item.evidence, item.finding.fix
+    if evidence is None or fix is None or not evidence.witness:
+        return "its witness cannot be written down"
+    source = next(f.source for f in proposal.report.files if f.path == item.finding.path)
+    if item.pass_number > 1:
+        return "its fix builds on another one of the same file"
+    stem = re.sub(r"\W+", "_", f"{PurePosixPath(source.path).stem}_{item.finding.start.line}", flags=re.ASCII).lower()
+    name = f"test_{stem}_{item.finding.rule.replace('-', '_')}_{number + 1}"
+    if evidence.level is Level.MODULE:
+        return _of_class(item, name, folder)
+    if evidence.level is Level.BLOCK:
+        return "a training loop is not run by a test"
+    module = parse(source)
+    if isinstance(module, Problem):
+        return module.message
+    return _of_statements(item, name, module)
+
+
+# -- classes ---------------------------------------------------------------------------------------------------
+
+
+def _of_class(item: Item, name: str, folder: Path) -> Iterator[Case] | str:
+    """The witness of a class, with assertions where it prints."""
+    assert item.evidence is not None
+    lines = item.evidence.witness.splitlines()
+    end = next((n for n, line in enumerate(lines) if line.startswith("print(loss)")), None)
+    if end is None:
+        return "its witness has an unknown form"
+    root, _ = rooted(folder / item.finding.path)
+    place = root.relative_to(folder).as_posix()
+    path = "str(TOP)" if place == "." else f"str(TOP / {place!r})"
+    given = ("import torch", "from torch import nn", "from torch.utils._pytree import tree_leaves")
+    body = [line for line in lines[:end] if line and not line.startswith(given)]
+    checks = [
+        "loss.backward()",
+        "gradients = {name: p.grad for name, p in module.named_parameters()}",
+    ]
+    out = []
+    for check in ("assert_finite(values, gradients)", "assert_gradient(values, gradients)"):
+        text = [f"sys.path.insert(0, {path})", *body, *checks, check]
+        out.append(Case(item, name, textwrap.indent("\n".join(text), "    "), (), place))
+    return iter(out)
+
+
+# -- statements ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Script:
+    """A witness taken apart. given: definitions before the inputs. inputs: source text by name. learning: names of the
+    inputs whose gradient counts. results: what is looked at."""
+
+    given: str
+    inputs: Mapping[str, str]
+    learning: frozenset[str]
+    before: str
+    after: str
+    results: tuple[str, ...]
+    weights: bool
+    dtype: str
+
+
+def _script(text: str) -> _Script | None:
+    """The parts of a witness that `harness/witness.py` wrote."""
+    tree = ast.parse(text)
+    given, inputs, programs, dtype = [], {}, {}, "torch.float32"
+    results: tuple[str, ...] = ()
+    learning: frozenset[str] = frozenset()
+    weights = False
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == "leaves":
+            for statement in node.body[:-1]:
+                if isinstance(statement, ast.Assign):
+                    inputs[ast.unparse(statement.targets[0])] = ast.unparse(statement.value)
+        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in ("before", "after"):
+            programs[ast.unparse(node.targets[0])] = str(ast.literal_eval(node.value))
+        elif isinstance(node, ast.For):
+            for inner in ast.walk(node):
+                if isinstance(inner, ast.Assign) and ast.unparse(inner.targets[0]) == "results":
+                    weights = "softmax" in ast.unparse(inner.value)
+                    results = _strings(inner.value)
+                if isinstance(inner, ast.Assign) and ast.unparse(inner.targets[0]) == "inputs":
+                    learning = frozenset(_strings(inner.value))
+        elif isinstance(node, ast.Expr) and "set_default_dtype" in ast.unparse(node):
+            assert isinstance(node.value, ast.Call)
+            dtype = ast.unparse(node.value.args[0])
+        elif not isinstance(node, (ast.Import, ast.ImportFrom)):
+            given.append(ast.unparse(node))
+    if set(programs) != {"before", "after"} or not results:
+        return None
+    return _Script("\n".join(given), inputs, learning, programs["before"], programs["after"], results, weights, dtype)
+
+
+def _strings(node: ast.AST) -> tuple[str, ...]:
+    """The names that a list or a call names; keys such as "env" are none."""
+    found = [n.value for n in ast.walk(node) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+    return tuple(dict.fromkeys(found))
+
+
+def _of_statements(item: Item, name: str, module: Module) -> Iterator[Case] | str:
+    fix, evidence = item.finding.fix, item.evidence
+    assert fix is not None
+    assert evidence is not None
+    script = _script(evidence.witness)
+    if script is None:
+        return "its witness has an unknown form"
+    job = expression.plan(module, fix)
+    if isinstance(job, str):
+        return job
+    texts = _texts(job.spec, script)
+    if texts is None:
+        return "its witness stands for other statements than those of the file"
+    functions = _functions_around(module, item)
+    if not functions:
+        return "it stands in no function"
+    return _tried(item, name, module, script, texts, functions)
+
+
+def _texts(spec: Mapping[str, Any], script: _Script) -> dict[str, str] | None:
+    """What each input stands for in the file, by its name in the witness."""
+    for part in spec.get("parts") or [spec]:
+        for variant in part["variants"]:
+            known = {str(leaf["name"]): str(leaf["text"]) for leaf in variant["leaves"]}
+            program = "\n".join(variant[key] for key in ("prefix", "before", "suffix") if variant[key].strip())
+            if program.strip() == script.before.strip() and set(script.inputs) <= set(known):
+                return {name: known[name] for name in script.inputs}
     return None
+
+
+def _functions_around(module: Module, item: Item) -> list[tuple[str, ast.AST]]:
+    """The functions that the fix changes, by their names with those of their classes, the innermost first."""
+    assert item.finding.fix is not None
+    places = [e.span for e in item.finding.fix.edits] + [item.finding.span]
+    found: list[tuple[str, ast.AST]] = []
+
+    def walk(node: ast.AST, names: tuple[str, ...]) -> None:
+        for child in ast.iter_child_nodes(node):
+            inner = names
+            if isinstance(child, (*_FUNCTIONS, ast.ClassDef)):
+                inner = (*names, child.name)
+                span = module.span(child)
+                touched = any(span.start <= p.start and p.end <= span.end for p in places)
+                if isinstance(child, _FUNCTIONS) and touched:
+                    found.insert(0, (".".join(inner), child))
+            walk(child, inner)
+
+    walk(module.tree, ())
+    return found
+
+
+def _tried(
+    item: Item,
+    name: str,
+    module: Module,
+    script: _Script,
+    texts: Mapping[str, str],
+    functions: list[tuple[str, ast.AST]],
+) -> Iterator[Case]:
+    assert item.finding.fix is not None
+    hazards = item.finding.fix.claim.hazard
+    checks = ["assert_gradient"] if "zero-gradient" in hazards else ["assert_finite"]
+    stores = _stores(script, texts)
+    fix = item.finding.fix
+    patched = parse(Source(module.path, apply_edits(module.source_file, fix.edits)))
+    written = set(re.findall(r"[^\W\d]\w*", " ".join(e.text for e in fix.edits)))
+    for function, node in functions:
+        read = written | {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+        imports = () if isinstance(patched, Problem) else tuple(_imports(patched, read))
+        depth = min(_BLOCKS, _count_blocks(node))
+        for block, check in itertools.product(range(depth), checks):
+            yield Case(
+                item,
+                name,
+                textwrap.indent(_body(item, script, texts, stores, function, block, check), "    "),
+                imports,
+            )
+
+
+def _stores(script: _Script, texts: Mapping[str, str]) -> dict[str, int]:
+    """How often the statements bind a name that is an input too, where both versions agree on it."""
+    out = {}
+    for name, text in texts.items():
+        if text.isidentifier():
+            counts = {_bound(program, text) for program in (script.before, script.after)}
+            if len(counts) == 1:
+                out[name] = counts.pop()
+    return out
+
+
+def _bound(program: str, name: str) -> int:
+    """The statements of a program that bind a name."""
+    return sum(
+        any(isinstance(n, ast.Name) and n.id == name and not isinstance(n.ctx, ast.Load) for n in ast.walk(s))
+        for s in ast.parse(program).body
+    )
+
+
+def _count_blocks(node: ast.AST) -> int:
+    return 1 + sum(
+        isinstance(getattr(n, name, None), list) and bool(getattr(n, name))
+        for n in ast.walk(node)
+        if n is not node
+        for name in ("body", "orelse", "finalbody")
+    )
+
+
+def _imports(module: Module, read: set[str]) -> Iterator[str]:
+    """A file's imports of numerical libraries that bind one of the names."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                bound = alias.asname or alias.name.partition(".")[0]
+                wanted = alias.name.partition(".")[0] in _SCIENTIFIC and bound in read
+                if wanted and (alias.asname or alias.name not in ("torch", "math")):
+                    yield f"import {alias.name}" + (f" as {alias.asname}" if alias.asname else "")
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            for alias in node.names:
+                bound = alias.asname or alias.name
+                if node.module.partition(".")[0] in _SCIENTIFIC and bound in read:
+                    yield f"from {node.module} import {alias.name}" + (f" as {alias.asname}" if alias.asname else "")
+
+
+def _body(
+    item: Item,
+    script: _Script,
+    texts: Mapping[str, str],
+    stores: Mapping[str, int],
+    function: str,
+    block: int,
+    check: str,
+) -> str:
+    lines = []
+    if script.given:
+        lines += [script.given, "given = dict(locals())"]
+    lines.append("inputs = {")
+    for name, text in texts.items():
+        value = script.inputs[name] + (".requires_grad_()" if name in script.learning else "")
+        lines.append(f"    {text!r}: ({(text if text.isidentifier() else name)!r}, {value}),")
+    lines.append("}")
+    options = [repr(list(script.results)), "inputs", repr(dict(stores))]
+    if script.dtype != "torch.float32":
+        options.append(f"dtype={script.dtype}")
+    if script.given:
+        options.append("given=given")
+    lines.append(f"values, gradients = run({item.finding.path!r}, {function!r}, {block}, {', '.join(options)})")
+    if script.weights:
+        lines.append("values = [torch.softmax(values[-1], dim=-1)]")
+    lines.append(f"{check}(values, gradients)")
+    return "\n".join(lines)

@@ -86,7 +86,7 @@ class GitHub:
         answer = self.client.pages(Request("GET", self._path(f"pulls/{number}/files")))
         if isinstance(answer, Refusal):
             return answer
-        return {one["filename"]: shown_lines(one.get("patch") or "") for one in answer if one["status"] != "removed"}
+        return {one["filename"]: touched_lines(one.get("patch") or "") for one in answer if one["status"] != "removed"}
 
     def comments(self, number: int) -> Sequence[str] | Refusal:
         answer = self.client.pages(Request("GET", self._path(f"pulls/{number}/comments")))
@@ -110,8 +110,8 @@ def chosen(found: Sequence[PullRequest]) -> PullRequest | None:
     return ordered[-1] if ordered else None
 
 
-def shown_lines(patch: str) -> frozenset[int]:
-    """The lines of the new version that a unified diff shows."""
+def touched_lines(patch: str) -> frozenset[int]:
+    """The lines of the new version that a unified diff adds."""
     lines: set[int] = set()
     at = 0
     for text in patch.split("\n"):
@@ -119,7 +119,8 @@ def shown_lines(patch: str) -> frozenset[int]:
         if hunk:
             at = int(hunk.group(1))
         elif text[:1] in ("+", " ") and at:
-            lines.add(at)
+            if text[0] == "+":
+                lines.add(at)
             at += 1
     return frozenset(lines)
 

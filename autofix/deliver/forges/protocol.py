@@ -105,7 +105,7 @@ class Forge(Protocol):
     def get(self, number: int) -> PullRequest | Refusal: ...
 
     def changed(self, number: int) -> Mapping[str, frozenset[int]] | Refusal:
-        """By path, the lines of the pull request's version that its diff shows: what can be commented on."""
+        """By path, the lines of the pull request's version that it adds or changes."""
         ...
 
     def comments(self, number: int) -> Sequence[str] | Refusal:
