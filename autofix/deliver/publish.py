@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -45,6 +46,7 @@ class Wish:
     smoke: str | None = None
     cache: Cache | None = None
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    wait: Callable[[float], None] = time.sleep
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ def begin(places: Sequence[Path], wish: Wish) -> Begun | Problem:
     place = recognise.recognise(url, wish.environ, wish.forge, wish.interface)
     if isinstance(place, Refusal):
         return Problem(options.remote, place.message)
-    forge = recognise.forge(place, dry_run=wish.dry_run)
+    forge = recognise.forge(place, wish.wait, wish.dry_run)
     if isinstance(forge, Refusal):
         return Problem(options.remote, forge.message)
     remote = git.Remote(options.remote, git.without_credentials(url), place.user, place.token if _private(url) else "")

@@ -127,13 +127,13 @@ def _regions(made: Patch, touched: Collection[int]) -> Iterator[tuple[int, int, 
             while end < len(lines) and lines[end].line_type != " ":
                 end += 1
             run = lines[at:end]
-            old = [int(line.source_line_no) for line in run if line.line_type == "-"]
+            old = [int(line.source_line_no or 0) for line in run if line.line_type == "-"]
             new = [line.value for line in run if line.line_type == "+"]
             before, after = lines[at - 1] if at else None, lines[end] if end < len(lines) else None
-            if not old and after is not None and int(after.source_line_no) in touched:
-                old, new = [int(after.source_line_no)], [*new, after.value]
+            if not old and after is not None and int(after.source_line_no or 0) in touched:
+                old, new = [int(after.source_line_no or 0)], [*new, after.value]
             elif not old and before is not None:
-                old, new = [int(before.source_line_no)], [before.value, *new]
+                old, new = [int(before.source_line_no or 0)], [before.value, *new]
             if old:
                 yield old[0], old[-1], "".join(new).replace("\r\n", "\n")
             at = end

@@ -37,7 +37,7 @@ def reduced(package: Path) -> dict[str, Any]:
             "title": whole["info"]["title"],
             "version": whole["info"]["version"],
             "license": whole["info"]["license"],
-            "description": f"The part that autofix uses, from @octokit/openapi {version}, made by tests/github/reduce.py.",
+            "description": f"What autofix uses of @octokit/openapi {version}, made by tests/github/reduce.py.",
         },
         "paths": paths,
     }
