@@ -19,6 +19,7 @@ from autofix.config import Config, load
 from autofix.deliver import git
 from autofix.deliver.publish import Result, Wish, publish
 from autofix.deliver.pull_requests import Options
+from autofix.deliver.suggest import Suggested, suggest
 from autofix.model import Problem
 
 LOSS = """import torch
@@ -44,6 +45,11 @@ def run(*words: str, cwd: Path) -> str:
     return done.stdout
 
 
+def _configure(folder: Path) -> Config | Problem:
+    loaded = load(folder)
+    return loaded if isinstance(loaded, Problem) else replace(loaded, verify=False, jobs=1)
+
+
 @dataclass
 class Project:
     """A clone with a remote on the forge. waits: the seconds that were waited for the forge."""
@@ -52,21 +58,24 @@ class Project:
     forge: Forge
     waits: list[float] = field(default_factory=list)
 
-    def publish(self, *places: Path, token: str = TOKEN, **options: Any) -> Result | Problem:
+    def publish(self, *places: Path, **options: Any) -> Result | Problem:
+        return publish(places or [self.work], self._wish(options), _configure)
+
+    def suggested(self, number: int = 1, **options: Any) -> Suggested:
+        made = suggest(number, [self.work], self._wish(options), _configure)
+        assert isinstance(made, Suggested), made
+        return made
+
+    def _wish(self, options: dict[str, Any]) -> Wish:
+        token = options.pop("token", TOKEN)
         own = {k: options.pop(k) for k in ("group", "dry_run", "forge", "interface") if k in options}
-        wish = Wish(
+        return Wish(
             Options(**{"base": "", **options}),
             **{"forge": "github", **own},
             with_tests=False,
             environ={"GITHUB_TOKEN": token} if token else {},
             wait=self.waits.append,
         )
-
-        def configure(folder: Path) -> Config | Problem:
-            loaded = load(folder)
-            return loaded if isinstance(loaded, Problem) else replace(loaded, verify=False, jobs=1)
-
-        return publish(places or [self.work], wish, configure)
 
     def done(self, *places: Path, **options: Any) -> Result:
         result = self.publish(*places, **options)
@@ -270,6 +279,27 @@ def test_a_dry_run_sends_nothing(project: Project) -> None:
     assert snapshot(project.work) == before
     ((branch, request),) = result.requests
     assert (request.method, request.path, (request.body or {})["head"]) == ("POST", PULLS, branch)
+
+
+def test_suggestions_on_the_lines_of_a_pull_request(project: Project) -> None:
+    """A pull request that brings the defect gets suggestions for its own lines; what stood there before gets none."""
+    run("checkout", "-q", "-b", "feature", cwd=project.work)
+    added = "\n\ndef other(scores, labels):\n    return -torch.log(torch.softmax(scores, -1))[:, labels].mean()\n"
+    (project.work / "loss.py").write_text(LOSS + added)
+    run("commit", "-qam", "feature", cwd=project.work)
+    run("push", "-q", str(project.forge.bare), "feature", cwd=project.work)
+    opened = {"title": "feature", "head": "feature", "base": "main"}
+    project.forge.pulls_create(0, {}, opened)
+    before = snapshot(project.work)
+    assert project.suggested(dry_run=True).sent is False
+    assert project.forge.review_comments == []
+    first, second = project.suggested(), project.suggested()
+    assert snapshot(project.work) == before
+    assert (len(first.suggestions), first.known, first.outside) == (1, 0, 1)
+    assert (len(second.suggestions), second.known) == (0, 1)
+    (comment,) = project.forge.review_comments
+    assert (comment["path"], comment["line"], comment["side"]) == ("loss.py", 9, "RIGHT")
+    assert "```suggestion\n    return -torch.log_softmax(scores, dim=-1)[:, labels].mean()\n```" in comment["body"]
 
 
 # -- what a repository may be like -----------------------------------------------------------------------------

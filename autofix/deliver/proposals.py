@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from autofix import engine
-from autofix.model import ClaimResult, Evidence, Finding, Patch, Problem, Source
+from autofix.model import Applicability, ClaimResult, Evidence, Finding, Fix, Patch, Problem, Source
 from autofix.report import FileReport, Item, Report
 from autofix.rule import Rule
 
@@ -58,14 +58,34 @@ def propose(
         return [], tuple(problems)
     first = engine.check(wanted, request, exclude, progress)
     problems += [_problem(p, folder) for p in first.problems]
+    together = _together(first, request, verify) if verify else None
     out = []
     for name, files, rules in _groups(first, request, folder, group):
         own = replace(request, rules=rules)
-        report = complete(engine.fix(files, own, verify, (), progress))
+        report = complete(engine.fix(files, own, together, (), progress))
         report = relative(report, folder)
         fixed = {f.rule for patch in report.patches for f in patch.applied}
         out.append(Proposal(group, name, report, tuple(r.name for r in rules if r.name in fixed)))
     return out, tuple(problems)
+
+
+def _together(report: Report, request: engine.Request, verify: engine.Verify) -> engine.Verify:
+    """The evidence of all groups' fixes, gathered in one go: each call of `verify` starts a process that imports
+    torch."""
+    wanted = [
+        (file.source, item.finding.fix)
+        for file in report.files
+        for item in file.items
+        if item.finding.fix and (request.unsafe or item.finding.fix.applicability is Applicability.SAFE)
+    ]
+    known = dict(zip(wanted, verify(wanted), strict=True)) if wanted else {}
+
+    def run(items: Sequence[tuple[Source, Fix]]) -> Sequence[Evidence]:
+        missing = [pair for pair in items if pair not in known]
+        known.update(zip(missing, verify(missing), strict=True) if missing else ())
+        return [known[pair] for pair in items]
+
+    return run
 
 
 def _groups(
