@@ -13,7 +13,7 @@ import re
 import shutil
 import tempfile
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -63,13 +63,21 @@ class Tests:
 @dataclass(frozen=True, slots=True)
 class Case:
     """One test's code. imports: lines that the file needs for it. root: the folder that its class is imported from, by
-    its path from the top; None for statements that are read from their file."""
+    its path from the top; None for statements that are read from their file. only_looks: it fails with what it sees, to
+    tell the next one what to expect."""
 
     item: Item
     name: str
     body: str
     imports: tuple[str, ...] = ()
     root: str | None = None
+    only_looks: bool = False
+
+
+Seen = tuple[
+    list[str], list[str]
+]  # what a test did on the base and with the fix: "passed", "failed" or "raised", and why
+Cases = Generator[Case, Seen, None]  # tests to try; each learns what the one before it did
 
 
 def tests_for(proposal: Proposal, folder: Path, zygote: Zygote, templates: Path | None) -> Tests:
@@ -80,7 +88,7 @@ def tests_for(proposal: Proposal, folder: Path, zygote: Zygote, templates: Path 
         if i.status is Status.PATCHED and i.evidence and i.evidence.verdict is Verdict.PROVED
     ]
     path = _path(proposal, folder)
-    cases: dict[int, Iterator[Case]] = {}
+    cases: dict[int, Cases] = {}
     left: dict[int, str] = {}
     for number, item in enumerate(proved):
         found = _cases(item, number, proposal, folder) if number < _MOST else "the tests of the others show the same"
@@ -90,14 +98,16 @@ def tests_for(proposal: Proposal, folder: Path, zygote: Zygote, templates: Path 
             cases[number] = found
     kept: dict[int, Case] = {}
     with _Trees(proposal, folder, path, zygote, templates) as trees:
+        seen: dict[int, Seen] = {}
         for _ in range(_ROUNDS):
-            tried = {n: case for n, more in cases.items() if n not in kept and (case := next(more, None))}
+            tried = {n: case for n, more in cases.items() if n not in kept and (case := _next(more, seen.get(n)))}
             if not tried:
                 break
-            for number, (before, after) in trees.run(tried).items():
-                if _shows(before, after):
+            seen = trees.run(tried)
+            for number, (before, after) in seen.items():
+                if _shows(before, after) and not tried[number].only_looks:
                     kept[number] = tried[number]
-                else:
+                elif not tried[number].only_looks:
                     left[number] = _reason(before, after)
         results = trees.run(kept) if kept else {}
         text = trees.text
@@ -112,6 +122,13 @@ def tests_for(proposal: Proposal, folder: Path, zygote: Zygote, templates: Path 
         (_where(proved[n]), left.get(n, "its tests do not agree")) for n in range(len(proved)) if n not in kept
     )
     return Tests(path, text if trials else b"", tuple(trials), missing)
+
+
+def _next(cases: Cases, seen: Seen | None) -> Case | None:
+    try:
+        return cases.send(seen) if seen else next(cases)
+    except StopIteration:
+        return None
 
 
 def _where(item: Item) -> str:
@@ -200,6 +217,8 @@ class _Trees:
             imports=sorted({line for c in cases for line in c.imports}),
             traced=any(c.root is None for c in cases),
             importing=any(c.root is not None for c in cases),
+            comparing=any("assert_close(" in c.body for c in cases),
+            looking=any(c.only_looks for c in cases),
             up=len(PurePosixPath(self._path).parts) - 1,
         )
         return text.encode("utf-8", "backslashreplace")
@@ -226,7 +245,7 @@ def _comments(item: Item) -> list[str]:
 # -- cases -----------------------------------------------------------------------------------------------------
 
 
-def _cases(item: Item, number: int, proposal: Proposal, folder: Path) -> Iterator[Case] | str:
+def _cases(item: Item, number: int, proposal: Proposal, folder: Path) -> Cases | str:
     """Tests to try for a finding, likeliest first, or why there is none to try."""
     evidence, fix = item.evidence, item.finding.fix
     if evidence is None or fix is None or not evidence.witness:
@@ -249,7 +268,7 @@ def _cases(item: Item, number: int, proposal: Proposal, folder: Path) -> Iterato
 # -- classes ---------------------------------------------------------------------------------------------------
 
 
-def _of_class(item: Item, name: str, folder: Path) -> Iterator[Case] | str:
+def _of_class(item: Item, name: str, folder: Path) -> Cases | str:
     """The witness of a class, with assertions where it prints."""
     assert item.evidence is not None
     lines = item.evidence.witness.splitlines()
@@ -265,11 +284,12 @@ def _of_class(item: Item, name: str, folder: Path) -> Iterator[Case] | str:
         "loss.backward()",
         "gradients = {name: p.grad for name, p in module.named_parameters()}",
     ]
-    out = []
+    return _of_step(item, name, [f"sys.path.insert(0, {path})", *body, *checks], place)
+
+
+def _of_step(item: Item, name: str, lines: Sequence[str], root: str) -> Cases:
     for check in ("assert_finite(values, gradients)", "assert_gradient(values, gradients)"):
-        text = [f"sys.path.insert(0, {path})", *body, *checks, check]
-        out.append(Case(item, name, textwrap.indent("\n".join(text), "    "), (), place))
-    return iter(out)
+        yield Case(item, name, textwrap.indent("\n".join([*lines, check]), "    "), (), root)
 
 
 # -- statements ------------------------------------------------------------------------------------------------
@@ -327,7 +347,7 @@ def _strings(node: ast.AST) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _of_statements(item: Item, name: str, module: Module) -> Iterator[Case] | str:
+def _of_statements(item: Item, name: str, module: Module) -> Cases | str:
     fix, evidence = item.finding.fix, item.evidence
     assert fix is not None
     assert evidence is not None
@@ -385,10 +405,10 @@ def _tried(
     script: _Script,
     texts: Mapping[str, str],
     functions: list[tuple[str, ast.AST]],
-) -> Iterator[Case]:
+) -> Cases:
     assert item.finding.fix is not None
     hazards = item.finding.fix.claim.hazard
-    checks = ["assert_gradient"] if "zero-gradient" in hazards else ["assert_finite"]
+    check = f"{'assert_gradient' if 'zero-gradient' in hazards else 'assert_finite'}(values, gradients)"
     stores = _stores(script, texts)
     fix = item.finding.fix
     patched = parse(Source(module.path, apply_edits(module.source_file, fix.edits)))
@@ -396,14 +416,28 @@ def _tried(
     for function, node in functions:
         read = written | {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
         imports = () if isinstance(patched, Problem) else tuple(_imports(patched, read))
-        depth = min(_BLOCKS, _count_blocks(node))
-        for block, check in itertools.product(range(depth), checks):
-            yield Case(
-                item,
-                name,
-                textwrap.indent(_body(item, script, texts, stores, function, block, check), "    "),
-                imports,
-            )
+        for block in range(min(_BLOCKS, _count_blocks(node))):
+            text = _body(item, script, texts, stores, function, block)
+
+            def case(check: str, only_looks: bool = False, text: str = text) -> Case:
+                body = textwrap.indent(f"{text}\n{check}", "    ")
+                return Case(item, name, body, imports, only_looks=only_looks)  # noqa: B023 - yielded at once
+
+            before, after = yield case(check)
+            if before[0] != "passed" or after[0] != "passed":
+                continue
+            before, after = yield case("show(values, gradients)", True)
+            if before != after and _literal(after[1]):
+                yield case(f"assert_close(values, gradients, {after[1]})")
+
+
+def _literal(text: str) -> bool:
+    """Whether a shown outcome is whole and finite, so that it can be written down as what is expected."""
+    try:
+        ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError):
+        return False
+    return True
 
 
 def _stores(script: _Script, texts: Mapping[str, str]) -> dict[str, int]:
@@ -457,7 +491,6 @@ def _body(
     stores: Mapping[str, int],
     function: str,
     block: int,
-    check: str,
 ) -> str:
     lines = []
     if script.given:
@@ -475,5 +508,4 @@ def _body(
     lines.append(f"values, gradients = run({item.finding.path!r}, {function!r}, {block}, {', '.join(options)})")
     if script.weights:
         lines.append("values = [torch.softmax(values[-1], dim=-1)]")
-    lines.append(f"{check}(values, gradients)")
     return "\n".join(lines)

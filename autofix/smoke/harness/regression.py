@@ -28,7 +28,7 @@ def _outcome(test: Any) -> list[str]:
     try:
         test()
     except AssertionError as error:
-        return ["failed", str(error)[:300]]
+        return ["failed", str(error)[:4000]]
     except Exception as error:
         return ["raised", f"{type(error).__name__}: {str(error)[:300]}"]
     return ["passed", ""]
