@@ -19,7 +19,7 @@ from autofix.deliver.forges import recognise
 from autofix.deliver.forges.protocol import Forge, Refusal, Request
 from autofix.deliver.proposals import Proposal, propose, relative
 from autofix.deliver.pull_requests import Options, Outcome, Plan, carry_out, plan
-from autofix.deliver.regression import tests_for
+from autofix.deliver.regression import regression_tests
 from autofix.model import Evidence, Fix, Problem, Source
 from autofix.projects import examples_of, run_smoke_commands
 from autofix.report import Report
@@ -297,7 +297,7 @@ def _planned(
         return
     with Zygote(interpreter, workers=2, seconds=_TEST_SECONDS) as zygote:
         for proposal in proposals:
-            tests = tests_for(proposal, folder, zygote, begun.options.templates)
+            tests = regression_tests(proposal, folder, zygote, begun.options.templates)
             yield plan(proposal, tests, begun.base.commit, begun.options)
 
 

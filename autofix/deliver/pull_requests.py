@@ -21,7 +21,7 @@ from autofix.deliver import git, words
 from autofix.deliver.forges.protocol import CLOSED, OPEN, Forge, PullRequest, Refusal, Wanted
 from autofix.deliver.markdown import environment
 from autofix.deliver.proposals import Proposal
-from autofix.deliver.regression import Tests
+from autofix.deliver.regression import RegressionTests
 from autofix.model import Applicability, Problem
 from autofix.registry import rule_named
 from autofix.report import Item, Status
@@ -62,7 +62,7 @@ class Plan:
     title: str
     body: str
     proposal: Proposal
-    tests: Tests | None
+    tests: RegressionTests | None
 
     def wanted(self, draft: bool = False) -> Wanted:
         return Wanted(self.branch, self.base, self.title, self.body, draft)
@@ -84,7 +84,7 @@ class Outcome:
 # -- planning --------------------------------------------------------------------------------------------------
 
 
-def plan(proposal: Proposal, tests: Tests | None, base_commit: str, options: Options) -> Plan | Problem:
+def plan(proposal: Proposal, tests: RegressionTests | None, base_commit: str, options: Options) -> Plan | Problem:
     """The branch, the commit and the words of a proposal."""
     key = _key(proposal, options)
     branch = f"autofix/{_slug(proposal)}-{key[:8]}"
@@ -115,7 +115,7 @@ def _slug(proposal: Proposal) -> str:
 
 
 def _shown(
-    proposal: Proposal, tests: Tests | None, base_commit: str, branch: str, key: str, options: Options
+    proposal: Proposal, tests: RegressionTests | None, base_commit: str, branch: str, key: str, options: Options
 ) -> dict[str, Any]:
     """What the templates see."""
     items = list(proposal.report.items)
@@ -204,7 +204,7 @@ def _look(looks: set[str]) -> str:
     return text if looks == {"careful"} else f"{text} Those marked *cursory* are safe."
 
 
-def _reproduce(tests: Tests, base_commit: str, branch: str, options: Options) -> list[str]:
+def _reproduce(tests: RegressionTests, base_commit: str, branch: str, options: Options) -> list[str]:
     """Five lines for a shell in a clone. No name in them needs quoting: branch and test are named by us."""
     return [
         f"git fetch {shlex.quote(options.remote)} {branch}",

@@ -21,7 +21,7 @@ from typing import Any
 from autofix.deliver.markdown import environment
 from autofix.deliver.proposals import Proposal
 from autofix.edits import apply_edits
-from autofix.model import Level, Problem, Source, Verdict
+from autofix.model import Fix, Level, Problem, Relation, Source, Verdict
 from autofix.report import Item, Status
 from autofix.smoke import expression
 from autofix.smoke.job import Job
@@ -33,6 +33,7 @@ _MOST = 12  # tests in one pull request: more of them show nothing new
 _ROUNDS = 10
 _BLOCKS = 4
 _SCIENTIFIC = ("torch", "math", "numpy")
+_SCORES = "added_scores"  # what a witness adds a mask to
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -47,7 +48,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Tests:
+class RegressionTests:
     """A file of tests. path: from the top of the repository. left_out: places without a test ("file:line"), and why."""
 
     path: str
@@ -80,7 +81,7 @@ Seen = tuple[
 Cases = Generator[Case, Seen, None]  # tests to try; each learns what the one before it did
 
 
-def tests_for(proposal: Proposal, folder: Path, zygote: Zygote, templates: Path | None) -> Tests:
+def regression_tests(proposal: Proposal, folder: Path, zygote: Zygote, templates: Path | None) -> RegressionTests:
     """Tests for the PROVED fixes of a proposal, each run on the base (`folder`) and on the patched files."""
     proved = [
         i
@@ -121,7 +122,7 @@ def tests_for(proposal: Proposal, folder: Path, zygote: Zygote, templates: Path 
     missing = tuple(
         (_where(proved[n]), left.get(n, "its tests do not agree")) for n in range(len(proved)) if n not in kept
     )
-    return Tests(path, text if trials else b"", tuple(trials), missing)
+    return RegressionTests(path, text if trials else b"", tuple(trials), missing)
 
 
 def _next(cases: Cases, seen: Seen | None) -> Case | None:
@@ -215,8 +216,10 @@ class _Trees:
         text = self._template.render(
             tests=[{"name": c.name, "body": c.body, "comments": _comments(c.item)} for c in cases],
             imports=sorted({line for c in cases for line in c.imports}),
-            traced=any(c.root is None for c in cases),
+            traced=any("run(" in c.body for c in cases),
             importing=any(c.root is not None for c in cases),
+            reading=any(c.root is None for c in cases),
+            looping=any("take_step(" in c.body for c in cases),
             comparing=any("assert_close(" in c.body for c in cases),
             looking=any(c.only_looks for c in cases),
             up=len(PurePosixPath(self._path).parts) - 1,
@@ -246,7 +249,7 @@ def _comments(item: Item) -> list[str]:
 
 
 def _cases(item: Item, number: int, proposal: Proposal, folder: Path) -> Cases | str:
-    """Tests to try for a finding, likeliest first, or why there is none to try."""
+    """RegressionTests to try for a finding, likeliest first, or why there is none to try."""
     evidence, fix = item.evidence, item.finding.fix
     if evidence is None or fix is None or not evidence.witness:
         return "its witness cannot be written down"
@@ -257,11 +260,11 @@ def _cases(item: Item, number: int, proposal: Proposal, folder: Path) -> Cases |
     name = f"test_{stem}_{item.finding.rule.replace('-', '_')}_{number + 1}"
     if evidence.level is Level.MODULE:
         return _of_class(item, name, folder)
-    if evidence.level is Level.BLOCK:
-        return "a training loop is not run by a test"
     module = parse(source)
     if isinstance(module, Problem):
         return module.message
+    if evidence.level is Level.BLOCK:
+        return _of_loop(item, name, module) if fix.claim.relation is Relation.CLIP else "it is about how a loop ends"
     return _of_statements(item, name, module)
 
 
@@ -290,6 +293,51 @@ def _of_class(item: Item, name: str, folder: Path) -> Cases | str:
 def _of_step(item: Item, name: str, lines: Sequence[str], root: str) -> Cases:
     for check in ("assert_finite(values, gradients)", "assert_gradient(values, gradients)"):
         yield Case(item, name, textwrap.indent("\n".join([*lines, check]), "    "), (), root)
+
+
+# -- training loops --------------------------------------------------------------------------------------------
+
+
+def _of_loop(item: Item, name: str, module: Module) -> Cases | str:
+    """Tests that take a step of the loop with everything but the loss and the parameters stood in for."""
+    fix = item.finding.fix
+    assert fix is not None
+    bound = fix.claim.parameters.get("max_norm")
+    parameters = _clipped(fix)
+    if not parameters or not isinstance(bound, (int, float)):
+        return "its bound is not a number, or not one of the norm"
+    functions = _functions_around(module, item) or [("", module.tree)]
+    return _of_losses(item, name, parameters, float(bound), functions)
+
+
+def _of_losses(item: Item, name: str, parameters: str, bound: float, functions: Sequence[tuple[str, ast.AST]]) -> Cases:
+    for function, node in functions:
+        for loss in _losses(node):
+            given = f"{item.finding.path!r}, {function!r}, {parameters!r}, {loss!r}"
+            body = f"assert_bounded(take_step({given}), {bound!r})"
+            yield Case(item, name, textwrap.indent(body, "    "))
+
+
+def _clipped(fix: Fix) -> str:
+    """The text of the parameters whose gradients a fix clips."""
+    for edit in fix.edits:
+        try:
+            tree = ast.parse(textwrap.dedent(edit.text).strip())
+        except SyntaxError:
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and node.args and "clip_grad_norm" in ast.unparse(node.func):
+                return ast.unparse(node.args[0])
+    return ""
+
+
+def _losses(function: ast.AST) -> list[str]:
+    """What backward passes of a function start from."""
+    found: dict[str, None] = {}
+    for node in ast.walk(function):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and "backward" in node.func.attr:
+            found[ast.unparse(node.args[0] if node.args else node.func.value)] = None
+    return list(found)
 
 
 # -- statements ------------------------------------------------------------------------------------------------
@@ -372,8 +420,8 @@ def _texts(spec: Mapping[str, Any], script: _Script) -> dict[str, str] | None:
         for variant in part["variants"]:
             known = {str(leaf["name"]): str(leaf["text"]) for leaf in variant["leaves"]}
             program = "\n".join(variant[key] for key in ("prefix", "before", "suffix") if variant[key].strip())
-            if program.strip() == script.before.strip() and set(script.inputs) <= set(known):
-                return {name: known[name] for name in script.inputs}
+            if program.strip() == script.before.strip() and set(script.inputs) <= {*known, _SCORES}:
+                return {name: known.get(name, name) for name in script.inputs}
     return None
 
 
@@ -507,5 +555,6 @@ def _body(
         options.append("given=given")
     lines.append(f"values, gradients = run({item.finding.path!r}, {function!r}, {block}, {', '.join(options)})")
     if script.weights:
-        lines.append("values = [torch.softmax(values[-1], dim=-1)]")
+        scores = f" + inputs[{_SCORES!r}][1]" if _SCORES in script.inputs else ""
+        lines.append(f"values = [torch.softmax(values[-1]{scores}, dim=-1)]")
     return "\n".join(lines)
