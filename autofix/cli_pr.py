@@ -18,10 +18,13 @@ from autofix.cache import Cache
 from autofix.config import Config
 from autofix.deliver import git, terminal, words
 from autofix.deliver import suggest as suggestions
+from autofix.deliver.forges.protocol import Request
 from autofix.deliver.markdown import visible
 from autofix.deliver.publish import Result, Wish, publish
 from autofix.deliver.pull_requests import Options, Outcome, Plan
 from autofix.model import Problem
+
+_LOCAL = ("--python", "--templates", "--jobs", "-j")
 
 
 class Group(str, enum.Enum):
@@ -114,7 +117,7 @@ def pr_command(
     options = Options(
         base=base,
         remote=remote,
-        command=shlex.join(["autofix", *sys.argv[1:]]),
+        command=_told(sys.argv[1:]),
         draft=draft,
         labels=_split(label),
         reviewers=_split(reviewer),
@@ -173,6 +176,17 @@ def _top() -> Path:
     return Path.cwd() if isinstance(repo, Problem) else repo.top
 
 
+def _told(arguments: list[str]) -> str:
+    """The command for others to read, without the places on this machine that only this machine has."""
+    kept: list[str] = []
+    skipped = False
+    for word in arguments:
+        if not skipped and not word.startswith(tuple(f"{name}=" for name in _LOCAL)) and word not in _LOCAL:
+            kept.append(word)
+        skipped = word in _LOCAL
+    return shlex.join(["autofix", *kept])
+
+
 def _split(names: list[str] | None) -> tuple[str, ...]:
     return tuple(part.strip() for name in names or () for part in name.split(",") if part.strip())
 
@@ -193,7 +207,7 @@ def _show(result: Result, out: Console, err: Console) -> None:
     if result.requests:
         for one, (_, request) in zip(result.plans, result.requests, strict=True):
             _show_plan(one, out)
-            out.print(f"request: {request.method} {request.path}\n{json.dumps(request.body, indent=2)}\n")
+            out.print(f"request: {request.method} {request.path}\n{_without_text(request)}\n")
     for outcome in result.outcomes:
         _show_outcome(outcome, out, err)
     terminal.show_problems(err, result.problems)
@@ -202,6 +216,12 @@ def _show(result: Result, out: Console, err: Console) -> None:
         err.print(f"autofix: {visible(proposal.name)}: {count} found, none to be fixed; `autofix check` shows them")
     if not result.plans and not result.problems:
         err.print(f"autofix: nothing to propose against {result.base.branch} at {result.base.commit[:10]}")
+
+
+def _without_text(request: Request) -> str:
+    """A request's fields; the text itself stands above."""
+    texts = ("body", "description")
+    return json.dumps({k: "(as above)" if k in texts else v for k, v in (request.body or {}).items()}, indent=2)
 
 
 def _show_plan(one: Plan, out: Console) -> None:

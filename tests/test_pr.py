@@ -141,19 +141,27 @@ def test_exactly_our_hunks(whole: Whole) -> None:
     ]
 
 
-def test_its_tests_fail_on_the_base_and_pass_on_the_branch(whole: Whole, tmp_path: Path) -> None:
+def test_the_five_lines_of_the_body_show_it(whole: Whole, tmp_path: Path) -> None:
+    """Its tests pass on the branch and fail on the base."""
     branch = _branch(whole, "mask-neg-inf")
-    clone = tmp_path / "clone"
+    (pull,) = [p for p in whole.forge.pulls.values() if p["head"] == branch]
+    lines = pull["body"].partition("```sh\n")[2].partition("\n```")[0].split("\n")
+    assert len(lines) == 5
+    clone, bin_ = tmp_path / "clone", tmp_path / "bin"
     run("clone", "-q", str(whole.forge.bare), str(clone), cwd=tmp_path)
-    name = "tests/test_autofix_mask_neg_inf.py"
-    run("checkout", "-q", f"origin/{branch}", "--", name, cwd=clone)
-    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", name]
-    before = subprocess.run(words, cwd=clone, capture_output=True, text=True, check=False)
-    assert "2 failed" in before.stdout
-    assert "is not finite" in before.stdout
-    run("checkout", "-q", "--detach", f"origin/{branch}", cwd=clone)
-    after = subprocess.run(words, cwd=clone, capture_output=True, text=True, check=False)
-    assert "2 passed" in after.stdout, after.stdout
+    (clone / "model.py").write_text("work in progress\n")
+    bin_.mkdir()
+    (bin_ / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (bin_ / "python").chmod(0o755)
+    environment = os.environ | {"PATH": f"{bin_}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["sh", "-c", "\n".join(lines)], cwd=clone, env=environment, capture_output=True, text=True, check=False
+    )
+    passed, _, failed = done.stdout.partition("2 passed")
+    assert "failed" not in passed
+    assert "2 failed" in failed
+    assert "is not finite" in failed
+    assert (clone / "model.py").read_text() == "work in progress\n"
 
 
 def test_run_twice_there_is_one_pull_request(whole: Whole) -> None:

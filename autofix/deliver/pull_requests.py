@@ -139,7 +139,7 @@ def _shown(
         "look": _look(looks),
         "tests": tests if has_tests else None,
         "untested": [{"where": w, "reason": why} for w, why in tests.left_out] if tests else [],
-        "reproduce": _reproduce(tests, base_commit, branch, options) if tests and has_tests else [],
+        "reproduce": _reproduce(tests, branch, options) if tests and has_tests else [],
         "script": {"where": _where(witnessed), "text": witnessed.evidence.witness}
         if witnessed and witnessed.evidence
         else None,
@@ -204,14 +204,15 @@ def _look(looks: set[str]) -> str:
     return text if looks == {"careful"} else f"{text} Those marked *cursory* are safe."
 
 
-def _reproduce(tests: RegressionTests, base_commit: str, branch: str, options: Options) -> list[str]:
-    """Five lines for a shell in a clone. No name in them needs quoting: branch and test are named by us."""
+def _reproduce(tests: RegressionTests, branch: str, options: Options) -> list[str]:
+    """Five lines for a shell in a clone, which leave its working tree alone."""
+    path, folder = shlex.quote(tests.path), f"../{branch.partition('/')[2]}"
     return [
         f"git fetch {shlex.quote(options.remote)} {branch}",
-        f"git checkout --detach {base_commit[:12]} && git checkout FETCH_HEAD -- {tests.path}",
-        f"python -m pytest {tests.path}  # the base: fails",
-        "git checkout --detach FETCH_HEAD",
-        f"python -m pytest {tests.path}  # this branch: passes",
+        f"git worktree add --detach {folder} FETCH_HEAD && cd {folder}",
+        f"python -m pytest {path}  # passes",
+        "git checkout HEAD~1 -- .  # the code as it was",
+        f"python -m pytest {path}  # fails",
     ]
 
 

@@ -120,7 +120,9 @@ def regression_tests(proposal: Proposal, folder: Path, zygote: Zygote, templates
     if len(trials) < len(kept):  # a test that depends on the others of its file
         kept, trials = {}, []
     missing = tuple(
-        (_where(proved[n]), left.get(n, "its tests do not agree")) for n in range(len(proved)) if n not in kept
+        (_where(proved[n]), left.get(n, "the statements around it do not run by themselves"))
+        for n in range(len(proved))
+        if n not in kept
     )
     return RegressionTests(path, text if trials else b"", tuple(trials), missing)
 
