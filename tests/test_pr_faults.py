@@ -105,6 +105,10 @@ class Project:
         (name,) = [b for b in self.forge.branches() if b.startswith("autofix/")]
         return name
 
+    def branch_key(self) -> str:
+        message = run("log", "-1", "--format=%B", self.branch(), cwd=self.forge.bare)
+        return message.partition("Autofix-Key: ")[2].split()[0]
+
     def shown(self, branch: str, path: str) -> bytes:
         done = subprocess.run(["git", "show", f"{branch}:{path}"], cwd=self.forge.bare, check=True, capture_output=True)
         return done.stdout
@@ -415,6 +419,17 @@ def test_templates_of_the_user(project: Project, tmp_path: Path) -> None:
     (folder / "pull_request_title.txt.j2").write_text("{{ nothing_of_the_kind }}")
     result = project.done(templates=folder)
     assert "the template cannot be used: 'nothing_of_the_kind' is undefined" in result.problems[0].message
+
+
+def test_a_body_names_every_finding_however_many(project: Project) -> None:
+    """A forge takes 65,536 characters: what is dropped first is what can be read elsewhere."""
+    line = "    x = x - torch.log(torch.softmax(logits, dim=-1)).sum()\n"
+    project.commit({"loss.py": f"import torch\n\n\ndef f(logits, x):\n{line * 900}    return x\n"})
+    project.done()
+    body = project.forge.pulls[1]["body"]
+    assert len(body) < 65_536
+    assert all(f"`loss.py:{number}`" in body for number in range(5, 905))
+    assert body.rstrip().endswith(f"<!-- autofix key={project.branch_key()} -->")
 
 
 # -- what forges and networks do -------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from autofix.report import Item, Status
 _TRAILER = "Autofix-Key"
 _LONGEST_BODY = 60_000  # characters; GitHub takes 65,536
 _MOST_LEFT = 40
+_TIMING = re.compile(r" in [\d.]+ times the time")  # differs from run to run, and would make each an update
 _LOOKS = {Applicability.SAFE: "cursory", Applicability.UNSAFE: "careful"}
 
 
@@ -144,7 +145,12 @@ def _shown(
         if witnessed and witnessed.evidence
         else None,
         "commands": [
-            {"command": c.command, "verdict": words.verdict(c.evidence), "witness": c.evidence.witness_summary}
+            {
+                "command": c.command,
+                "root": c.root,
+                "verdict": words.verdict(c.evidence),
+                "witness": _TIMING.sub("", c.evidence.witness_summary),
+            }
             for c in proposal.report.commands
         ],
         "not_changed": [_left(i) for i in left[:_MOST_LEFT]],
