@@ -414,7 +414,11 @@ def test_templates_of_the_user(project: Project, tmp_path: Path) -> None:
     folder = tmp_path / "own"
     folder.mkdir()
     (folder / "pull_request_title.txt.j2").write_text("[numerics] {{ name }}")
-    project.done(templates=folder)
+    (folder / "pull_request_body.md.j2").write_text("{{ counted }}")
+    (folder / "commit_message.txt.j2").write_text("{{ subject }}")
+    for _ in range(2):  # the second run knows its own, although the templates leave the marks out
+        (outcome,) = project.done(templates=folder).outcomes
+        assert outcome.problem == ""
     assert project.forge.pulls[1]["title"] == "[numerics] log-softmax"
     (folder / "pull_request_title.txt.j2").write_text("{{ nothing_of_the_kind }}")
     result = project.done(templates=folder)

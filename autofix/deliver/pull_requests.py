@@ -96,12 +96,12 @@ def plan(proposal: Proposal, tests: RegressionTests | None, base_commit: str, op
     made = environment(options.templates)
     try:
         title = made.get_template("pull_request_title.txt.j2").render(shown).strip()
-        message = made.get_template("commit_message.txt.j2").render(shown)
-        body = _body(made, shown)
+        message = _with(_tidy(made.get_template("commit_message.txt.j2").render(shown)), shown["trailer"])
+        body = _with(_body(made, shown), shown["marker"])
     except TemplateError as error:
         return Problem(str(options.templates or "templates"), f"the template cannot be used: {error}")
     title = re.sub(r"\s+", " ", title)[:200]
-    return Plan(key, branch, options.base, base_commit, files, _tidy(message), title, body, proposal, tests)
+    return Plan(key, branch, options.base, base_commit, files, message, title, body, proposal, tests)
 
 
 def _key(proposal: Proposal, options: Options) -> str:
@@ -235,6 +235,11 @@ def _body(made: Any, shown: dict[str, Any]) -> str:
     if len(body) > _LONGEST_BODY:
         body = f"{body[: _LONGEST_BODY - 200].rpartition(chr(10))[0]}\n\n(the list was too long)\n\n{shown['marker']}\n"
     return body
+
+
+def _with(text: str, mark: str) -> str:
+    """The text with the mark by which the next run knows it, should the user's template have left it out."""
+    return text if mark in text else f"{text}\n{mark}\n"
 
 
 def _tidy(text: str) -> str:
