@@ -30,8 +30,9 @@ from autofix.smoke.zygote import Zygote
 from autofix.syntax import Module, parse
 
 _MOST = 12  # tests in one pull request: more of them show nothing new
-_ROUNDS = 10
+_ROUNDS = 24
 _BLOCKS = 4
+_LATER = 4
 _SCIENTIFIC = ("torch", "math", "numpy")
 _SCORES = "added_scores"  # what a witness adds a mask to
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -109,7 +110,7 @@ def regression_tests(proposal: Proposal, folder: Path, zygote: Zygote, templates
                 if _shows(before, after) and not tried[number].only_looks:
                     kept[number] = tried[number]
                 elif not tried[number].only_looks:
-                    left[number] = _reason(before, after)
+                    left.setdefault(number, _reason(before, after))
         results = trees.run(kept) if kept else {}
         text = trees.text
     trials = [
@@ -466,8 +467,9 @@ def _tried(
     for function, node in functions:
         read = written | {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
         imports = () if isinstance(patched, Problem) else tuple(_imports(patched, read))
-        for block in range(min(_BLOCKS, _count_blocks(node))):
-            text = _body(item, script, texts, stores, function, block)
+        blocks = _blocks_around(module, node, fix)
+        for later, block in itertools.product(range(_LATER), blocks):
+            text = _body(item, script, texts, stores, function, block, later)
 
             def case(check: str, only_looks: bool = False, text: str = text) -> Case:
                 body = textwrap.indent(f"{text}\n{check}", "    ")
@@ -509,13 +511,28 @@ def _bound(program: str, name: str) -> int:
     )
 
 
-def _count_blocks(node: ast.AST) -> int:
-    return 1 + sum(
-        isinstance(getattr(n, name, None), list) and bool(getattr(n, name))
-        for n in ast.walk(node)
-        if n is not node
-        for name in ("body", "orelse", "finalbody")
-    )
+def _blocks_around(module: Module, function: ast.AST, fix: Fix) -> list[int]:
+    """The numbers of the blocks of a function that hold what a fix changes, the innermost first. They are counted as
+    the test counts them."""
+    places = [e.span for e in fix.edits]
+    holding = []
+    for number, block in enumerate(_blocks(function.body)):  # type: ignore[attr-defined]
+        spans = [module.span(s) for s in block]
+        if any(spans[0].start <= p.start and p.end <= spans[-1].end + 1 for p in places):
+            holding.append(number)
+    return list(dict.fromkeys([*holding[::-1][: _BLOCKS - 1], 0]))
+
+
+def _blocks(statements: Sequence[ast.stmt]) -> Iterator[Sequence[ast.stmt]]:
+    yield statements
+    for statement in statements:
+        if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+            continue
+        for part in [statement, *getattr(statement, "handlers", []), *getattr(statement, "cases", [])]:
+            for name in ("body", "orelse", "finalbody"):
+                inner = getattr(part, name, None)
+                if isinstance(inner, list) and inner:
+                    yield from _blocks(inner)
 
 
 def _imports(module: Module, read: set[str]) -> Iterator[str]:
@@ -541,6 +558,7 @@ def _body(
     stores: Mapping[str, int],
     function: str,
     block: int,
+    later: int,
 ) -> str:
     lines = []
     if script.given:
@@ -551,6 +569,8 @@ def _body(
         lines.append(f"    {text!r}: ({(text if text.isidentifier() else name)!r}, {value}),")
     lines.append("}")
     options = [repr(list(script.results)), "inputs", repr(dict(stores))]
+    if later:
+        options.append(f"later={later}")
     if script.dtype != "torch.float32":
         options.append(f"dtype={script.dtype}")
     if script.given:
