@@ -202,7 +202,8 @@ class Prepared:
 def _prepared(
     begun: Begun, folder: Path, wish: Wish, configure: Configure, progress: engine.Progress | None
 ) -> Prepared | Problem:
-    settings = configure(folder)
+    common = folder / os.path.commonpath(begun.places)
+    settings = configure(common if common.exists() else folder)
     if isinstance(settings, Problem):
         return replace(settings, path=settings.path.replace(f"{folder}/", ""))
     request = engine.Request(
