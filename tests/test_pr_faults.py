@@ -371,6 +371,19 @@ def test_hooks_do_not_run(project: Project) -> None:
     assert (project.work / "loss.py").read_text() == LOSS
 
 
+def test_a_header_that_a_ci_has_configured_is_replaced(project: Project) -> None:
+    run("config", f"http.{project.forge.url}/.extraHeader", "Authorization: Basic of-the-ci", cwd=project.work)
+    (outcome,) = project.done().outcomes
+    assert outcome.problem == ""
+
+
+def test_nobody_to_commit_as(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    (Path(os.environ["HOME"]) / ".gitconfig").write_text("[user]\n\tuseConfigOnly = true\n")
+    message = project.problem()
+    assert "the branch was not pushed: no commit was made: " in message
+    assert "user.email" in message
+
+
 def test_no_remote(project: Project) -> None:
     run("remote", "remove", "origin", cwd=project.work)
     assert "there is no remote 'origin'; add one with `git remote add`" in project.problem()

@@ -347,13 +347,15 @@ def _secret(remote: Remote) -> dict[str, str]:
     parts = urlsplit(remote.url)
     if not remote.token or parts.scheme not in ("http", "https"):
         return {}
-    settings = {
-        f"http.{parts.scheme}://{parts.netloc}/.extraHeader": f"Authorization: Basic {_basic(remote)}",
-        "http.followRedirects": "false",
-        "credential.helper": "",
-    }
+    header = f"http.{parts.scheme}://{parts.netloc}/.extraHeader"
+    settings = (
+        (header, ""),  # forgets those that are configured, such as a CI's own: two would be refused
+        (header, f"Authorization: Basic {_basic(remote)}"),
+        ("http.followRedirects", "false"),
+        ("credential.helper", ""),
+    )
     out = {"GIT_CONFIG_COUNT": str(len(settings))}
-    for number, (key, value) in enumerate(settings.items()):
+    for number, (key, value) in enumerate(settings):
         out[f"GIT_CONFIG_KEY_{number}"] = key
         out[f"GIT_CONFIG_VALUE_{number}"] = value
     return out
