@@ -17,8 +17,9 @@ from forges import NAME, OWNER, TOKEN, Answer, Forge, serving
 
 from autofix.config import Config, load
 from autofix.deliver import git
-from autofix.deliver.publish import Result, Wish, publish
-from autofix.deliver.pull_requests import Options
+from autofix.deliver.publish import Result, Wish, begin, publish
+from autofix.deliver.pull_requests import Options, carry_out
+from autofix.deliver.regression import RegressionTests, Trial
 from autofix.deliver.suggest import Suggested, suggest
 from autofix.model import Problem
 
@@ -188,6 +189,23 @@ def test_who_has_reviewed_is_not_asked_again(project: Project) -> None:
     project.forge.pulls[1].update(reviewers=[], reviews=["grace"])
     project.done(reviewers=("grace", "edsger"))
     assert project.forge.posted("requested_reviewers") == [{"reviewers": ["grace"]}, {"reviewers": ["edsger"]}]
+
+
+def test_another_witness_alone_is_no_news(project: Project) -> None:
+    """The search for a small one ends when its time is over: a busy machine finds another."""
+    begun = begin([project.work], project._wish({}))
+    assert not isinstance(begun, Problem)
+    (made,) = project.done().plans
+    tips = []
+    for text in (b"x = 1\n", b"x = 2\n"):
+        tests = RegressionTests("tests/test_x.py", text, (Trial("test_x", "loss.py:5", "fails", "passes"),))
+        one = replace(made, tests=tests, files={**made.files, tests.path: text})
+        state = git.look(begun.repo, begun.remote)
+        assert not isinstance(state, Problem)
+        carry_out(one, begun.repo, begun.remote, state, begun.forge, begun.options)
+        tips.append(project.forge.branches()[made.branch])
+    assert tips[0] == tips[1]
+    assert project.shown(made.branch, "tests/test_x.py") == b"x = 1\n"
 
 
 def test_a_moved_base_is_followed(project: Project) -> None:

@@ -142,6 +142,15 @@ def commit(repo: Repository, name: str) -> Commit | Problem:
     return Commit(name, tree, tuple(words[1] for words in lines if words[0] == "parent"), message)
 
 
+def differing(repo: Repository, one: str, other: str) -> dict[str, str] | Problem:
+    """The paths that differ between two commits, each with git's letter for how: "M" modified, "A" only in `other`."""
+    done = _run(repo.top, ["diff-tree", "-r", "-z", "--name-status", "--no-renames", one, other])
+    if isinstance(done, Problem):
+        return done
+    words = [os.fsdecode(word) for word in done.split(b"\0")]
+    return dict(zip(words[1::2], words[::2], strict=False))
+
+
 def head_branch(repo: Repository) -> str:
     """The branch that is checked out; nothing when HEAD is detached."""
     done = _run(repo.top, ["symbolic-ref", "--quiet", "--short", "HEAD"])
