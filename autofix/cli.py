@@ -17,6 +17,7 @@ from rich.console import Console
 
 from autofix import __version__, config, engine, files, undo
 from autofix.cache import Cache
+from autofix.cli_pr import pr_command
 from autofix.cli_routing import routing_command
 from autofix.cli_smoke import smoke_command
 from autofix.deliver import explain as pages
@@ -33,7 +34,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_COMMANDS = ("fix", "check", "smoke", "routing", "undo", "rules", "explain")
+_COMMANDS = ("fix", "check", "pr", "smoke", "routing", "undo", "rules", "explain")
 _GROUP_OPTIONS = ("--help", "-h", "--version", "--install-completion", "--show-completion")
 
 
@@ -239,6 +240,7 @@ def explain_command(rule: Annotated[str, typer.Argument(autocompletion=_rule_nam
     pages.show_page(terminal.console(), found)
 
 
+app.command("pr")(pr_command)
 app.command("smoke")(smoke_command)
 app.command("routing")(routing_command)
 
