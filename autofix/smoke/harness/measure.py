@@ -35,7 +35,8 @@ def measure(
     beside: the measurement of the original; the patched version is put under the same conditions. The original leaves
     out what there is no time for, and it alone is measured for noise.
 
-    An outcome is {"verdict", "reason", "losses", "norms" (of the gradient), "missing"}, and "inputs" where they are not the plan's own.
+    An outcome is {"verdict", "reason", "losses", "norms" (of the gradient), "missing"}, and "inputs" where they are
+    not the plan's own.
     """
     seed, steps = int(options["seed"]), int(options["steps"])
     lines: set[int] = set()

@@ -85,7 +85,8 @@ def _count(value: Any) -> int:
 
 
 def compare(kind: type, plan: Plan, seed: int, steps: int) -> dict[str, Any]:
-    """Losses of both over `steps` steps on one batch, and how often each alternative is chosen; {} where the class makes no such choice."""
+    """Losses of both over `steps` steps on one batch, and how often each alternative is chosen; {} where the class
+    makes no such choice."""
     try:
         module, _ = synth_step.build_initialised(kind, plan, seed)
         changed = all_on(module)

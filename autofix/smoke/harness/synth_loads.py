@@ -30,7 +30,7 @@ def loads(module: nn.Module, plan: Plan, seed: int) -> list[int]:
     return counts
 
 
-class _Choices(TorchFunctionMode):
+class _Choices(TorchFunctionMode):  # type: ignore[misc]  # torch is not read by the type checker
     """Remembers the last choice: the indices of a top-k or argmax, or the mask that a scatter or one-hot writes."""
 
     def __init__(self) -> None:
