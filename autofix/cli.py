@@ -26,6 +26,7 @@ from autofix.cli_output import (
     deliver_preview,
     deliver_stdin,
 )
+from autofix.cli_report import report_command
 from autofix.cli_smoke import smoke_command
 from autofix.deliver import explain as pages
 from autofix.deliver import terminal
@@ -41,7 +42,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_COMMANDS = ("fix", "check", "smoke", "undo", "rules", "explain")
+_COMMANDS = ("fix", "check", "smoke", "report", "undo", "rules", "explain")
 _GROUP_OPTIONS = ("--help", "-h", "--version", "--install-completion", "--show-completion")
 
 
@@ -250,6 +251,7 @@ def explain_command(rule: Annotated[str, typer.Argument(autocompletion=_rule_nam
 
 
 app.command("smoke")(smoke_command)
+app.command("report")(report_command)
 
 
 # -- from arguments to values ----------------------------------------------------------------------------------

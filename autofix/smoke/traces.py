@@ -62,6 +62,9 @@ class Trace:
     training: Training | None = None
 
 
+NOTHING = Trace()
+
+
 def traces(
     items: Sequence[tuple[Source, Fix, Evidence]],
     interpreter: Interpreter,
