@@ -237,7 +237,7 @@ def _steps(report: Report, models: Sequence[Model], target: str) -> Iterable[Ste
                 words.format(_count(chosen, "fix", "fixes")), f"autofix --dry-run {option} {target}", _lines(chosen)
             )
     broken = [m for m in models if m.run is not None and m.run.verdict in ("non-finite", "failed")]
-    known = [m for m in broken if not m.findings]
+    known = [m for m in broken if not m.findings and m.run is not None and not m.run.rule]
     if known:
         yield Step("look into classes that do not train and that no finding explains", f"autofix smoke {target}",
                    _names(known))  # fmt: skip

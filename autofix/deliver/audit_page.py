@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -37,6 +37,7 @@ class _Shown:
     """What is told of one finding."""
 
     verdict: str
+    scope: str  # of the verdict: the level, and whether values change
     facts: list[str]
     rows: list[sides.Row] = field(default_factory=list)
     plots: list[Markup] = field(default_factory=list)
@@ -87,7 +88,7 @@ def _values(audit: Audit, target: str) -> dict[str, Any]:
     counts = {s.value: sum(e.item.finding.severity is s for p in audit.spots for e in p.entries) for s in SEVERITIES}
     items = [e.item for p in audit.spots for e in p.entries]
     outcomes = [(s.value, n) for s in Status if (n := sum(i.status is s for i in items)) and s is not Status.LISTED]
-    models = [_shown_model(m) for m in audit.models]
+    models = _shown_models(audit.models)
     ordered = sorted(models, key=lambda m: (-m.findings, m.facts.path, m.facts.line))[:_MOST_MODELS]
     return {
         "version": __version__,
@@ -154,33 +155,57 @@ def _shown(entry: Entry, plotted: bool = True, context: int = 2, with_diff: bool
         facts.append(f"plotted: {entry.trace.training.name}, the same arguments and seed before and after this fix")
         drawn += plots.training_plots(entry.trace.training)
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    return _Shown(item.evidence.verdict.value if item.evidence else "", facts, rows, drawn, text, fence)
+    verdict, _, scope = words.verdict(item.evidence).partition(" ") if item.evidence else ("", "", "")
+    return _Shown(verdict.rstrip(","), scope, facts, rows, drawn, text, fence)
+
+
+def _shown_models(models: Sequence[Model]) -> list[_ShownModel]:
+    """Each model with its notes; a cause that several classes share is told once."""
+    told: dict[str, str] = {}
+    found = []
+    for model in models:
+        run = model.run
+        place = run.origin.place if run is not None and run.origin is not None else ""
+        if run is not None and place in told:
+            same = [f"{run.reason or 'it is not finite'}, for the cause told of {told[place]}: {place}"]
+            found.append(_ShownModel(model, same, []))
+            continue
+        if place:
+            told[place] = model.facts.name
+        found.append(_shown_model(model))
+    return found
 
 
 def _shown_model(model: Model) -> _ShownModel:
     """Notes on a model that has something to tell: routing, gradients layer by layer, what failed."""
     facts, run = model.facts, model.run
     notes: list[str] = []
-    if facts.is_kind("mixture of experts", "conditional heads"):
+    if facts.is_kind("mixture of experts"):
         found = [f"{f.name} (line {f.line}: {f.detail})" for f in facts.routing]
-        missing = [n for n in ("load balancing", "normalised weights") if facts.found(n) is None]
-        notes.append(f"routing: {', '.join(found) or 'nothing of it is in this class'}")
-        if missing and found:
-            notes.append(f"not in this class: {', '.join(missing)}")
-        if facts.is_kind("mixture of experts"):
-            notes.append("cost per token: routing O(experts), experts O(k) of them where k are chosen")
+        missing = [n for n in ("load balancing", "normalised weights", "capacity") if facts.found(n) is None]
+        if found:
+            notes.append(
+                f"routing: {', '.join(found)}" + (f"; not in this class: {', '.join(missing)}" if missing else "")
+            )
+        notes.append("cost per token: routing O(experts), computing O(k) of them where k are chosen")
+    if run is None:
+        return _ShownModel(model, notes, [])
+    ablation = run.ablation
     drawn: list[Markup] = []
-    if run is not None:
-        notes += [text.strip() for text in smoke_words.notes_of(run)]
-        gradients = [layer.gradient for layer in run.layers if layer.gradient]
-        if len(gradients) > 1 and notes:
-            ratio = max(gradients) / max(min(gradients), 1e-30)
-            notes.append(f"gradient from layer to layer: {min(gradients):.1e} to {max(gradients):.1e} in "
-                         f"{len(gradients)} layers, a factor of {ratio:.3g}")  # fmt: skip
-        loads = run.ablation.get("loads") or []
-        if loads:
-            notes.append(balance(loads))
-            drawn.append(plots.load_plot(loads))
+    told = smoke_words.notes_of(replace(run, ablation={}))
+    if ablation.get("routed_losses") and ablation.get("dense_losses"):
+        told += [line for line in smoke_words.ablation_lines(run) if "loss " not in line or not line.startswith(" ")]
+        drawn.append(plots.ablation_plot(ablation["routed_losses"], ablation["dense_losses"]))
+    notes += told
+    gradients = [layer.gradient for layer in run.layers if layer.gradient]
+    if len(gradients) > 1 and notes:
+        ratio = max(gradients) / max(min(gradients), 1e-30)
+        notes.append(f"gradient from layer to layer: {min(gradients):.1e} to {max(gradients):.1e} in "
+                     f"{len(gradients)} layers, a factor of {ratio:.3g}")  # fmt: skip
+    loads = ablation.get("loads") or []
+    if loads:
+        notes.append(balance(loads))
+        drawn.append(plots.load_plot(loads))
     return _ShownModel(model, notes, drawn)
 
 

@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 from autofix.smoke.traces import Point, Ray, Training
 
 _WIDTH, _HEIGHT = 250, 112
-_LEFT, _RIGHT, _TOP, _BOTTOM = 34, 6, 24, 16  # margins: figures, nothing, the title, the axis
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 6, 24, 16  # margins: figures, nothing, the title, the axis
 _BROKEN_Y = _TOP + 5  # where what is not finite is marked
 _FLOOR = 1e-12
 
@@ -27,10 +27,12 @@ def ray_plots(ray: Ray) -> list[Markup]:
     """The size of the result and the norm of its gradient along the scaled witness."""
     x = [math.log10(s) for s in ray.scales]
     marks = ("0.001", "witness ×", "1")
-    return [
-        _plot(title, x, _sides(ray, value), marks, logarithmic=True)
-        for title, value in (("largest value", _value), ("gradient norm", _gradient))
-    ]
+    plots = []
+    for title, value in (("largest value", _value), ("gradient at the input", _gradient)):
+        sides = _sides(ray, value)
+        if any(v != 0.0 for one in sides for v in one.values):  # a gradient that is 0 throughout says nothing
+            plots.append(_plot(title, x, sides, marks, logarithmic=True))
+    return plots
 
 
 def _value(point: Point) -> float | None:
@@ -51,13 +53,24 @@ def training_plots(training: Training) -> list[Markup]:
     x = list(range(1, count + 1))
     marks = ("1", "step", str(count))
     plots = []
-    for title, name in (("loss", "losses"), ("gradient norm", "norms")):
+    for title, name in (("loss", "losses"), ("gradient of the weights", "norms")):
         series = []
         for kind, run in (("before", training.before), ("after", training.after)):
             values: list[float | None] = list(getattr(run, name)[:count])
             series.append(Series(kind, [*values, *([None] if run.ended and len(values) < count else [])]))
         plots.append(_plot(title, x, series, marks, logarithmic=name == "norms"))
     return plots
+
+
+def ablation_plot(routed: Sequence[float], dense: Sequence[float]) -> Markup:
+    """The loss of a class as it is, and with every expert or head on."""
+    x = list(range(1, max(len(routed), len(dense)) + 1))
+    series = [Series("before", _finite(routed)), Series("after", _finite(dense))]
+    return _plot("loss, and with all on (solid)", x, series, ("1", "step", str(len(x))), logarithmic=False)
+
+
+def _finite(values: Sequence[float]) -> list[float | None]:
+    return [v if math.isfinite(v) else None for v in values]
 
 
 def load_plot(loads: Sequence[int]) -> Markup:
@@ -77,7 +90,7 @@ def load_plot(loads: Sequence[int]) -> Markup:
     even = _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * (total / len(loads)) / most
     line = f'<path class="even" d="M{_LEFT} {even:.1f}H{_WIDTH - _RIGHT}"/>'
     words = f"chosen {total} times: {', '.join(map(str, loads[:64]))}"
-    texts = _texts("how often each is chosen", ("1", "dashed: even share", str(len(loads))), str(most), "0")
+    texts = _texts("how often each is chosen", ("1", "dashed: even share", str(len(loads))), str(most), "", "0")
     return _svg(words, "".join(bars) + line + texts)
 
 
@@ -85,21 +98,23 @@ def _plot(
     title: str, x: Sequence[float], series: Sequence[Series], marks: tuple[str, str, str], logarithmic: bool
 ) -> Markup:
     known = [v for one in series for v in one.values if v is not None]
-    low, high = _limits(known, logarithmic)
+    low, high, flat = _limits(known, logarithmic)
     parts = []
     for one in series:
         parts += _series(one, x, low, high, logarithmic)
-    texts = _texts(title, marks, _figure(high, logarithmic), _figure(low, logarithmic))
+    figures = ("", _figure((low + high) / 2, logarithmic), "") if flat else (
+        _figure(high, logarithmic), "", _figure(low, logarithmic)
+    )  # fmt: skip
+    texts = _texts(title, marks, *figures)
     return _svg(f"{title}: {'; '.join(f'{s.kind} {_told(s)}' for s in series)}", "".join(parts) + texts)
 
 
-def _limits(values: Sequence[float], logarithmic: bool) -> tuple[float, float]:
-    """In the units of the axis."""
+def _limits(values: Sequence[float], logarithmic: bool) -> tuple[float, float, bool]:
+    """In the units of the axis; whether the values are one and the same."""
     heights = [_height(v, logarithmic) for v in values] or [0.0]
     low, high = min(heights), max(heights)
-    if high - low < 1e-6 + 1e-3 * abs(high):
-        low, high = low - 0.5, high + 0.5
-    return low, high
+    flat = high - low < 1e-6 + 1e-3 * abs(high)
+    return (low - 0.5, high + 0.5, True) if flat else (low, high, False)
 
 
 def _height(value: float, logarithmic: bool) -> float:
@@ -135,14 +150,16 @@ def _figure(height: float, logarithmic: bool) -> str:
     return f"{value:.0e}" if abs(value) >= 1e4 or 0 < abs(value) < 1e-3 else f"{value:.3g}"
 
 
-def _texts(title: str, marks: tuple[str, str, str], high: str, low: str) -> str:
+def _texts(title: str, marks: tuple[str, str, str], high: str, middling: str, low: str) -> str:
     base, end = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
+    half = base - (base - _TOP - 12) // 2 + 3
     first, middle, last = (escape(m) for m in marks)
     return (
         f'<path class="axis" d="M{_LEFT} {_TOP - 4}V{base}H{end}"/>'
         f'<text x="{_LEFT}" y="12" class="t">{escape(title)}</text>'
         f'<text x="{_LEFT - 4}" y="{_TOP + 14}" class="e">{escape(high)}</text>'
-        f'<text x="{_LEFT - 4}" y="{base}" class="e">{escape(low)}</text>'
+        + (f'<text x="{_LEFT - 4}" y="{half}" class="e">{escape(middling)}</text>' if middling else "")
+        + f'<text x="{_LEFT - 4}" y="{base}" class="e">{escape(low)}</text>'
         f'<text x="{_LEFT}" y="{_HEIGHT - 4}">{first}</text>'
         f'<text x="{(_LEFT + end) // 2}" y="{_HEIGHT - 4}" class="m">{middle}</text>'
         f'<text x="{end}" y="{_HEIGHT - 4}" class="e">{last}</text>'

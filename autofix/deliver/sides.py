@@ -44,7 +44,7 @@ def rows(source: Source, fix: Fix, context: int = 2) -> list[Row]:
             found.append(Row("gap"))
         lines = [(li.line_type, li.source_line_no, li.target_line_no) for li in hunk if li.line_type in " +-"]
         found += _trimmed(list(_paired(lines, old, new)), context)
-    return found
+    return _shifted(found)
 
 
 def _paired(
@@ -86,6 +86,21 @@ def _trimmed(found: list[Row], context: int) -> list[Row]:
             kept.append(row)
             last = number
     return kept
+
+
+def _shifted(found: Sequence[Row]) -> list[Row]:
+    """Without the indentation that all lines between two gaps share: two columns are narrow."""
+    parts: list[list[Row]] = [[]]
+    for row in found:
+        if row.kind == "gap":
+            parts.append([])
+        parts[-1].append(row)
+    out: list[Row] = []
+    for part in parts:
+        code = [side for row in part for side in (row.old, row.new) if side.strip()]
+        shared = min((len(side) - len(side.lstrip(" ")) for side in code), default=0)
+        out += [row._replace(old=Markup(row.old[shared:]), new=Markup(row.new[shared:])) for row in part]
+    return out
 
 
 def _at(lines: Sequence[Markup], number: int) -> Markup:

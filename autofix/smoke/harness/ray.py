@@ -52,7 +52,7 @@ def _point(setting: dict[str, Any], code: str, names: list[str], shown: Any, sca
     try:
         exec(code, env)
         env["env"] = env
-        results = [r for r in eval(shown, env) if isinstance(r, torch.Tensor) and r.is_floating_point()]
+        results = [r for r in eval(shown, env) if isinstance(r, torch.Tensor) and not r.is_complex()]
         ends = [r for r in results if r.requires_grad]
         if ends:
             torch.stack([r.double().sum() for r in ends]).sum().backward()
