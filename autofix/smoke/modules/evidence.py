@@ -19,7 +19,6 @@ from autofix.smoke.modules.index import index
 from autofix.smoke.modules.targets import import_paths, rooted
 
 _IMPORT_SECONDS = 60.0
-_STEPS = 3
 _PATIENCE = 2.5  # a busy machine takes that much longer than a class computes
 _MARGIN = 10.0
 _MOST_CLASSES = 4
@@ -33,10 +32,12 @@ class ModuleLevel:
 
     seconds: what one class may compute in one version, in seconds of processor time. examples: by
     "package.module:Class" or "Class", {"init": {...}, "forward": "..."}, for classes whose arguments cannot be made up.
+    steps: of the ordinary training run.
     """
 
     seconds: float = 8.0
     examples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
+    steps: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ def _job(group: Sequence[tuple[int, dict[str, Any]]], paths: list[str], level: M
     """The items are numbered within the job: the same fixes make the same job wherever else they stand."""
     spec = {
         "items": [{**item, "id": position} for position, (_, item) in enumerate(group)], "paths": paths,
-        "steps": _STEPS, "seed": 0, "processor_seconds": level.seconds, "class_seconds": _PATIENCE * level.seconds,
+        "steps": level.steps, "seed": 0, "processor_seconds": level.seconds, "class_seconds": _PATIENCE * level.seconds,
         "import_seconds": _IMPORT_SECONDS,
     }  # fmt: skip
     modules = len({item["module"] for _, item in group})
