@@ -109,6 +109,8 @@ class _Text:
 
     def _is_comment(self, at: int) -> bool:
         """Whether `at` certainly lies in a comment: no quote stands before its sign."""
+        if not self._is_plain:
+            return False
         line = self._data[self._data.rfind(b"\n", 0, at) + 1 : at]
         sign = line.find(b"#")
         return sign >= 0 and b'"' not in line[:sign] and b"'" not in line[:sign]

@@ -202,6 +202,8 @@ class Usage:
         for key, value in keywords.items():
             if key in ("dim", "axis"):
                 self.require(value, "dim")
+            elif key == "ignore_index":
+                self.require(value, "int")
             elif key in ("keepdim", "keepdims", "largest", "sorted", "descending"):
                 self.require(value, "flag")
             elif key in ("dtype", "device"):

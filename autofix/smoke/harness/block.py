@@ -170,7 +170,7 @@ def _misplaced(
         detail = str(witness["detail"])
     else:
         witness["held"] = None
-        reason = "the clips work where they stand"
+        reason = "in the trial, where every batch is the same, the clips bound the steps before the patch too"
         return {**result, "verdict": "CONSISTENT", "reason": reason, "witness": "", "witness_summary": ""}
     witness["detail"] = detail
     return {

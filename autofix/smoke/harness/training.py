@@ -1,7 +1,7 @@
 """Runs turns of a training loop before and after a patch that is not about the size of a step.
 
 What is shown, by the claim's hazard: "warning", the loop warns that a function is deprecated; "graph", what it keeps
-from turn to turn keeps every turn's graph; "stale gradients", steps sum up the gradients of all turns so far.
+from turn to turn keeps every turn's graph.
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ _SEED = 0
 _SIZE = 0.05  # the gradient norm of an ordinary batch
 _TURNS = 8
 _EQUAL = 1e-6  # float32, and the same operations on both sides
-_FRESH = 0.02  # the parameters move a little from turn to turn, and the gradient of the same batch with them
-_STALE = 1.5  # the second step on summed gradients sees about twice the first
 _STARTS: dict[str, Callable[[], Any]] = {"0": float, "[]": list, "{}": dict}
 
 
@@ -71,7 +69,7 @@ def run(spec: dict[str, Any], deadline: float) -> dict[str, Any]:
         return _inconclusive(f"the code after the patch does not run in the trial: {after.error}")
     answer: dict[str, Any] = {
         "assumptions": [*spec["assumptions"], *sorted(after.assumed)],
-        "exact": spec["hazard"] != "stale gradients",
+        "exact": True,
         "change": spec["change"],
     }
     if after.error is not None:
@@ -80,7 +78,7 @@ def run(spec: dict[str, Any], deadline: float) -> dict[str, Any]:
     unreached = bool(spec["after_changed"]) and not after.reached
     if not before.seen or not after.seen or unreached:
         return _inconclusive("the patched lines and an optimizer step were not reached in the trial")
-    judge = {"warning": _warning, "graph": _graph, "stale gradients": _stale}[spec["hazard"]]
+    judge = {"warning": _warning, "graph": _graph}[spec["hazard"]]
     claims = list(judge(before, after))
     broken = next((c for c in claims if c["held"] is False), None)
     if broken is not None:
@@ -118,34 +116,6 @@ def _graph(before: _Side, after: _Side) -> Iterator[dict[str, Any]]:
     )
     yield _claim("values", values, f"{len(after.kept)} kept numbers")
     yield _same(before, after)
-
-
-def _stale(before: _Side, after: _Side) -> Iterator[dict[str, Any]]:
-    ratios = _growth(before)
-    grown = bool(ratios) and min(ratios) > _STALE
-    detail = "on the same batch the norm at the last step is " + ", ".join(f"{r:.3g}" for r in ratios)
-    yield _claim("witness", grown or None, f"{detail} times that at the first before the patch, 1 after it")
-    fresh = _growth(after)
-    held = all(abs(r - 1) < _FRESH for r in fresh)
-    yield _claim("fresh", held, f"after the patch {', '.join(f'{r:.3g}' for r in fresh)} times")
-    firsts = zip(_first(before).values(), _first(after).values())  # noqa: B905
-    first = all(torch.allclose(a.gradients, b.gradients, rtol=_EQUAL, atol=_EQUAL) for a, b in firsts)
-    yield _claim("equal", first, "the gradients of each optimizer's first step")
-    yield _claim("steps", len(before.seen) == len(after.seen), f"{len(after.seen)} optimizer steps")
-
-
-def _first(side: _Side) -> dict[str, Seen]:
-    out: dict[str, Seen] = {}
-    for seen in side.seen:
-        out.setdefault(seen.optimizer, seen)
-    return out
-
-
-def _growth(side: _Side) -> list[float]:
-    """For each optimizer, the norm at its last step over that at its first."""
-    first = _first(side)
-    last = {seen.optimizer: seen for seen in side.seen}
-    return [last[name].norm / one.norm for name, one in first.items() if one.norm]
 
 
 def _same(before: _Side, after: _Side) -> dict[str, Any]:
@@ -211,15 +181,5 @@ for detach in (False, True):
         loss.backward()
         total += loss.detach() if detach else loss
     print('after' if detach else 'before', total.item(), 'keeps a graph' if total.requires_grad else 'keeps no graph')
-""",
-    "stale gradients": _MODEL
-    + """
-for zero in (False, True):
-    model.zero_grad()
-    for turn in range(4):
-        model(batch).square().mean().backward()
-        print('after' if zero else 'before', 'turn', turn, 'gradient norm', model.weight.grad.norm().item())
-        if zero:
-            optimizer.zero_grad()
 """,
 }
