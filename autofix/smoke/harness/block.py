@@ -76,7 +76,7 @@ def _attempt(
 
     def trial(region: Region, size: float, turns: int | None = None, as_it_is: bool = False) -> _Trace:
         """A run; that of the original is one without its clips when the patch moves them, unless `as_it_is`."""
-        plain = spec["moved"] and region is before and not as_it_is
+        plain = spec.get("moved") and region is before and not as_it_is
         with _without_clipping() if plain else contextlib.nullcontext():
             world = World(spec, size, _SEED)
             return _trial(Loop(spec, region, preferences, world, forced), turns, deadline)
@@ -112,7 +112,7 @@ def _attempt(
             ordinary.append((near, trial(after, near_size, plain.turns)))
         bad_after = trial(after, _EXPLODING * bound, plain.turns)
         misplaced = []
-        if spec["moved"]:
+        if spec.get("moved"):
             misplaced = [
                 (plain, trial(before, size, plain.turns, as_it_is=True)),
                 (bad, trial(before, _EXPLODING * bound, plain.turns, as_it_is=True)),
