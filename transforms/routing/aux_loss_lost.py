@@ -295,7 +295,7 @@ RULE = Rule(
     name="aux-loss-lost",
     summary="An auxiliary loss of the router is computed and takes no part in training, or takes part twice.",
     severity=Severity.WARNING,
-    triggers=((re.compile(rb"[Ll]oss\w*\.apply\("), b"_loss", b"l_aux", re.compile(rb"Scaler\.apply\(")),
+    triggers=((b"_loss", b"l_aux", b".apply("),
               (b"aux", b"Aux", b"balanc", b"Balanc", b"z_loss", b"ZLoss", b"router", b"gate_loss", b"gating_loss",
                b"moe_loss")),
     anchor=re.compile(
