@@ -61,27 +61,25 @@ class _ShownModel:
 
 
 def as_html(audit: Audit, target: str) -> str:
-    """One file that needs no other, and no script. Where it would be too long, the least grave findings lose their
-    plots, then the code around their changes."""
+    """One file that needs no other, and no script. Where it would be too long, less code is shown around changes, and
+    the least grave findings lose their plots; JSON has them."""
     environment = _environment(autoescape=True)
     template = environment.get_template("audit.html.j2")
     style = Markup(environment.get_template("audit.css.j2").render())  # our own
-    count = sum(len(s.entries) for s in audit.spots)
-    drawn, context = count, 2
-    while True:
-        order = {e.number: n for n, e in enumerate(e for s in audit.spots for e in s.entries)}
+    values = _values(audit, target)
+    entries = [e for s in audit.spots for e in s.entries]
+    order = {e.number: n for n, e in enumerate(entries)}
+    for share, context in ((1.0, 2), (1.0, 1), (0.5, 1), (0.25, 1), (0.1, 1), (0.0, 0)):
+        limit = share * len(entries)
 
-        def show(entry: Entry, drawn: int = drawn, context: int = context, order: dict[int, int] = order) -> _Shown:
-            return _shown(entry, plotted=order[entry.number] < drawn, context=context)
+        def show(entry: Entry, limit: float = limit, context: int = context) -> _Shown:
+            return _shown(entry, plotted=order[entry.number] < limit, context=context)
 
-        page = template.render(_values(audit, target), style=style, show=show)
+        page = template.render(values, style=style, show=show)
         page = re.sub(r"\n\s*\n+", "\n", page)
-        if len(page.encode("utf-8", "surrogateescape")) <= _MOST_BYTES or (drawn == 0 and context == 0):
-            return page
-        if drawn > 8:
-            drawn //= 2
-        else:
-            drawn, context = (drawn, context - 1) if context else (0, 0)
+        if len(page.encode("utf-8", "surrogateescape")) <= _MOST_BYTES:
+            break
+    return page
 
 
 def _values(audit: Audit, target: str) -> dict[str, Any]:

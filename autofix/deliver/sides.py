@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from markupsafe import Markup, escape
 from pygments.lexers.python import PythonLexer
 from pygments.token import Token
+from unidiff.patch import Line
 
 from autofix import diff
 from autofix.edits import apply_edits, encoding_of
@@ -28,50 +28,39 @@ class Row(NamedTuple):
     new: Markup = Markup()
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    number: int
-    markup: Markup
-
-
 def rows(source: Source, fix: Fix, context: int = 2) -> list[Row]:
     """The lines that a fix changes, with some around them."""
     patch = Patch(source, apply_edits(source, fix.edits), fix.edits)
-    old, new = _coloured(source.data), _coloured(patch.after)
+    old = _coloured(source.data)
     found: list[Row] = []
     for hunk in diff.diff(patch, "file.py", git_header=False):
         if found:
             found.append(Row("gap"))
-        lines = [(li.line_type, li.source_line_no, li.target_line_no) for li in hunk if li.line_type in " +-"]
-        found += _trimmed(list(_paired(lines, old, new)), context)
+        lines = [li for li in hunk if li.line_type in " +-"]
+        found += _trimmed(list(_paired(lines, old)), context)
     return _shifted(found)
 
 
-def _paired(
-    lines: Sequence[tuple[str, int | None, int | None]], old: Sequence[Markup], new: Sequence[Markup]
-) -> Iterator[Row]:
+def _paired(lines: Sequence[Line], old: Sequence[Markup]) -> Iterator[Row]:
     """Removed lines beside the added ones that stand in their place."""
-    removed: list[_Line] = []
-    added: list[_Line] = []
-    for kind, before, after in [*lines, (" ", None, None)]:
-        if kind == "-" and before is not None:
-            removed.append(_Line(before, _at(old, before)))
-        elif kind == "+" and after is not None:
-            added.append(_Line(after, _at(new, after)))
+    removed: list[Line] = []
+    added: list[Line] = []
+    for line in (*lines, Line("", " ")):
+        if line.line_type == "-":
+            removed.append(line)
+        elif line.line_type == "+":
+            added.append(line)
         else:
+            # Added lines are lexed by themselves: whole statements, as a rule.
+            colours = _coloured("".join(li.value for li in added).encode("utf-8", "surrogateescape"))
             for number in range(max(len(removed), len(added))):
-                left = removed[number] if number < len(removed) else None
-                right = added[number] if number < len(added) else None
-                yield Row(
-                    "changed",
-                    left.number if left else None,
-                    left.markup if left else Markup(),
-                    right.number if right else None,
-                    right.markup if right else Markup(),
-                )
+                before = removed[number].source_line_no if number < len(removed) else None
+                after = added[number].target_line_no if number < len(added) else None
+                yield Row("changed", before, _at(old, before), after, colours[number] if after else Markup())
             removed, added = [], []
-            if before is not None and after is not None:
-                yield Row("same", before, _at(old, before), after, _at(new, after))
+            if line.source_line_no:
+                shown = _at(old, line.source_line_no)
+                yield Row("same", line.source_line_no, shown, line.target_line_no, shown)
 
 
 def _trimmed(found: list[Row], context: int) -> list[Row]:
@@ -103,8 +92,8 @@ def _shifted(found: Sequence[Row]) -> list[Row]:
     return out
 
 
-def _at(lines: Sequence[Markup], number: int) -> Markup:
-    return lines[number - 1] if number <= len(lines) else Markup()
+def _at(lines: Sequence[Markup], number: int | None) -> Markup:
+    return lines[number - 1] if number is not None and number <= len(lines) else Markup()
 
 
 # The few kinds of token that are worth a colour; a class for every one would make a page five times as long.
