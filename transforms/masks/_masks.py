@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation
+from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context
 from autofix.syntax import Module
@@ -41,28 +41,33 @@ def findings(node: ast.AST, context: Context, infinite: bool) -> Iterator[Findin
     if not reaches_attention(module, site, fate) or (infinite and keeps_one(module, site, fate)):
         return
     message = _infinite_message(site) if infinite else _constant_message(site)
+    # Every dtype holds such a constant, and it leaks only where scores are thousands apart.
+    severity = Severity.INFO if not infinite and not site.minimum and site.number >= _HALF_LIMIT else None
     if infinite and End.REPAIRED in fate.ends:
         why = (
             "the NaN of fully masked rows is replaced after the softmax, and equal weights would take its place; fill "
             "with the dtype's minimum and multiply the weights by the mask instead"
         )
-        yield context.finding(site.node, message, why=why)
+        yield context.finding(site.node, message, why=why, severity=severity)
         return
     if is_scripted(module, node):
         yield context.finding(
-            site.node, message, why="TorchScript does not know torch.finfo; fill outside this function"
+            site.node,
+            message,
+            why="TorchScript does not know torch.finfo; fill outside this function",
+            severity=severity,
         )
         return
     if infinite and site.kind == "product":
         why = "no run of this code can tell what it was meant to give; fill with the dtype's minimum by a boolean mask"
-        yield context.finding(site.node, message, why=why)
+        yield context.finding(site.node, message, why=why, severity=severity)
         return
     try:
         fix = _fix(module, site, fate)
     except Unrewritable as error:
-        yield context.finding(site.node, message, why=str(error))
+        yield context.finding(site.node, message, why=str(error), severity=severity)
         return
-    yield context.finding(site.node, message, fix)
+    yield context.finding(site.node, message, fix, severity=severity)
 
 
 def _handled(module: Module, site: Site) -> bool:

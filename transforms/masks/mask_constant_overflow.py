@@ -57,7 +57,8 @@ Left alone
 ----------
 Constants chosen by a branch on the dtype; constants of -1e8 and below in a tensor that was just cast to float32;
 clamps and initial values; beam search, samplers, top-k selection and label handling; constants whose way to a softmax
-is not certain.
+is not certain. Constants that float16 holds, such as -10000, are information: they leak only where scores lie thousands
+apart.
 
 Sources
 -------
