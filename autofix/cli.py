@@ -16,6 +16,7 @@ from rich.console import Console
 
 from autofix import __version__, config, engine, undo
 from autofix.cache import Cache
+from autofix.cli_interactive import ask_about
 from autofix.cli_output import (
     Format,
     Output,
@@ -130,6 +131,9 @@ def fix_command(
     allow_dirty: Annotated[
         bool, typer.Option("--allow-dirty", help="Also write files with uncommitted changes.")
     ] = False,
+    interactive: Annotated[
+        bool, typer.Option("--interactive", "-i", help="Show each fix with its evidence, and ask.")
+    ] = False,
     select: Select = None,
     ignore: Ignore = None,
     exclude: Exclude = None,
@@ -150,6 +154,8 @@ def fix_command(
 ) -> None:
     """Patch in place what is safe and not refuted (the default command: its name may be left out)."""
     places = _places(paths)
+    if interactive and _from_stdin(places):
+        _fail("--interactive reads answers from standard input: give files")
     settings = _settings(
         places,
         select,
@@ -168,13 +174,17 @@ def fix_command(
     err = terminal.console(stderr=True)
     with terminal.ProgressBar(err) as bar:
         report = _fixed(places, settings, smoke, no_cache, stdin_filename, bar, err)
+    if interactive:
+        as_module = settings.level == Level.MODULE.value
+        cache = None if no_cache else Cache.default()
+        report = ask_about(report, _verifier(settings, as_module, cache, bar, err) if settings.verify else None)
     output = Output(output_format, output_file)
     if _from_stdin(places):
         deliver_stdin(report, dry_run, output)
     elif dry_run:
         deliver_preview(report, output)
     else:
-        report = deliver_in_place(report, settings, allow_dirty, output)
+        report = deliver_in_place(report, settings, allow_dirty, output, asked=interactive)
     terminal.show_problems(err, report.problems)
     terminal.show_summary(err, report)
     _exit(remaining(report, patched_counts=dry_run), report, places, exit_zero, output)

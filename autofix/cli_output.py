@@ -16,7 +16,7 @@ from rich.console import Console
 from autofix import config, files, undo
 from autofix.deliver import formats, preview, terminal
 from autofix.model import Problem
-from autofix.report import Report, as_unwritten
+from autofix.report import Report, Status, as_unwritten
 
 
 class OutputFormat(str, enum.Enum):
@@ -95,8 +95,10 @@ def deliver_stdin(report: Report, dry_run: bool, output: Output) -> None:
     output.write(file.patch.after if file.patch else file.source.data)
 
 
-def deliver_in_place(report: Report, settings: config.Config, allow_dirty: bool, output: Output) -> Report:
-    """Write the patches, and tell what was done, what was not, and why."""
+def deliver_in_place(
+    report: Report, settings: config.Config, allow_dirty: bool, output: Output, asked: bool = False
+) -> Report:
+    """Write the patches, and tell what was done, what was not, and why. asked: a person knows these fixes."""
     wanted = list(report.patches)
     dirty = set() if allow_dirty else files.git_dirty([Path(p.source.path) for p in wanted])
     clean = [p for p in wanted if Path(p.source.path) not in dirty]
@@ -116,7 +118,8 @@ def deliver_in_place(report: Report, settings: config.Config, allow_dirty: bool,
     )
 
     def show(out: Console) -> None:
-        terminal.show_findings(out, report.files)
+        known = (Status.PATCHED, Status.DECLINED) if asked else ()
+        terminal.show_findings(out, report.files, frozenset(s for s in Status if s not in known))
         for path in sorted(done):
             out.print(f"patched {path}")
         if done:

@@ -190,7 +190,7 @@ def _kinds(seen: _Seen) -> Iterator[Fact]:
     elif query and "Attention" in name:
         yield Fact("attention", query[1], query[0])
     log_det = seen.named(_LOG_DET)
-    if log_det or re.search(r"Flow|Coupling", name):
+    if log_det or name.endswith(("Coupling", "CouplingLayer", "NormalizingFlow")):
         yield Fact("normalising flow", log_det[1] if log_det else seen.node.lineno, log_det[0] if log_det else name)
     elif seen.call(lambda n: n == "exp") and (scale := seen.named(re.compile(r"^log_(s|scale)$"))):
         yield Fact("normalising flow", scale[1], scale[0])

@@ -13,7 +13,7 @@ from autofix.edits import Change, apply_edits, encoding_of, replaced, to_changes
 from autofix.model import Edit, Finding, Patch, Source, Span
 from autofix.syntax import with_deep_stack
 
-__all__ = ["apply_edits", "before", "compose", "diff", "encoding_of", "merge", "render"]
+__all__ = ["apply_edits", "before", "compose", "diff", "encoding_of", "merge", "minimal", "render"]
 
 _BREAKAGES_PER_RULE = 8  # each one is found by compiling the file a dozen times, and a file may have thousands
 
@@ -46,7 +46,7 @@ def compose(source: Source, findings: Sequence[Finding]) -> Patch:
             again = f"{culprit.rule} broke this file in {_BREAKAGES_PER_RULE} other places"
             rejected.extend((f, again) for f in candidates if f.rule == culprit.rule)
             candidates = [f for f in candidates if f.rule != culprit.rule]
-    changes = _minimal(source.data, _joined(source.data, to_changes(source, _edits(accepted))))
+    changes = minimal(source.data, _joined(source.data, to_changes(source, _edits(accepted))))
     return _patch(source, changes, accepted, deferred, rejected)
 
 
@@ -174,7 +174,7 @@ def merge(first: Patch, second: Patch) -> Patch:
     rejected = [r for r in first.rejected if (r[0].rule, r[0].message) not in again]
     return _patch(
         first.source,
-        _minimal(first.source.data, changes),
+        minimal(first.source.data, changes),
         [*first.applied, *second.applied],
         second.deferred,
         [*rejected, *second.rejected],
@@ -244,7 +244,7 @@ def _joined(data: bytes, changes: Iterable[Change]) -> list[Change]:
     return out
 
 
-def _minimal(data: bytes, changes: Iterable[Change]) -> list[Change]:
+def minimal(data: bytes, changes: Iterable[Change]) -> list[Change]:
     """Changes without the bytes that they only repeat at their ends; those that change nothing are left out."""
     out: list[Change] = []
     for span, new in changes:

@@ -20,6 +20,7 @@ class Status(enum.Enum):
     UNWRITTEN = "unwritten"  # its file was not written: uncommitted changes, or it changed meanwhile
     REJECTED = "rejected"  # the file would not compile after its fix
     DEFERRED = "deferred"  # its fix touches another one; run again
+    DECLINED = "declined"  # a person did not want its fix
     LISTED = "listed"  # `check`: nothing was decided
 
 

@@ -34,10 +34,10 @@ def show_findings(out: Console, reports: Iterable[FileReport], statuses: frozens
     for report in reports:
         for item in report.items:
             if statuses is None or item.status in statuses:
-                _show_item(out, item)
+                show_item(out, item)
 
 
-def _show_item(out: Console, item: Item) -> None:
+def show_item(out: Console, item: Item) -> None:
     finding = item.finding
     line = Text(f"{finding.path}:{finding.start.line}:{finding.start.column}: ")
     line.append(finding.severity.value, _SEVERITY_STYLE[finding.severity])

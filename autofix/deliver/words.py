@@ -24,6 +24,8 @@ def why_not(item: Item) -> str:
         return "its file was not written"
     if item.status is Status.REJECTED:
         return f"the file would not compile after it ({item.note}): please report it"
+    if item.status is Status.DECLINED:
+        return "it was declined"
     if item.status is Status.DEFERRED:
         return "its fix touches another one: run autofix again"
     return ""
