@@ -5,13 +5,14 @@ class built, functions and methods of the same file.
 from __future__ import annotations
 
 import ast
+import builtins
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from autofix.ops import tensor_op
 from autofix.syntax import Module
 from autofix.transfer import MAKERS, MODULES, MOVES, UNARY, names
-from autofix.tree import children
+from autofix.tree import children, walk
 
 _HOMES = ("torch.nn.functional.", "torch.special.", "torch.linalg.", "torch.Tensor.", "torch.", "numpy.", "math.")
 _BUILTINS = frozenset(("len", "abs", "float", "int", "round", "min", "max"))
@@ -168,6 +169,23 @@ def callee(module: Module, node: ast.Call) -> ast.FunctionDef | None:
         classes = [s for s in module.tree.body if isinstance(s, ast.ClassDef) and s.name == name]
         return _method_of(module, classes[0], "forward") if len(classes) == 1 else None
     return None
+
+
+def autograd_function(module: Module, node: ast.Name) -> ast.ClassDef | None:
+    """The `torch.autograd.Function` of this file that a name means, when it needs nothing but torch and itself."""
+    found = [s for s in module.tree.body if isinstance(s, ast.ClassDef) and s.name == node.id]
+    if len(found) != 1 or module.flow(node).definition(node) is not None:
+        return None
+    cls = found[0]
+    if [module.qualified(b) for b in cls.bases] != ["torch.autograd.Function"] or cls.decorator_list or cls.keywords:
+        return None
+    names = [n for s in cls.body for n in walk(s) if isinstance(n, (ast.Name, ast.arg))]
+    bound = {n.arg for n in names if isinstance(n, ast.arg)} | {cls.name, "torch", *dir(builtins)}
+    bound |= {n.id for n in names if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    read = {n.id for n in names if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    if not read <= bound or ("torch" in read and module.names.lookup("torch", cls.body[0]) != "torch"):
+        return None
+    return cls
 
 
 def _method_of(module: Module, cls: ast.ClassDef | None, name: str) -> ast.FunctionDef | None:

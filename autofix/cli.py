@@ -8,22 +8,34 @@ from __future__ import annotations
 import enum
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 
-from autofix import __version__, config, engine, files, undo
+from autofix import __version__, config, engine, undo
 from autofix.cache import Cache
+from autofix.cli_output import (
+    Format,
+    Output,
+    OutputFile,
+    OutputFormat,
+    deliver_findings,
+    deliver_in_place,
+    deliver_preview,
+    deliver_stdin,
+)
+from autofix.cli_pr import pr_command
+from autofix.cli_report import report_command
+from autofix.cli_routing import routing_command
 from autofix.cli_smoke import smoke_command
 from autofix.deliver import explain as pages
-from autofix.deliver import preview, records, terminal
+from autofix.deliver import terminal
 from autofix.model import Evidence, Fix, Problem, Source
 from autofix.projects import examples_of, run_smoke_commands
 from autofix.registry import all_rules, rule_named
-from autofix.report import Report, as_unwritten, remaining
+from autofix.report import Report, remaining
 
 app = typer.Typer(
     help="Find the bugs that make PyTorch training diverge, rewrite the source, and prove every patch by running it.",
@@ -32,11 +44,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_COMMANDS = ("fix", "check", "smoke", "undo", "rules", "explain")
+_COMMANDS = ("fix", "check", "pr", "report", "smoke", "routing", "undo", "rules", "explain")
 _GROUP_OPTIONS = ("--help", "-h", "--version", "--install-completion", "--show-completion")
 
 
-class OutputFormat(str, enum.Enum):
+class ListFormat(str, enum.Enum):
     TEXT = "text"
     JSON = "json"
 
@@ -98,7 +110,6 @@ Python = Annotated[
 Smoke = Annotated[str | None, typer.Option(help="A command of your project to run before and after the patches.")]
 Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Processes.", show_default="one per core")]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read nor write the cache.")]
-Format = Annotated[OutputFormat, typer.Option(help="How findings are printed.")]
 StdinFilename = Annotated[str | None, typer.Option(help="The name under which standard input is reported.")]
 ExitZero = Annotated[bool, typer.Option("--exit-zero", help="Exit with 0 even when findings remain.")]
 
@@ -133,6 +144,7 @@ def fix_command(
     jobs: Jobs = None,
     no_cache: NoCache = False,
     output_format: Format = OutputFormat.TEXT,
+    output_file: OutputFile = None,
     stdin_filename: StdinFilename = None,
     exit_zero: ExitZero = False,
 ) -> None:
@@ -156,15 +168,16 @@ def fix_command(
     err = terminal.console(stderr=True)
     with terminal.ProgressBar(err) as bar:
         report = _fixed(places, settings, smoke, no_cache, stdin_filename, bar, err)
+    output = Output(output_format, output_file)
     if _from_stdin(places):
-        _deliver_stdin(report, dry_run, output_format)
+        deliver_stdin(report, dry_run, output)
     elif dry_run:
-        _deliver_preview(report, output_format)
+        deliver_preview(report, output)
     else:
-        report = _deliver_in_place(report, settings, allow_dirty)
+        report = deliver_in_place(report, settings, allow_dirty, output)
     terminal.show_problems(err, report.problems)
     terminal.show_summary(err, report)
-    _exit(remaining(report, patched_counts=dry_run), report, places, exit_zero)
+    _exit(remaining(report, patched_counts=dry_run), report, places, exit_zero, output)
 
 
 @app.command("check")
@@ -179,26 +192,25 @@ def check_command(
     jobs: Jobs = None,
     no_cache: NoCache = False,
     output_format: Format = OutputFormat.TEXT,
+    output_file: OutputFile = None,
     stdin_filename: StdinFilename = None,
     exit_zero: ExitZero = False,
 ) -> None:
     """List findings only; nothing is executed and nothing is written."""
     places = _places(paths)
     settings = _settings(places, select, ignore, exclude, unsafe_fixes, routing, no_verify, jobs=jobs)
-    out, err = terminal.console(), terminal.console(stderr=True)
+    err = terminal.console(stderr=True)
     request = _request(settings, no_cache)
     if _from_stdin(places):
         report = engine.check_source(_stdin(stdin_filename), request)
     else:
         with terminal.ProgressBar(err) as bar:
             report = engine.check(places, request, settings.exclude, bar)
-    if output_format is OutputFormat.JSON:
-        sys.stdout.write(records.as_json(report))
-    else:
-        terminal.show_findings(out, report.files)
+    output = Output(output_format, output_file)
+    deliver_findings(report, output)
     terminal.show_problems(err, report.problems)
     terminal.show_summary(err, report)
-    _exit(remaining(report, patched_counts=True), report, places, exit_zero)
+    _exit(remaining(report, patched_counts=True), report, places, exit_zero, output)
 
 
 @app.command("undo")
@@ -219,9 +231,11 @@ def undo_command(
 
 
 @app.command("rules")
-def rules_command(output_format: Format = OutputFormat.TEXT) -> None:
+def rules_command(
+    output_format: Annotated[ListFormat, typer.Option(help="How rules are printed.")] = ListFormat.TEXT,
+) -> None:
     """List the rules."""
-    if output_format is OutputFormat.JSON:
+    if output_format is ListFormat.JSON:
         sys.stdout.write(pages.rules_json())
         return
     pages.show_rules(terminal.console())
@@ -238,7 +252,10 @@ def explain_command(rule: Annotated[str, typer.Argument(autocompletion=_rule_nam
     pages.show_page(terminal.console(), found)
 
 
+app.command("pr")(pr_command)
 app.command("smoke")(smoke_command)
+app.command("routing")(routing_command)
+app.command("report")(report_command)
 
 
 # -- from arguments to values ----------------------------------------------------------------------------------
@@ -367,57 +384,14 @@ def _verifier(
     return run
 
 
-# -- delivering ------------------------------------------------------------------------------------------------
+# -- exit status -----------------------------------------------------------------------------------------------
 
 
-def _deliver_preview(report: Report, output_format: OutputFormat) -> None:
-    if output_format is OutputFormat.JSON:
-        sys.stdout.write(records.as_json(report))
-        return
-    sys.stdout.flush()
-    sys.stdout.buffer.write(preview.render(report))
-    sys.stdout.buffer.flush()
-
-
-def _deliver_stdin(report: Report, dry_run: bool, output_format: OutputFormat) -> None:
-    """Standard input in, the patched text (or its diff, or the findings as JSON) out."""
-    if dry_run or output_format is OutputFormat.JSON:
-        _deliver_preview(report, output_format)
-        return
-    (file,) = report.files
-    sys.stdout.buffer.write(file.patch.after if file.patch else file.source.data)
-    sys.stdout.buffer.flush()
-
-
-def _deliver_in_place(report: Report, settings: config.Config, allow_dirty: bool) -> Report:
-    """Write the patches, and tell what was done, what was not, and why."""
-    out = terminal.console()
-    wanted = list(report.patches)
-    dirty = set() if allow_dirty else files.git_dirty([Path(p.source.path) for p in wanted])
-    clean = [p for p in wanted if Path(p.source.path) not in dirty]
-    problems = [
-        Problem(p.source.path, "not written: it has uncommitted changes; commit them or give --allow-dirty")
-        for p in wanted
-        if Path(p.source.path) in dirty
-    ]
-    written = files.write_all(clean, undo.Journal.open(settings.root))
-    problems.extend(written.problems)
-    done = {str(path) for path in written.written}
-    terminal.show_findings(out, report.files)
-    for path in sorted(done):
-        out.print(f"patched {path}")
-    if done:
-        out.print("`autofix undo` restores the files")
-    unwritten = {p.source.path for p in wanted} - done
-    return replace(
-        report,
-        problems=(*report.problems, *problems),
-        files=tuple(as_unwritten(f) if f.path in unwritten else f for f in report.files),
-    )
-
-
-def _exit(left: int, report: Report, places: Sequence[Path], exit_zero: bool) -> NoReturn:
-    """2 for a path that does not exist and for our own errors; 1 for what is left, unreadable files included."""
+def _exit(left: int, report: Report, places: Sequence[Path], exit_zero: bool, output: Output) -> NoReturn:
+    """2 for a path that does not exist, an output file that cannot be written and our own errors; 1 for what is left,
+    unreadable files included."""
+    if output.problem:
+        _fail(f"{output.problem.path}: {output.problem.message}")
     internal = any("internal error" in p.message for p in report.problems)
     missing = not _from_stdin(places) and any(not p.exists() and not p.is_symlink() for p in places)
     if internal or missing:

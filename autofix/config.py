@@ -281,6 +281,9 @@ def _rule_tables(value: object) -> str:
         for key, item in table.items():
             if not isinstance(item, (str, int, float, bool)):
                 return f"{name}.{key} must be a single value, not {_named(item)}"
+            wrong = _routing(item) if key == "routing" else _positive(item) if key == "temperature" else ""
+            if wrong:
+                return f"{name}.{key} {wrong}"
     return ""
 
 

@@ -308,7 +308,8 @@ def _one_pass(w: _Work, evidence: Mapping[Finding, Evidence | None], request: Re
             status = Status.REJECTED if finding in rejected else Status.DEFERRED
         if _identity(finding) in seen and status not in (Status.PATCHED, Status.DEFERRED):
             continue  # reported in an earlier pass; only its position has moved
-        w.items.append(Item(finding, status, evidence.get(finding), number, rejected.get(finding, "")))
+        origin = patch.before(w.patch, finding.span) if w.patch else None
+        w.items.append(Item(finding, status, evidence.get(finding), number, rejected.get(finding, ""), origin))
     if step is None or not applied:  # nothing changed: another pass would see the same
         w.finished = True
         return

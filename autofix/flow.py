@@ -195,11 +195,13 @@ class Flow:
     def _binds(self, statement: ast.AST) -> frozenset[str]:
         """Names that a statement itself binds (not the statements inside it)."""
         if statement not in self._own:
-            self._own[statement] = _bound_by(statement)
+            self._own[statement] = _bound_by(self.module, statement)
         return self._own[statement]
 
     def _assigned_inside(self, statement: ast.stmt) -> frozenset[str]:
         """Names that `:=` binds anywhere in a statement."""
+        if ":=" not in self.module.text:
+            return frozenset()
         if statement not in self._walrus:
             named = (n.target.id for n in walk(statement) if isinstance(n, ast.NamedExpr))
             self._walrus[statement] = frozenset(named)
@@ -221,18 +223,13 @@ def parameter_default(function: ast.AST, name: str) -> ast.expr | None:
     return None
 
 
-def _bound_by(statement: ast.AST) -> frozenset[str]:
+def _bound_by(module: Tree, statement: ast.AST) -> frozenset[str]:
     """Names that a statement itself binds (not the statements inside it)."""
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return frozenset((statement.name,))
     if isinstance(statement, (ast.Import, ast.ImportFrom)):
         return frozenset((a.asname or a.name.partition(".")[0]) for a in statement.names)
-    names: set[str] = set()
-    for child in children(statement):
-        if isinstance(child, (ast.stmt, ast.excepthandler, ast.match_case)):
-            continue
-        names.update(n.id for n in walk(child) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load))
-    return frozenset(names)
+    return frozenset(module.binds(statement))
 
 
 def _statements(scope: ast.AST) -> list[ast.stmt]:

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 _LEAST_LINES = 4  # below, folding costs more than parsing
-_HEAD = re.compile(r"^(?:(class)\b|([ \t]*)(async +)?def +(\w+))", re.M)
+# Begins with a literal, which `re` skips to; what the file itself begins with is never folded.
+_HEAD = re.compile(r"\n(?:(class)\b|([ \t]*)(async +)?def +(\w+))")
 _MARGIN = re.compile(r"\n(?=[^\s#)\]}])")
 _KNOWN = frozenset({"name", "lineno", "col_offset", "decorator_list", "_fields", "_attributes"})
 
@@ -59,6 +60,11 @@ def last_line(node: ast.stmt) -> int:
     return node.__dict__.get("_last_line") or node.end_lineno or node.lineno
 
 
+def folded_text(node: ast.stmt) -> str | None:
+    """The text of a function that is still folded."""
+    return node.__dict__.get("_folded")
+
+
 def parse_outline(text: str, lines: Sequence[int]) -> ast.Module | None:
     """The tree of a file in which functions that hold none of `lines` (1-based) are folded. None where the text does
     not allow it, or is no Python."""
@@ -99,17 +105,18 @@ def _pieces(text: str, lines: Sequence[int]) -> list[_Piece]:
             members.append(head)
     chosen += _last_apart(text, members)
     for head, end in chosen:
-        line += text.count("\n", counted, head.start())
-        counted = head.start()
-        last = line + text.count("\n", head.start(), end)
+        start = head.start() + 1
+        line += text.count("\n", counted, start)
+        counted = start
+        last = line + text.count("\n", start, end)
         place = bisect_left(lines, line)
         if (place < len(lines) and lines[place] <= last) or last - line < _LEAST_LINES:
             continue
-        piece = text[head.start() : end]
+        piece = text[start:end]
         # A string that goes on beyond the piece, or began before it.
         if piece.count('"""') % 2 or piece.count("'''") % 2 or piece.rstrip().endswith("\\"):
             continue
-        out.append(_Piece(head.start(), end, line, head[2], f"{head[3] or ''}def {head[4]}"))
+        out.append(_Piece(start, end, line, head[2], f"{head[3] or ''}def {head[4]}"))
     return out
 
 

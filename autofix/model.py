@@ -78,6 +78,7 @@ class Relation(enum.Enum):
     SOFT = "soft"  # converges to the hard form as temperature -> 0, on the same support
     BALANCE = "balance"  # same outputs; a new auxiliary loss that is 1 at an even load and whose descent evens it
     CLIP = "clip"  # same step while the gradient norm is below the bound; bounded above it
+    INITIALISED = "initialised"  # parameters of uninitialised memory hold values of a sane scale; others as before
     INTENDED = "intended"  # another function on purpose: runs and stays finite wherever the original did
 
 
@@ -90,12 +91,14 @@ class Claim:
         or returns.
     hazard: what the original is accused of and the patch must survive; any of "value" (non-finite value),
         "gradient" (non-finite gradient), "zero-gradient", "exception", "leak" (a masked position keeps
-        weight), "underflow", "collapse" (a router that sends all tokens to a few experts).
+        weight), "underflow", "collapse" (a router that sends all tokens to a few experts), "graph" (a result that
+        outlives the step keeps its graph), "warning" (a deprecation).
     parameters: figures of the relation. CLAMPED: "quantity" (source text of the clamped expression, as it
         stands before the patch), "min", "max" (None when open; source text may read `trial_dtype`, the dtype
         under trial). CLIP: "max_norm", or "clip_value" for a bound on each element. SOFT: "temperature". BALANCE:
         "loss", "choice", "scores": source text of the auxiliary loss, of the indices of the chosen experts, and of
-        what the router gives for every expert.
+        what the router gives for every expert. INITIALISED: "role" ("weight", "bias", "scale", "embedding") of the
+        parameters that `results` names. A "graph" in a loop: "start", what the kept value starts as ("0", "[]", "{}").
     change: for a REGULARISED patch, which finite values change and by how much, in words; empty means the
         patch is EXACT.
     assumptions: facts that only a name or a convention supports, stated wherever the evidence is shown.
@@ -103,6 +106,7 @@ class Claim:
         it. "zero counts", "unit sizes": also with each number at 0, at 1. "one element": also on tensors of one
         element, and of one row. "accuracy": a REGULARISED patch changes nothing where the original was finite and
         accurate. "half-precision": most inputs that fail in float16 are cured there too.
+        "moved": a CLIP whose clips stood elsewhere: what it must equal below the bound is the loop without any.
         "full precision only": values change in half precision alone: equality is asked of float32 and float64.
     """
 

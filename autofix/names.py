@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from autofix.model import Edit
-from autofix.tree import Tree, children, parameter_names, walk
+from autofix.tree import Tree, parameter_names, walk
 
 # The same object under several public paths; rules see the right-hand one only.
 _CANONICAL = {
@@ -78,11 +78,13 @@ class Names:
         if scope not in self._bound:
             targets = [g.target for g in getattr(scope, "generators", [])]
             inner = frozenset(n.id for t in targets for n in walk(t) if isinstance(n, ast.Name))
-            self._bound[scope] = inner or _bound_names(scope)
+            self._bound[scope] = inner or _bound_names(self._module, scope)
         return self._bound[scope]
 
     def lookup(self, name: str, at: ast.AST) -> str | None:
         """The dotted path that `name` stands for at the node `at`."""
+        if not self._module.may_be_bound_at(name, at):
+            return self._imports.get(name)
         for scope in self._module.ancestors(at):
             if isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
                 imports, bound = self._scope_names(scope)
@@ -207,7 +209,7 @@ def _body(scope: ast.AST) -> list[ast.stmt]:
     return scope.body if isinstance(getattr(scope, "body", None), list) else []  # type: ignore[attr-defined]
 
 
-def _bound_names(scope: ast.AST) -> frozenset[str]:
+def _bound_names(module: Tree, scope: ast.AST) -> frozenset[str]:
     """Names that a scope binds by anything but an import: parameters, assignments, definitions, loops."""
     names = set(parameter_names(scope))
     escaped: set[str] = set()
@@ -218,14 +220,6 @@ def _bound_names(scope: ast.AST) -> frozenset[str]:
         if isinstance(statement, (ast.Global, ast.Nonlocal)):
             escaped.update(statement.names)
             continue
-        for part in _own_expressions(statement):
-            names.update(n.id for n in walk(part) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load))
+        names |= module.binds(statement)
         names.update(h.name for h in getattr(statement, "handlers", []) if h.name)
     return frozenset(names - escaped)
-
-
-def _own_expressions(statement: ast.AST) -> list[ast.AST]:
-    """The expressions that belong to a statement itself, not to the statements inside it."""
-    return [
-        child for child in children(statement) if not isinstance(child, (ast.stmt, ast.excepthandler, ast.match_case))
-    ]

@@ -13,7 +13,7 @@ from autofix.edits import Change, apply_edits, encoding_of, replaced, to_changes
 from autofix.model import Edit, Finding, Patch, Source, Span
 from autofix.syntax import with_deep_stack
 
-__all__ = ["apply_edits", "compose", "diff", "encoding_of", "merge", "render"]
+__all__ = ["apply_edits", "before", "compose", "diff", "encoding_of", "merge", "render"]
 
 _BREAKAGES_PER_RULE = 8  # each one is found by compiling the file a dozen times, and a file may have thousands
 
@@ -179,6 +179,26 @@ def merge(first: Patch, second: Patch) -> Patch:
         second.deferred,
         [*rejected, *second.rejected],
     )
+
+
+def before(patch: Patch, span: Span) -> Span:
+    """Where a span of `patch.after` comes from in the original: what lies in a replacement comes from all that it
+    replaced."""
+    changes = to_changes(patch.source, patch.edits)
+    start = _before(changes, span.start, is_end=False)
+    return Span(start, max(start, _before(changes, span.end, is_end=True)))
+
+
+def _before(changes: Iterable[Change], offset: int, is_end: bool) -> int:
+    shift = 0  # bytes that the changes so far added
+    for old, new in changes:
+        begin = old.start + shift
+        if offset < begin or (is_end and offset == begin):
+            break
+        if offset < begin + len(new) or (is_end and offset == begin + len(new)):
+            return old.end if is_end else old.start
+        shift += len(new) - (old.end - old.start)
+    return offset - shift
 
 
 def _onto(data: bytes, first: list[Change], middle: bytes, second: list[Change]) -> list[Change]:

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from autofix.model import Evidence, Finding, Patch, Problem, Severity, Source
+from autofix.model import Evidence, Finding, Patch, Problem, Severity, Source, Span
 
 
 class Status(enum.Enum):
@@ -25,13 +25,17 @@ class Status(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A finding, what running its fix showed, and what became of it."""
+    """A finding, what running its fix showed, and what became of it.
+
+    origin: where a finding of a later pass lies in the file as it was; None when that is its own span.
+    """
 
     finding: Finding
     status: Status
     evidence: Evidence | None = None
     pass_number: int = 1
     note: str = ""  # why it was rejected
+    origin: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +94,14 @@ def withhold(report: Report, paths: frozenset[str]) -> Report:
 def remaining(report: Report, patched_counts: bool) -> int:
     """How many findings are left to deal with: information without a fix does not count, patches do when they
     are only shown (`patched_counts`)."""
-    count = 0
-    for item in report.items:
-        if item.status is Status.PATCHED:
-            count += patched_counts
-        elif item.finding.severity is not Severity.INFO or item.finding.fix is not None:
-            count += 1
-    return count
+    return sum(is_left(item, patched_counts) for item in report.items)
+
+
+def is_left(item: Item, patched_counts: bool) -> bool:
+    """Whether a finding is left to deal with, as `remaining` counts."""
+    if item.status is Status.PATCHED:
+        return patched_counts
+    return item.finding.severity is not Severity.INFO or item.finding.fix is not None
 
 
 def as_unwritten(file: FileReport) -> FileReport:

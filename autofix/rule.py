@@ -91,6 +91,7 @@ class Rule:
     nodes: the `ast` types that `check` is called with.
     beside: what the function or statement with the anchor must have as well, anywhere in it. It is looked for before
         the file is decoded, and keeps most files from being parsed.
+    further: more anchors, each with what has to stand beside it: for a rule that looks for two kinds of places.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Rule:
     check: Check
     doc: str = ""
     beside: re.Pattern[str] | None = None
+    further: tuple[tuple[re.Pattern[str], re.Pattern[str] | None], ...] = ()
 
     @property
     def sections(self) -> dict[str, str]:

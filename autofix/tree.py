@@ -10,12 +10,12 @@ import io
 import itertools
 import re
 import tokenize
-from bisect import bisect_right
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from autofix.fold import last_line
+from autofix.fold import folded_text, last_line
 from autofix.model import Edit, Position, Source, Span
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -25,6 +25,13 @@ _PLAIN_FIELDS = frozenset(
     {"ctx", "op", "ops", "id", "attr", "arg", "kind", "type_comment", "level", "simple", "conversion", "is_async",
      "module", "asname", "lineno"}
 )  # fmt: skip
+# Text that may set an attribute of `self`: alone, in a tuple, deleted, as the target of a loop or of `with`.
+_MAY_SET = re.compile(
+    r"self\.\w+\s*(?::|[-+*/%&|^@<>]*=(?!=))|^[\w.,*\s]*self\.\w+\s*,[^\n(=]*=(?!=)|[)\]]\s*=(?!=)|\bdel\b"
+    r"|\bas\s+[(\[]?\s*self\.|\bfor\s+[^\n]*self\.[^\n]*\bin\b",
+    re.M,
+)
+_INNER = (re.compile(r"for\b"), re.compile(":="))
 _COOKIE_BYTES = 65536  # a cookie stands on one of the first two lines
 
 
@@ -37,7 +44,17 @@ class _Fields(dict[type[ast.AST], tuple[str, ...]]):
         return names
 
 
+class _BackwardFields(dict[type[ast.AST], tuple[str, ...]]):
+    """The same fields, the last first."""
+
+    def __missing__(self, kind: type[ast.AST]) -> tuple[str, ...]:
+        self[kind] = names = _FIELDS[kind][::-1]
+        return names
+
+
 _FIELDS = _Fields()
+_BACKWARDS = _BackwardFields()
+_BINDERS = frozenset({ast.arg, ast.alias, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler})
 
 
 def children(node: ast.AST) -> list[ast.AST]:
@@ -88,6 +105,7 @@ class Tree:
         self._bom = bom
         self._parents: dict[ast.AST, ast.AST] = {}
         self._adopted: set[ast.AST] = set()
+        self._bound_below: set[str] = set()
 
     # -- positions -------------------------------------------------------------------------------------
 
@@ -207,19 +225,34 @@ class Tree:
         """Record the parents below `root` and return every node below it, itself first, in source order."""
         nodes: list[ast.AST] = []
         pending = [root]
-        parents = self._parents
+        parents, bound, push = self._parents, self._bound_below, pending.append
         while pending:
             node = pending.pop()
             nodes.append(node)
-            below = children(node)
-            for child in below:
-                parents[child] = node
-            below.reverse()
-            pending.extend(below)
+            kind = type(node)
+            if kind is ast.Name:  # every third node: nothing below
+                if type(node.ctx) is not ast.Load:  # type: ignore[attr-defined]
+                    bound.add(node.id)  # type: ignore[attr-defined]
+                continue
+            if kind in _BINDERS:
+                bound.update(_binds(node, root))
+            for name in _BACKWARDS[kind]:
+                value = getattr(node, name, None)
+                if type(value) is list:
+                    for child in reversed(value):
+                        if isinstance(child, ast.AST):
+                            parents[child] = node
+                            push(child)
+                elif isinstance(value, ast.AST):
+                    parents[value] = node
+                    push(value)
         self._adopted.add(root)
         return nodes
 
     def parent(self, node: ast.AST) -> ast.AST | None:
+        known = self._parents.get(node)
+        if known is not None:
+            return known
         if node is self.tree:
             return None
         if node not in self._parents:
@@ -227,6 +260,25 @@ class Tree:
         if node not in self._parents and self.tree not in self._adopted:
             self.adopt(self.tree)
         return self._parents.get(node)
+
+    @cached_property
+    def _inner_lines(self) -> list[int]:
+        """The lines on which a comprehension or `:=` may bind a name inside an expression."""
+        found = {m.start() for word in _INNER for m in word.finditer(self.text)}
+        return sorted({bisect_right(self._line_chars, at) for at in found})
+
+    def binds(self, statement: ast.AST) -> set[str]:
+        """`bound_by`, looking into a statement's expressions only where they may bind a name."""
+        if not isinstance(statement, ast.stmt):
+            return bound_by(statement)
+        place = bisect_left(self._inner_lines, statement.lineno)
+        last = statement.end_lineno or statement.lineno
+        return bound_by(statement, place < len(self._inner_lines) and self._inner_lines[place] <= last)
+
+    def may_be_bound_at(self, name: str, node: ast.AST) -> bool:
+        """Whether a scope around `node`, below the module's own, may bind `name`: False is certain."""
+        self.parent(node)
+        return name in self._bound_below
 
     def _adopt_around(self, line: int) -> None:
         """Record parents in the units that hold `line`: cheaper than in the whole file."""
@@ -265,10 +317,10 @@ class Tree:
 
     def function_scope(self, node: ast.AST) -> ast.AST:
         """The innermost `def` around `node` (lambdas do not count), else the module."""
-        return next(
-            (a for a in self.ancestors(node) if isinstance(a, (ast.FunctionDef, ast.AsyncFunctionDef))),
-            self.tree,
-        )
+        current = self.parent(node)
+        while current is not None and not isinstance(current, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            current = self.parent(current)
+        return current or self.tree
 
     def class_of(self, node: ast.AST) -> ast.ClassDef | None:
         """The innermost class around `node`."""
@@ -300,12 +352,51 @@ class Tree:
         return Edit(self.char_span(char, char), text)
 
 
+def bound_by(statement: ast.AST, inside: bool = True) -> set[str]:
+    """The names that a statement itself binds by assignment, not the statements inside it, nor its definitions and
+    imports. inside: whether to look for comprehensions and `:=` in its expressions."""
+    if inside:
+        own = [c for c in children(statement) if not isinstance(c, (ast.stmt, ast.excepthandler, ast.match_case))]
+        return {n.id for p in own for n in walk(p) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
+    kind = type(statement)
+    targets: list[ast.AST | None] = []
+    if kind is ast.Assign or kind is ast.Delete:
+        targets = list(statement.targets)  # type: ignore[attr-defined]
+    elif kind in _ONE_TARGET:
+        targets = [statement.target]  # type: ignore[attr-defined]
+    elif kind is ast.With or kind is ast.AsyncWith:
+        targets = [item.optional_vars for item in statement.items]  # type: ignore[attr-defined]
+    names: set[str] = set()
+    while targets:
+        target = targets.pop()
+        if isinstance(target, ast.Name):
+            names.add(target.id)
+        elif isinstance(target, (ast.Tuple, ast.List)):
+            targets += target.elts
+        elif isinstance(target, ast.Starred):
+            targets.append(target.value)
+    return names
+
+
+_ONE_TARGET = frozenset({ast.AugAssign, ast.AnnAssign, ast.For, ast.AsyncFor})
+
+
+def _binds(node: ast.AST, root: ast.AST) -> Iterable[str]:
+    """The names that a node of one of the kinds in `_BINDERS` binds, below the statement `root`."""
+    if isinstance(node, ast.arg):
+        return (node.arg,)
+    if isinstance(node, ast.alias):
+        return () if isinstance(root, (ast.Import, ast.ImportFrom)) else (node.asname or node.name.partition(".")[0],)
+    name: str | None = node.name  # type: ignore[attr-defined]
+    return (name,) if name else ()
+
+
 def _self_attributes(cls: ast.ClassDef) -> dict[str, list[ast.expr | None]]:
     """Every value assigned to `self.<name>` in the class; None stands for an assignment without a plain value
     (augmented, unpacked, a loop target)."""
     table: dict[str, list[ast.expr | None]] = {}
     plain: list[tuple[list[ast.expr], ast.expr | None]] = []
-    for node in walk(cls):
+    for node in (n for part in cls.body if not _keeps_attributes(part) for n in walk(part)):
         if isinstance(node, ast.Attribute):
             if not isinstance(node.ctx, ast.Load) and _is_self(node.value):
                 table.setdefault(node.attr, []).append(None)
@@ -319,6 +410,12 @@ def _self_attributes(cls: ast.ClassDef) -> dict[str, list[ast.expr | None]]:
                 slots = table[target.attr]
                 slots[slots.index(None)] = value
     return table
+
+
+def _keeps_attributes(part: ast.stmt) -> bool:
+    """Whether a member of a class is a folded function whose text sets no attribute of `self`."""
+    text = folded_text(part)
+    return text is not None and _MAY_SET.search(text) is None
 
 
 def parameter_names(scope: ast.AST) -> frozenset[str]:

@@ -12,8 +12,9 @@ from functools import cached_property
 from autofix.rule import Rule
 
 _BREAK = re.compile(rb"\r\n|\r|\n")
-_TOP = re.compile(rb"^(?:class|def|async def|@)", re.M)
-_MEMBER = re.compile(rb"^([ \t]+)(?:def |async def |@)", re.M)
+_TOP = re.compile(rb"\n(?:class|def|async def|@)")
+_WORDS_APART = bytes(c if c >= 128 or chr(c).isalnum() or c == 95 else 10 for c in range(256))
+_MEMBER = re.compile(rb"\n([ \t]+)(?:def |async def |@)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +35,25 @@ def candidates(data: bytes, rules: Sequence[Rule]) -> list[Candidate]:
     statement that has what stands `beside` it as well."""
     if not relevant(data):
         return []
-    text = _Text(data)
+    text = _Text(without_long_strings(data))
     found = [Candidate(rule, text.places(rule)) for rule in rules if text.triggers(rule)]
     return [candidate for candidate in found if candidate.lines]
+
+
+def without_long_strings(data: bytes) -> bytes:
+    """The file with nothing but the line breaks of its triple-quoted strings: a fifth of all code is documentation, and
+    what it quotes is no code. Where it is not certain that a quote opens a string, the file as it is."""
+    if b'"""' not in data or b"'''" in data or b"\r" in data:
+        return data
+    parts = data.split(b'"""')
+    if len(parts) % 2 == 0:
+        return data
+    for code, string in zip(parts[::2], parts[1::2], strict=False):
+        line = code[code.rfind(b"\n") + 1 :]
+        if b"#" in line or b'"' in line or b"'" in line or string.endswith(b"\\"):
+            return data
+    parts[1::2] = [b"\n" * string.count(b"\n") for string in parts[1::2]]
+    return b'""'.join(parts)
 
 
 class _Text:
@@ -54,26 +71,56 @@ class _Text:
     def _has(self, word: bytes | re.Pattern[bytes]) -> bool:
         known = self._words.get(word)
         if known is None:
-            known = word in self._data if isinstance(word, bytes) else word.search(self._data) is not None
+            known = self._search(word)
             self._words[word] = known
         return known
 
+    def _search(self, word: bytes | re.Pattern[bytes]) -> bool:
+        if isinstance(word, bytes):
+            spelled = _as_spelled(word)
+            return (not spelled or spelled in self._vocabulary) and word in self._data
+        lead = _leading(word.pattern)
+        return (not lead or lead in self._vocabulary) and word.search(self._data) is not None
+
+    @cached_property
+    def _vocabulary(self) -> bytes:
+        """Each word of the file once, between line breaks: a sixth of the text, in which most of what rules look for
+        is not found."""
+        return b"\n".join([b"", *set(self._data.translate(_WORDS_APART).split()), b""])
+
     def places(self, rule: Rule) -> tuple[int, ...]:
-        """The lines on which a rule's anchor matches, in the parts that have what it wants beside."""
-        offsets = self._anchors.get(rule.anchor)
-        if offsets is None:
-            found = {m.start() for part in _alternatives(rule.anchor) for m in part.finditer(self._data)}
-            offsets = sorted(found)
-            self._anchors[rule.anchor] = offsets
-        if rule.beside is not None and offsets:
-            offsets = [at for at in offsets if self._is_beside(rule.beside, bisect_right(self._parts, at) - 1)]
+        """The lines on which a rule's anchors match, in the parts that have what it wants beside them."""
+        offsets = self._offsets(rule.anchor, rule.beside)
+        for anchor, beside in rule.further:
+            offsets = sorted({*offsets, *self._offsets(anchor, beside)})
         return tuple(dict.fromkeys(self._numbers(offsets)))
+
+    def _offsets(self, anchor: re.Pattern[str], beside: re.Pattern[str] | None) -> list[int]:
+        """Where an anchor matches, comments apart, in the parts that have `beside`."""
+        offsets = self._anchors.get(anchor)
+        if offsets is None:
+            parts = [part for part in _alternatives(anchor) if _leading(part.pattern) in self._vocabulary]
+            found = {m.start() for part in parts for m in part.finditer(self._data)}
+            offsets = sorted(at for at in found if not self._is_comment(at))
+            self._anchors[anchor] = offsets
+        if beside is not None and offsets:
+            offsets = [at for at in offsets if self._is_beside(beside, bisect_right(self._parts, at) - 1)]
+        return offsets
+
+    def _is_comment(self, at: int) -> bool:
+        """Whether `at` certainly lies in a comment: no quote stands before its sign."""
+        if not self._is_plain:
+            return False
+        line = self._data[self._data.rfind(b"\n", 0, at) + 1 : at]
+        sign = line.find(b"#")
+        return sign >= 0 and b'"' not in line[:sign] and b"'" not in line[:sign]
 
     def _is_beside(self, pattern: re.Pattern[str], part: int) -> bool:
         key = (pattern, part)
         if key not in self._beside:
             end = self._parts[part + 1] if part + 1 < len(self._parts) else len(self._data)
-            self._beside[key] = _on_bytes(pattern).search(self._data, self._parts[part], end) is not None
+            start = self._parts[part]
+            self._beside[key] = any(p.search(self._data, start, end) for p in _alternatives(pattern))
         return self._beside[key]
 
     def _numbers(self, offsets: Sequence[int]) -> Iterator[int]:
@@ -97,20 +144,35 @@ class _Text:
     def _parts(self) -> list[int]:
         """The offsets at which the functions and classes at the top begin, and the methods of the latter: no function
         or statement that rules visit lies in two parts, unless a string has code at its margin."""
-        tops = [0, *(m.start() for m in _TOP.finditer(self._data))]
+        tops = [0, *(m.start() + 1 for m in _TOP.finditer(self._data))]
         parts: list[int] = []
         for start, end in zip(tops, [*tops[1:], len(self._data)], strict=True):
             parts.append(start)
             if self._data.startswith(b"class", start):
                 inside = list(_MEMBER.finditer(self._data, start, end))
                 least = min((len(m[1]) for m in inside), default=0)
-                parts += [m.start() for m in inside if len(m[1]) == least]
+                parts += [m.start() + 1 for m in inside if len(m[1]) == least]
         return parts
 
 
 @functools.cache
-def _on_bytes(pattern: re.Pattern[str]) -> re.Pattern[bytes]:
-    return re.compile(pattern.pattern.encode(), pattern.flags & ~re.UNICODE)
+def _as_spelled(literal: bytes) -> bytes:
+    """What the vocabulary has of a literal that is one word, its ends marked where the literal marks them; empty when
+    the literal is something else."""
+    found = re.fullmatch(rb"([^\w]*)([A-Za-z_]\w*)([^\w]*)", literal)
+    return (found[1] and b"\n") + found[2] + (found[3] and b"\n") if found else b""
+
+
+@functools.cache
+def _leading(pattern: bytes) -> bytes:
+    """The letters with which everything begins, or goes on after a point, that a pattern matches; empty when they are
+    not certain. A repetition or a choice behind the last letter is about that letter alone."""
+    if b"|" in pattern:
+        return b""
+    found = re.match(rb"(?:\\\.)?([A-Za-z_]+)", pattern)
+    if found is None:
+        return b""
+    return found[1][:-1] if pattern[found.end() : found.end() + 1] in (b"?", b"*", b"+", b"{") else found[1]
 
 
 @functools.cache

@@ -115,6 +115,15 @@ def test_without_a_table_the_defaults_hold(tmp_path: Path, text: str) -> None:
         ("jobs = -1", "[tool.autofix] jobs must be 0 (one per core) or more, not -1"),
         ("rule = 1", "[tool.autofix] rule must hold one table per rule, not 1"),
         (f"rule.{RULE} = 1", f"[tool.autofix] rule {RULE} must be a table, not 1"),
+        (
+            "rule.hard-top-p-mask.routing = 'sofd'",
+            "[tool.autofix] rule hard-top-p-mask.routing must be one of straight-through, soft, gumbel, not 'sofd'; "
+            "did you mean 'soft'?",
+        ),
+        (
+            "rule.hard-top-k-mask.temperature = 0",
+            "[tool.autofix] rule hard-top-k-mask.temperature must be a positive number, not 0",
+        ),
         (f"rule.{RULE}.x = [1]", f"[tool.autofix] rule {RULE}.x must be a single value, not a list"),
         (
             "level = 'modul'",

@@ -78,6 +78,7 @@ def test_every_rule_fires_and_stays_silent(rule: engine.Rule) -> None:
 
 
 def test_proposed_fixes_are_proved() -> None:
-    """At least nine in ten of the fixes in the golden cases have a witness."""
-    verdicts = [f["verdict"] for case in CASES for f in case.findings if "verdict" in f]
-    assert verdicts.count("PROVED") >= 0.9 * len(verdicts)
+    """At least 93 in a hundred of the fixes of errors and warnings in the golden cases have a witness. Information
+    accuses code of nothing, so that nothing need fail."""
+    accused = [f for case in CASES for f in case.findings if "verdict" in f and f["severity"] != "info"]
+    assert sum(f["verdict"] == "PROVED" for f in accused) >= 0.93 * len(accused)

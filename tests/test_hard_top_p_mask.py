@@ -53,7 +53,7 @@ def test_the_choice_gets_a_gradient(case: golden.Case) -> None:
         assert gradient is not None
         assert gradient.isfinite().all()
         assert gradient.any(), f"{name} still has no gradient"
-    if case.options.routing == "straight-through":
+    if case.options.setting(case.rule.name, "routing", case.options.routing) == "straight-through":
         assert torch.equal(after_out, before_out)
         others = set(before) - wanted
         # What lies behind the gate keeps its gradient; products are summed in the same order, so 1e-5 is rounding.

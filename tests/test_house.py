@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "autofix"
@@ -79,3 +85,10 @@ def test_no_module_imports_one_that_imports_it() -> None:
     assert "autofix.transforms" in known
     graph = {name: set(imported(name, path, known)) - {name} for name, path in known.items()}
     assert circles(graph) == []
+
+
+def test_a_wheel_holds_every_package() -> None:
+    """A package that pyproject.toml forgets is missing only where autofix is installed, not in the tree."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    listed = project["tool"]["setuptools"]["packages"]
+    assert sorted(listed) == sorted({".".join(path.relative_to(ROOT).parts[:-1]) for path in modules().values()})

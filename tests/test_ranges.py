@@ -213,7 +213,7 @@ _BINARY = (
     "torch.where(a > 0, {}, {})", "torch.abs({}) ** ({})", "torch.abs({}) @ torch.abs(({}).mT)",
     "({}) / (torch.abs({}) + 1e-6)", "torch.where({1} != 0, {1}, {0})", "torch.where({0} > {1}, {0}, {1})",
     "({0}).masked_fill({0} <= {1}, 0.5)", "torch.where(torch.abs({0}) > 1e-3, {0}, {1})",
-    "(({0}) * (({1}) > 0)).sum(dim=-1, keepdim=True)", "({0} if {1}.sum() > 0 else {1})",
+    "(({0}) * (({1}) > 0)).sum(dim=-1, keepdim=True)", "(({0}) if ({1}).sum() > 0 else ({1}))",
 )  # fmt: skip
 _LEAVES = {
     "a": (Interval(), (-30.0, -1.0, -1e-3, 0.0, 0.5, 1.0, 7.0, 200.0)),

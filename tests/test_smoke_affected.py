@@ -37,6 +37,10 @@ def test_the_argument_that_differs_is_found(before: str, after: str, which: Any)
     assert found == ({before: which, after: which} if which is not None else {})
 
 
+def test_the_argument_of_a_call_is_found_from_one_of_its_results() -> None:
+    assert passed_on(["f(log(x))[0]"], ["f(log1p(x))[0]"]) == {"f(log(x))": 0, "f(log1p(x))": 0}
+
+
 @pytest.mark.parametrize(
     ("before", "after", "results", "expected"),
     [

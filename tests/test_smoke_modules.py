@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import textwrap
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from running import interpreter, zygote
 
 from autofix.deliver import smoke_report
 from autofix.model import Problem
+from autofix.smoke.modules.evidence import _python_files
 from autofix.smoke.modules.smoke import ClassReport, smoke
 from autofix.smoke.zygote import Zygote
 
@@ -391,3 +393,13 @@ def test_ablation_turns_every_expert_on(run: Smoke) -> None:
     assert ablation["changed"] == ["top_k: 1 -> 4"]
     assert len(ablation["routed_losses"]) == len(ablation["dense_losses"]) == 8
     assert any(line.startswith("ablation: top_k") for line in smoke_report.notes_of(reports["Experts"]))
+
+
+def test_a_folder_that_vanishes_while_files_are_listed_costs_nothing(tmp_path: Path) -> None:
+    for name in ("a.py", "gone/b.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    listed = _python_files(tmp_path)
+    assert next(listed) == tmp_path / "a.py"
+    shutil.rmtree(tmp_path / "gone")
+    assert list(listed) == []

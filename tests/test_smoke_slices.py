@@ -167,3 +167,60 @@ def test_what_cannot_be_planned_says_why(source: str, pairs: list[tuple[str, str
     told = plan(*prepare(HEAD + source, pairs))
     assert isinstance(told, str)
     assert reason in told
+
+
+def test_results_of_one_opaque_call_are_leaves_by_the_names_they_are_bound_to() -> None:
+    source = (
+        "def f(self, losses, batch):\n"
+        "    loss_mask, num_tokens = self.roll(batch, shifts=-1)\n"
+        "    total = (losses * loss_mask).sum()\n"
+        "    return total / num_tokens\n"
+    )
+    spec = variant(source, [("/ num_tokens", "/ num_tokens.clamp_min(1)")])
+    found = {leaf["text"]: (leaf["roles"][0], leaf["domain"]) for leaf in spec["leaves"]}
+    assert found["self.roll(batch, shifts=-1)[0]"] == ("bool", "")
+    assert found["self.roll(batch, shifts=-1)[1]"] == ("float", "count")
+    assert "self.roll(batch, shifts=-1)" not in found
+    assert "num_tokens is taken as a count, from its name" in spec_assumptions(source)
+
+
+def spec_assumptions(source: str) -> list[str]:
+    job = plan(*prepare(HEAD + source, [("/ num_tokens", "/ num_tokens.clamp_min(1)")]))
+    assert not isinstance(job, str), job
+    stated: list[str] = job.spec["assumptions"]
+    return stated
+
+
+def test_a_changed_argument_of_an_unpacked_call_is_compared_by_itself() -> None:
+    source = "def f(self, x):\n    hidden, rest = self.encode(torch.log(x))\n    return hidden + rest\n"
+    spec = variant(source, [("torch.log(x)", "torch.log(x.clamp_min(1e-6))")])
+    assert "torch.log(x)" in spec["before"]
+    assert "self.encode" not in str(roles(spec))
+
+
+@pytest.mark.parametrize(
+    ("note", "role"),
+    [("int", "int"), ("Optional[int]", "int"), ("int | None", "int"), ("float", "scalar"), ("torch.Tensor", "float")],
+)
+def test_the_annotation_of_a_parameter_says_what_a_number_is(note: str, role: str) -> None:
+    source = f"def f(x, depth: {note}):\n    return x * 2.0 / (depth - 1.0)\n"
+    spec = variant(source, [("(depth - 1.0)", "max(depth - 1.0, 1.0)")])
+    assert roles(spec)["depth"] == role
+
+
+def test_a_mask_unpacked_from_a_list_is_named_as_what_it_is_bound_to() -> None:
+    source = (
+        "def f(losses, labels):\n    labels, loss_mask = labels[0], labels[1]\n"
+        "    return (losses * loss_mask).sum() / loss_mask.sum()\n"
+    )
+    spec = variant(source, [("/ loss_mask.sum()", "/ loss_mask.sum().clamp_min(1)")])
+    assert roles(spec)["labels[1]"] == "bool"
+
+
+def test_the_rank_of_a_mask_is_that_of_what_it_is_expanded_to() -> None:
+    source = (
+        "def f(scores, keep, b, n, t):\n    keep = keep.unsqueeze(1).expand(b, n, t)\n"
+        "    return scores + (1 - keep) * -10000.0\n"
+    )
+    spec = variant(source, [("-10000.0", "torch.finfo(scores.dtype).min")])
+    assert next(leaf["rank"] for leaf in spec["leaves"] if leaf["text"] == "keep") == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from types import TracebackType
+from typing import IO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -23,9 +24,9 @@ _VERDICT_STYLE = {
 }
 
 
-def console(stderr: bool = False) -> Console:
-    """Honours NO_COLOR and the terminal's width; never wraps or colours what is piped."""
-    return Console(stderr=stderr, highlight=False, soft_wrap=True, markup=False, emoji=False)
+def console(stderr: bool = False, file: IO[str] | None = None) -> Console:
+    """Honours NO_COLOR and the terminal's width; never wraps or colours what is piped, or goes to `file`."""
+    return Console(stderr=stderr, file=file, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def show_findings(out: Console, reports: Iterable[FileReport], statuses: frozenset[Status] | None = None) -> None:

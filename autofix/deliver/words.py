@@ -46,6 +46,7 @@ def evidence_lines(evidence: Evidence) -> list[str]:
         facts.append(f"witness: {evidence.witness_summary}")
     if evidence.reason and evidence.reason != evidence.witness_summary:
         facts.append(f"reason: {evidence.reason}")
+    facts.extend(f"routing task: {c.detail}" for c in evidence.claims if c.name == "learns" and c.held)
     facts.extend(f"module: {c.detail}" for c in evidence.claims if c.name in _OF_MODULES and c.held)
     if evidence.change:
         facts.append(f"changes: {evidence.change}")

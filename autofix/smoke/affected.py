@@ -17,14 +17,14 @@ def passed_on(gone: Iterable[str], new: Iterable[str]) -> dict[str, Argument]:
     gone: texts of leaves that only the original reads; new: those that only the patched code reads. What such a call
     is given can be compared although what it returns is unknown.
     """
-    before = [(t, c) for t in gone if (c := _call(t)) is not None]
+    before = [c for t in gone if (c := _call(t)) is not None]
     found: dict[str, Argument] = {}
     for text in new:
         call = _call(text)
-        for other_text, other in before if call is not None else ():
+        for other in before if call is not None else ():
             which = _difference(other, call)  # type: ignore[arg-type]
             if which is not None:
-                found[text] = found[other_text] = which
+                found[ast.unparse(call)] = found[ast.unparse(other)] = which  # type: ignore[arg-type]
                 break
     return found
 
@@ -43,6 +43,8 @@ def _call(text: str) -> ast.Call | None:
         node = ast.parse(text, mode="eval").body
     except SyntaxError:
         return None
+    while isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+        node = node.value  # one of the results
     return node if isinstance(node, ast.Call) else None
 
 

@@ -55,6 +55,7 @@ class Bindings:
         self.assumptions: list[str] = []
         self.by_value = False
         self._clip_arguments: list[ast.expr] = []
+        self._norm_types: dict[str, float] = {}
         self._clipped: list[str] = []
         self._bound_literal: float | None = None
         self._backward = False
@@ -169,6 +170,10 @@ class Bindings:
             self._clip_arguments.append(call.args[0])
             self._clipped.extend(models_in(call.args[0]))
         values.extend(call.args[1:2])
+        kind = keywords.get("norm_type")
+        if kind is not None and nameable(kind):
+            self._norm_types[ast.unparse(kind)] = 2.0
+            self.assumptions.append(f"`{ast.unparse(kind)}` is 2, the Euclidean norm")
         for value in values:
             if isinstance(value, ast.Constant) and isinstance(value.value, (int, float)) and value.value > 0:
                 self._bound_literal = float(value.value)
@@ -331,9 +336,10 @@ class Bindings:
             "accumulate": 2 if accumulates else 1,
             "backward": self._backward or bool(self.helpers),
             "imports": imported(self.sides),
-            "constants": constants(self.sides),
+            "constants": {**self._norm_types, **constants(self.sides)},
             "counters": counters(self.sides),
             "max_norm": 1.0 if bound is None else float(bound),
+            "moved": "moved" in self.fix.claim.extra,
             "by_value": self.by_value and "max_norm" not in self.fix.claim.parameters,
             "assumptions": [*self.fix.claim.assumptions, *dict.fromkeys(self.assumptions)],
         }

@@ -30,12 +30,12 @@ class _Region:
 
 def plan(module: Module, fix: Fix) -> Job | str:
     """A job for a fix of a training loop, or why it cannot be executed: "block" for the relation CLIP, "raising" for a
-    loop that raises."""
+    loop that raises, "training" for one that warns or keeps graphs."""
     after = parse(Source(module.path, apply_edits(module.source_file, fix.edits)))
     if isinstance(after, Problem):
         return f"the patched file does not parse: {after.message}"
     edits = sorted((e for e in fix.edits if not _is_import(e)), key=lambda e: (e.span.start, e.span.end))
-    if not edits:
+    if not edits and fix.claim.region is None:
         return "the fix has no edit inside a training loop"
     container = _container(module, edits, fix.claim.region)
     if container is None:
@@ -60,13 +60,23 @@ def plan(module: Module, fix: Fix) -> Job | str:
         "index": _index(container),
         **bindings.spec(),
     }
-    return Job("block" if fix.claim.relation is Relation.CLIP else "raising", spec)
+    if fix.claim.relation is Relation.CLIP:
+        return Job("block", spec)
+    hazard = fix.claim.hazard[0]
+    if hazard == "exception":
+        return Job("raising", spec)
+    kept = {fix.claim.results[0]: fix.claim.parameters.get("start", "0")} if fix.claim.results else {}
+    return Job("training", {**spec, "hazard": hazard, "kept": kept, "change": fix.claim.change})
 
 
 def is_about_a_loop(fix: Fix) -> bool:
     """Whether a fix is tried on the statements of a training loop."""
     claim = fix.claim
-    return claim.relation is Relation.CLIP or (claim.relation is Relation.EQUAL and claim.hazard == ("exception",))
+    if claim.relation is Relation.CLIP or claim.hazard == ("warning",):
+        return True
+    if claim.hazard == ("graph",):
+        return "start" in claim.parameters
+    return claim.relation is Relation.EQUAL and claim.hazard == ("exception",)
 
 
 def _is_import(edit: Edit) -> bool:

@@ -16,6 +16,7 @@ def resolve(module: Module, node: ast.expr, leaf: Leaf) -> None:
     value = constant(module, node)
     made: ast.expr | None = None
     if value is None and isinstance(node, ast.Name):
+        leaf.noted = _noted(module.function_scope(node), node.id)
         default = parameter_default(module.function_scope(node), node.id)
         if isinstance(default, ast.Constant) or constant(module, default) is not None:
             made = default
@@ -44,6 +45,18 @@ def resolve(module: Module, node: ast.expr, leaf: Leaf) -> None:
         leaf.roles, leaf.value = ["flag", "fixed"], value
     elif isinstance(value, (int, float, str)):
         leaf.roles, leaf.value = ["fixed", "scalar", "int", "float"], value
+
+
+def _noted(scope: ast.AST, name: str) -> str:
+    """The role of a parameter that is annotated as a number or flag, or as an optional one."""
+    if not isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return ""
+    every = [*scope.args.posonlyargs, *scope.args.args, *scope.args.kwonlyargs]
+    note = next((a.annotation for a in every if a.arg == name and a.annotation is not None), None)
+    if note is None:
+        return ""
+    said = re.sub(r"^(typing\.)?Optional\[(\w+)\]$|^(\w+) \| None$", r"\2\3", ast.unparse(note))
+    return {"int": "int", "float": "scalar", "bool": "flag"}.get(said, "")
 
 
 def _from_constructor(module: Module, cls: ast.ClassDef | None, made: ast.expr | None) -> ast.expr | None:

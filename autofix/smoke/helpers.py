@@ -51,6 +51,12 @@ def helper_source(function: ast.FunctionDef, opener: Opener) -> str | None:
     return ast.unparse(ast.fix_missing_locations(copy))
 
 
+def autograd_source(cls: ast.ClassDef) -> str:
+    """An autograd function as it stands, its base in full."""
+    copy = ast.ClassDef(cls.name, [ast.parse("torch.autograd.Function", mode="eval").body], [], cls.body, [])
+    return ast.unparse(ast.fix_missing_locations(copy))
+
+
 def _rebuild(statement: ast.stmt, opener: Opener) -> ast.stmt:
     if isinstance(statement, ast.If):
         return ast.If(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -89,7 +90,7 @@ def _choose(root: Path, python: str | None, env: Mapping[str, str]) -> tuple[str
         return shutil.which(str(given), path=env.get("PATH")), "given with --python"
     for name in ("VIRTUAL_ENV", "CONDA_PREFIX"):
         found = _python_in(Path(env[name])) if env.get(name) else None
-        if found:
+        if found and not _is_ours_alone(Path(env[name])):
             return found, f"the active environment ({name})"
     absolute = root.absolute()
     for folder in (absolute, *absolute.parents):
@@ -100,6 +101,11 @@ def _choose(root: Path, python: str | None, env: Mapping[str, str]) -> tuple[str
         if (folder / ".git").exists():
             break
     return sys.executable, "the interpreter that runs autofix"
+
+
+def _is_ours_alone(environment: Path) -> bool:
+    """Whether an active environment holds autofix and no torch: pre-commit makes and activates one for its hooks."""
+    return os.path.realpath(environment) == os.path.realpath(sys.prefix) and not importlib.util.find_spec("torch")
 
 
 def _python_in(environment: Path) -> str | None:

@@ -8,10 +8,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from autofix.calls import autograd_function
 from autofix.ops import constant
 from autofix.smoke.affected import Argument, argument
 from autofix.smoke.constants import constant_source, is_self, resolve
-from autofix.smoke.helpers import Unopenable, helper_source, is_local, is_stored
+from autofix.smoke.helpers import Unopenable, autograd_source, helper_source, is_local, is_stored
 from autofix.smoke.naming import Leaf, words
 from autofix.smoke.roles import CAST_METHODS, SHAPE_METHODS, TENSOR_ATTRIBUTES
 from autofix.smoke.shapes import is_size
@@ -122,7 +123,10 @@ class Opener:
         if isinstance(node, ast.For):
             return [self._loop(node, result)]
         if isinstance(node, ast.Assign):
+            known = set(self.leaves)
             value = self.expression(node.value)
+            if self._is_result(node, value):
+                return self._results(node.targets[0], ast.unparse(node.value), known)  # type: ignore[arg-type]
             return [ast.Assign([self._target(t) for t in node.targets], value)]
         if isinstance(node, ast.AnnAssign) and node.value is not None:
             value = self.expression(node.value)
@@ -132,6 +136,28 @@ class Opener:
             self.expression(node.target)
             return [ast.AugAssign(self._target(node.target), node.op, value)]  # type: ignore[arg-type]
         raise Unopenable(f"{type(node).__name__} statements are not executed out of their place")
+
+    def _is_result(self, node: ast.Assign, value: ast.expr) -> bool:
+        """Whether several names are bound to the results of one opaque call."""
+        text = ast.unparse(node.value)
+        opaque = isinstance(node.value, ast.Call) and isinstance(value, ast.Name) and text in self.leaves
+        return opaque and len(node.targets) == 1 and _only_names(node.targets[0])
+
+    def _results(self, target: ast.Tuple, text: str, known: set[str]) -> list[ast.stmt]:
+        """Each result as a leaf of its own, named as what it is bound to: `loss, num_tokens = f(x)`."""
+        if text not in known:
+            self.used.discard(self.leaves.pop(text).name)
+        out: list[ast.stmt] = []
+        for place, part in enumerate(target.elts):
+            one = f"{text}[{place}]"
+            if isinstance(part, ast.Tuple):
+                out += self._results(part, one, {one})
+            elif isinstance(part, ast.Name) and part.id != "_":
+                leaf = self.leaves.get(one) or Leaf(self._identifier(f"{part.id}_result"), one, known_as=part.id)
+                self.leaves[one] = leaf
+                self.used.add(leaf.name)
+                out.append(self._bind(part.id, ast.Name(leaf.name, ast.Load())))
+        return out
 
     def _branch(self, node: ast.If | ast.While, result: bool) -> ast.stmt:
         test = self.expression(node.test)
@@ -304,6 +330,8 @@ class Opener:
                 return self._arguments(node, ast.Name(func.id, ast.Load()))
             return self._leaf(node)
         if isinstance(func, ast.Attribute):
+            if func.attr == "apply" and isinstance(func.value, ast.Name) and self._autograd(func.value):
+                return self._arguments(node, ast.Attribute(ast.Name(func.value.id, ast.Load()), "apply", ast.Load()))
             maker = self._submodule(func)
             if maker is not None:
                 return self._arguments(node, maker) if isinstance(maker, ast.Call) else self.expression(node.args[0])
@@ -387,6 +415,16 @@ class Opener:
             name, count = f"{base}_{count}", count + 1
         return name
 
+    def _autograd(self, node: ast.Name) -> bool:
+        """Whether the name is an autograd function of this file that runs with torch alone; its source is then kept."""
+        if node.id in self.helpers:
+            return True
+        cls = autograd_function(self.module, node)
+        if cls is None:
+            return False
+        self.helpers[node.id] = autograd_source(cls)
+        return True
+
     def _helper(self, node: ast.Name) -> bool:
         """Whether the name is a constant or a small pure function of this file; its source is then kept."""
         if node.id in self.helpers:
@@ -408,6 +446,12 @@ class Opener:
             return False
         self.helpers[node.id] = source
         return True
+
+
+def _only_names(target: ast.expr) -> bool:
+    if not isinstance(target, ast.Tuple):
+        return False
+    return all(isinstance(e, ast.Name) or _only_names(e) for e in target.elts)
 
 
 def _root(node: ast.expr) -> ast.expr:

@@ -20,7 +20,8 @@ _SCALAR_NAMES = re.compile(
 )
 _FLAG_NAMES = re.compile(r"(^|_)(use|is|has|do|return|with|training|causal|enable|enabled|normalize|normalized)(_|$)")
 _PROBABILITY_NAMES = re.compile(r"(^|_)(p|prob|probs|probability|probabilities|proba|pi)(_|$)|probs?$")
-_POSITIVE_NAMES = re.compile(r"(^|_)(var|variance|std|sigma|stddev|scale_diag|rate|concentration|counts?|areas?)(_|$)")
+_POSITIVE_NAMES = re.compile(r"(^|_)(var|variance|std|sigma|stddev|scale_diag|rate|concentration|areas?)(_|$)")
+_COUNT_NAMES = re.compile(r"^n(um)?_\w+$|(^|_)(num|counts?)(_|$)|^ntokens$")
 _TARGET_NAMES = re.compile(r"(^|_)(targets?|labels?|gt|truth|y_true|ys?)(_|$)")
 _DTYPE_NAMES = re.compile(r"(^|_)dtype$")
 _DEVICE_NAMES = re.compile(r"(^|_)device$")
@@ -43,6 +44,8 @@ class Leaf:
     value: str | float | int | bool | None = None
     assumption: str = ""
     alias: str = ""  # the attribute of another object that its class makes it from
+    known_as: str = ""  # the name that a result of an opaque call is bound to
+    noted: str = ""  # the role that the annotation of a parameter says
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -58,7 +61,9 @@ class Leaf:
 
 def roles_by_name(leaf: Leaf) -> list[str]:
     """Candidates that only the name supports, likeliest first."""
-    last = last_word(leaf.text)
+    if leaf.noted:
+        return [leaf.noted]
+    last = _own_word(leaf)
     if _DTYPE_NAMES.search(last):
         return ["dtype"]
     if _DEVICE_NAMES.search(last):
@@ -74,6 +79,10 @@ def roles_by_name(leaf: Leaf) -> list[str]:
     if _LETTERS.search(last):
         return ["float", "scalar", "int"]
     return ["float"]
+
+
+def _own_word(leaf: Leaf) -> str:
+    return leaf.known_as.lower() or last_word(leaf.text)
 
 
 def last_word(text: str) -> str:
@@ -97,21 +106,24 @@ def last_word(text: str) -> str:
 
 
 def is_eps(leaf: Leaf) -> bool:
-    return bool(_EPS_NAMES.search(last_word(leaf.text)))
+    return bool(_EPS_NAMES.search(_own_word(leaf)))
 
 
 def is_target(leaf: Leaf) -> bool:
     """Whether it is named as what a prediction is compared with."""
-    return bool(_TARGET_NAMES.search(last_word(leaf.text)))
+    return bool(_TARGET_NAMES.search(_own_word(leaf)))
 
 
 def assume_domain(leaf: Leaf) -> None:
     """A domain that only the name supports is an assumption, which is stated."""
-    last = last_word(leaf.text)
+    last = _own_word(leaf)
     if _PROBABILITY_NAMES.search(last) and "log" not in last:
         leaf.domain = "probability"
+    elif _COUNT_NAMES.search(last) and "log" not in last:
+        leaf.domain = "count"
     elif _POSITIVE_NAMES.search(last) and "log" not in last:
         leaf.domain = "positive"
     else:
         return
-    leaf.assumption = f"{leaf.text} is taken as {leaf.domain.replace('positive', 'positive values')}, from its name"
+    said = leaf.domain.replace("positive", "positive values").replace("count", "a count")
+    leaf.assumption = f"{leaf.known_as or leaf.text} is taken as {said}, from its name"

@@ -7,6 +7,7 @@ assumption that is stated with the evidence).
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from autofix.smoke.naming import Leaf, assume_domain, is_eps, is_target, roles_by_name, words
@@ -20,6 +21,8 @@ SHAPE_METHODS = words("""
 CAST_METHODS = words("to float double half bfloat16 bool int long type type_as byte")
 TENSOR_ATTRIBUTES = words("shape dtype device T mT H ndim data requires_grad grad is_cuda real imag")
 
+_NAMELESS = re.compile(r"\(|\[-?\d+\]$")  # what is said of it, its new name says: an opaque call, the second of a list
+_ITEM = re.compile(r"\[-?\d+\]$")  # one of several: what `nonzero(as_tuple=True)` gives
 _MASK_OPERATIONS = words("masked_fill masked_fill_ masked_select masked_scatter masked_scatter_")
 _INDEX_OPERATIONS = {
     "gather": 1, "index_select": 1, "scatter": 1, "scatter_": 1, "scatter_add": 1, "scatter_add_": 1, "index_add": 1,
@@ -63,10 +66,17 @@ class Usage:
                 for target in node.targets:
                     if isinstance(target, ast.Name):
                         self.definitions.setdefault(target.id, []).append(node.value)
-                        if isinstance(node.value, ast.Name) and node.value.id in self.found:
-                            self.bound_to.setdefault(node.value.id, target.id)
+                        self._bind(target.id, node.value)
+                    elif isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                        for one, value in zip(target.elts, node.value.elts, strict=False):
+                            if isinstance(one, ast.Name) and not isinstance(value, ast.Starred):
+                                self._bind(one.id, value)
             elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
                 self.definitions.setdefault(node.target.id, []).append(node.value)
+
+    def _bind(self, name: str, value: ast.expr) -> None:
+        if isinstance(value, ast.Name) and value.id in self.found:
+            self.bound_to.setdefault(value.id, name)
 
     # -- what a use asks for -----------------------------------------------------------------------------------
 
@@ -192,6 +202,8 @@ class Usage:
         for key, value in keywords.items():
             if key in ("dim", "axis"):
                 self.require(value, "dim")
+            elif key == "ignore_index":
+                self.require(value, "int")
             elif key in ("keepdim", "keepdims", "largest", "sorted", "descending"):
                 self.require(value, "flag")
             elif key in ("dtype", "device"):
@@ -202,6 +214,8 @@ class Usage:
             self.require(args[0], "dim")
         if name == "einsum" and node.args:
             self._read_einsum(node)
+        if method and name == "expand" and len(args) > 1:
+            self._expanded(first, len(args))
         if method and name in _SIZE_METHODS:
             self._shaped(first)  # type: ignore[arg-type]
         elif method and name not in SHAPE_METHODS and name not in CAST_METHODS and name not in _MASK_OPERATIONS:
@@ -210,14 +224,22 @@ class Usage:
 
     def _receiver(self, node: ast.AST | None, method: str) -> None:
         """`x.clamp(0)`: x is a tensor of numbers, unless masks are counted in the same way."""
-        if method not in _COUNTING and isinstance(node, ast.Name) and node.id in self.found and not self.found[node.id]:
-            self.found[node.id].append("float")
+        leaf = self._leaf_of(node) if method not in _COUNTING and node is not None else None
+        if leaf is not None and not self.found[leaf.name]:
+            self.found[leaf.name].append("float")
 
     def _shaped(self, node: ast.AST) -> None:
         """`x.shape`: no number, whatever its name says."""
         known = isinstance(node, ast.Name) and node.id in self.found
         if known and roles_by_name(self.leaves[node.id])[0] in ("int", "scalar", "flag"):  # type: ignore[attr-defined]
             self._receiver(node, "shape")
+
+    def _expanded(self, node: ast.AST | None, rank: int) -> None:
+        """`mask.unsqueeze(1).expand(b, n, length)`: a mask of two dimensions."""
+        while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "unsqueeze":
+            node, rank = node.func.value, rank - 1
+        if node is not None and rank > 0:
+            self._rank(node, rank)
 
     def _read_einsum(self, node: ast.Call) -> None:
         """The subscripts say how many dimensions each operand has, and which sizes agree."""
@@ -435,9 +457,9 @@ def _ranked(leaf: Leaf, used: list[str], bound_to: str) -> list[str]:
     if leaf.domain and roles[:1] == ["binary"]:
         roles.insert(0, "float")  # `where(x > 0, sqrt(x), 0)`: the comparison guards a number
     named = roles_by_name(leaf)
-    if named == ["float"] and "(" in leaf.text and roles_by_name(Leaf(bound_to, bound_to))[0] == "bool":
+    if named == ["float"] and _NAMELESS.search(leaf.text) and roles_by_name(Leaf(bound_to, bound_to))[0] == "bool":
         named = ["bool", "binary"]
-    if roles[:1] == ["index"] and named[0] == "bool":
+    if roles[:1] == ["index"] and named[0] == "bool" and not _ITEM.search(leaf.text):
         roles.insert(0, "bool")  # `x[valid]`
     if not roles and "float" in used:
         roles = ["float"]

@@ -83,6 +83,7 @@ def launched(
     devices = _devices()
     wish: dict[str, Any] = {
         "levels": [], "hidden": [], "devices": devices, "outside": [], "port": 0, "required": mode == REQUIRE,
+        "courtesy": mode != OFF,
     }  # fmt: skip
     command = (python, *arguments)
     if mode == OFF or not sys.platform.startswith("linux"):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from autofix.model import ClaimResult, Evidence, Fix, Level, Problem, Source, Verdict
-from autofix.smoke import balance, block, expression
+from autofix.smoke import balance, block, construction, expression
 from autofix.smoke.interpreter import Interpreter
 from autofix.smoke.job import Job
 from autofix.smoke.modules import evidence
@@ -19,7 +19,14 @@ from autofix.smoke.zygote import HARNESS, Zygote
 from autofix.syntax import Module, parse
 
 _KIND = "evidence"
-_LEVELS = {"expression": Level.EXPRESSION, "block": Level.BLOCK, "raising": Level.BLOCK, "balance": Level.BLOCK}
+_LEVELS = {
+    "expression": Level.EXPRESSION,
+    "block": Level.BLOCK,
+    "raising": Level.BLOCK,
+    "training": Level.BLOCK,
+    "construction": Level.BLOCK,
+    "balance": Level.BLOCK,
+}
 
 
 class Store(Protocol):
@@ -153,6 +160,8 @@ def _plans(items: Sequence[tuple[Source, Fix]]) -> list[Job | str]:
 
 def _plan(module: Module, fix: Fix) -> Job | str:
     planner = block.plan if block.is_about_a_loop(fix) else expression.plan
+    if construction.is_about_construction(fix):
+        planner = construction.plan
     if balance.is_about_balance(fix):
         planner = balance.plan
     try:

@@ -47,6 +47,13 @@ class Site:
 
 def site_at(module: Module, node: ast.AST) -> Site | None:
     """The site that `node` is, whatever the constant: -inf or a finite number of -9999 and below."""
+    known: dict[ast.AST, Site | None] = vars(module).setdefault("_mask_sites", {})  # two rules ask for each
+    if node not in known:
+        known[node] = _site_at(module, node)
+    return known[node]
+
+
+def _site_at(module: Module, node: ast.AST) -> Site | None:
     site: Site | None = None
     if isinstance(node, ast.Call):
         name = leaf_name(node.func)

@@ -92,8 +92,8 @@ RULE = Rule(
     severity=Severity.WARNING,
     triggers=((b"oftmax", b"mask", b"attention", b"attn"), _SPELLINGS),
     anchor=re.compile(
-        r"-=?\s*(?:[1-9]\.?\d*e\+?\d|[1-9]\d{3,}|\(?2\s*\*\*)|\*\s*(?:1e\+?\d|1\.0?e\+?\d|[1-9]\d{4,})"
-        r"|\b[1-9]\d{4,}\.?0?\s*\*|masked_fill_?\(|where\(.*self\.|NEG_?INF|neg_inf|MASK_VALUE|mask_value|penalty|finfo\(.*\)\.min\b"
+        r"-=?\s*(?:(?:[1-9]\.?\d*e\+?\d+|[1-9]\d{3,})(?!\w|\.[a-zA-Z])|\(?2\s*\*\*)|\*\s*(?:1e\+?\d|1\.0?e\+?\d|[1-9]\d{4,})"
+        r"|000\.?0?\s*\*|masked_fill_?\(|where\(.*self\.|NEG_?INF|neg_inf|MASK_VALUE|mask_value|penalty|finfo\(.*\)\.min\b"
     ),
     nodes=(ast.Call, ast.Assign, ast.BinOp),
     check=check,

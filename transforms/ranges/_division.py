@@ -21,8 +21,9 @@ _DENOMINATOR = (
     r"/=?\s*(?!self\.\w+(?![\w.\[(]))(?!math\.sqrt\((?:self\.)?\w*(?:dim|size|d_k)\w*\))"
     r"(?:[^\W\d]|[(\[{\\~+-]|\d[\w.]*\s*\*\*)"
 )
+_DIVIDED = _DENOMINATOR.replace("/", r"/(?<=[\s)\]]/)", 1)  # begins with a literal, which `re` skips to
 DIVIDES = (
-    rf"[\s)\]]{_DENOMINATOR}|(?:[=(\[{{,+*<>:-]|\b(?:return|if|else|and|or|not|in))\s*[\w.]+{_DENOMINATOR}"
+    rf"{_DIVIDED}|(?:[=(\[{{,+*<>:-]|\b(?:return|if|else|and|or|not|in))\s*[\w.]+{_DENOMINATOR}"
     r"|\.(?:div_?|divide|true_divide)\("
 )
 

@@ -9,6 +9,8 @@ from autofix.model import Claim, Edit, Relation
 from autofix.ops import Op, constant, tensor_op
 from autofix.rewrite import Unrewritable
 from autofix.syntax import Module
+from autofix.transforms.ranges._roots import is_own_product
+from autofix.tree import walk
 
 TINY = 1.1754943508222875e-38  # the smallest normal number of float32
 HALF_ZERO = 1e-7  # float16 rounds smaller numbers to 0
@@ -67,10 +69,17 @@ def held(module: Module, node: ast.expr, low: str | None, high: str | None, chan
     if isinstance(node, ast.Name):
         flow = module.flow(node)
         definition = flow.definition(node)
-        if definition is None or flow.readers(definition) != [node]:
+        alone = flow.readers(definition) == [node] if definition is not None else _is_only_read(module, node)
+        if not alone:
             return Claim(Relation.EQUAL, change=change)
     figures = {"quantity": ast.unparse(node), "min": low, "max": high}
     return Claim(Relation.CLAMPED, parameters=figures, change=change)
+
+
+def _is_only_read(module: Module, name: ast.Name) -> bool:
+    """Whether the function reads a name that several assignments can reach in this one place."""
+    reads = [n for n in walk(module.function_scope(name)) if isinstance(n, ast.Name) and n.id == name.id]
+    return [n for n in reads if isinstance(n.ctx, ast.Load)] == [name]
 
 
 def unclamped(module: Module, node: ast.expr) -> ast.expr:
@@ -106,6 +115,8 @@ def dtype_owner(module: Module, node: ast.expr) -> ast.expr | None:
     """
     if isinstance(node, ast.Name):
         return None if constant(module, node) is not None else node
+    if is_own_product(module, node) and isinstance(node, ast.Call):
+        return dtype_owner(module, node.args[0])
     if isinstance(node, ast.Attribute):
         return node if isinstance(node.value, (ast.Name, ast.Attribute)) and constant(module, node) is None else None
     if isinstance(node, ast.Subscript):

@@ -12,7 +12,8 @@ _NO_GRADIENT = re.compile(
     r"^(n|h|w|t|size|num\w*|height|width|length|steps?)$|running_|(^|_)grid|mesh|sigma_data|moving_|ema_|exp_avg|second_moment|sq_avg|alphas?_|betas?_|^alphas?$|^betas?$|sigmas?$"
 )
 _ASIDE_PATH = re.compile(
-    r"(^|/)(metrics?|pipelines?|modular_pipelines|schedulers?|datasets?|preprocessing|testing|optim|optimizers?|quantizers?)/"
+    r"(^|/)(metrics?|pipelines?|modular_pipelines|schedulers?|datasets?|preprocessing|testing|optim|optimizers?|quantizers?|"
+    r"inference|augment(ation)?s?)/"
     r"|(^|/)(processing|image_processing|feature_extraction|tokenization|generation|scheduling)_\w+\.py$"
 )
 _ASIDE_CLASS = re.compile(r"(FeatureExtractor|Processor|Scheduler|Pipeline|Metric|Dataset|Tokenizer)$")

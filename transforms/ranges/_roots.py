@@ -13,6 +13,7 @@ from autofix.syntax import Module
 from autofix.tree import walk
 
 LARGEST_EPS = 0.01
+_PRODUCT = re.compile(r"(^|_)(dot|inner)(_?prod(uct)?)?$")
 _EPS_NAME = re.compile(r"(^|_)(eps|epsilon|tiny|small)\d*$", re.I)
 
 
@@ -51,6 +52,14 @@ def is_square(module: Module, node: ast.expr) -> bool:
         return same(module, node.left, node.right) and constant(module, node.left) is None
     op = tensor_op(module, node, "pow", "square")
     return op is not None and (op.name == "square" or constant(module, op.args.get("exponent")) == 2)
+
+
+def is_own_product(module: Module, node: ast.expr) -> bool:
+    """`batched_dot_product(x, x)`: whatever function it is, its name says what it computes."""
+    if not isinstance(node, ast.Call) or len(node.args) != 2 or isinstance(node.args[0], ast.Constant):
+        return False
+    name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+    return _PRODUCT.search(name) is not None and same(module, node.args[0], node.args[1])
 
 
 def guarded_outside(module: Module, root: ast.expr) -> bool:

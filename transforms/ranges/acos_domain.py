@@ -170,7 +170,7 @@ RULE = Rule(
     name="acos-domain",
     summary="acos, asin or atanh of a number that can be exactly 1 or -1: the gradient is NaN",
     severity=Severity.WARNING,
-    triggers=((re.compile(rb"a(?:rc)?(?:cos|sin|tanh)\("),),),
+    triggers=((b"acos(", b"asin(", b"atanh(", b"arccos(", b"arcsin(", b"arctanh("),),
     anchor=re.compile(
         r"a(?:rc)?(?:cos|sin|tanh)\((?<!math\.acos\()(?<!math\.asin\()(?<!np\.arccos\()(?<!np\.arcsin\()"
     ),

@@ -142,5 +142,5 @@ RULE = Rule(
     ),
     nodes=(ast.BinOp,),
     check=check,
-    beside=re.compile(r"sqrt\((?<!rsqrt\()(?<!math\.sqrt\()|\*\*\s*\(?0?\.5|pow\("),
+    beside=re.compile(r"sqrt\((?<!rsqrt\()(?<!math\.sqrt\()|\*\*\s*\(?0?\.5|pow\([^()]*\b0?\.5"),
 )

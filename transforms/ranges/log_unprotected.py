@@ -45,8 +45,8 @@ Left alone
 ----------
 Arguments whose range is proved positive, or of which nothing is known; softmax, sigmoid and sums of exponentials,
 whose logarithms have stable forms and rules of their own; logarithms clamped afterwards, likewise; arguments that the
-function checks and refuses with an exception; code without gradients: evaluation, logging, feature extraction,
-schedules, sizes and Python numbers.
+function checks and refuses with an exception; `log(abs(d))` where the function divides by d too; code without
+gradients: evaluation, logging, feature extraction, schedules, sizes and Python numbers.
 
 Sources
 -------
@@ -105,6 +105,8 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         return
     if inside_optimizer(module, op.call) or selected(module, op.input) or refused(module, op.input):
         return
+    if _divides(module, op.input):
+        return
     if chosen_by_where(module, op.call, op.input) or not carries_gradient(module, op.input):
         return
     text = re.sub(r"\s+", " ", module.source(op.input))
@@ -145,6 +147,19 @@ def _vanishes(module: Module, node: ast.expr, depth: int) -> str:
     if op.name in ("sum", "mean", "amax", "unsqueeze", "squeeze", "view", "reshape", "float"):
         return _vanishes(module, op.input, depth + 1)
     return _WORDS.get(op.name, "")
+
+
+def _divides(module: Module, node: ast.expr) -> bool:
+    """`log(abs(d))` in a function that divides by d, as in the log-determinant of a rational map: where d is 0, the
+    quotient has failed before its logarithm is asked for."""
+    op = tensor_op(module, node, "abs", "absolute")
+    if op is None or not isinstance(op.input, ast.Name):
+        return False
+    flow = module.flow(op.input)
+    definition = flow.definition(op.input)
+    reads = flow.readers(definition) if definition is not None else None
+    parents = [(r, module.parent(r)) for r in reads or ()]
+    return any(isinstance(p, ast.BinOp) and isinstance(p.op, ast.Div) and p.right is r for r, p in parents)
 
 
 def _is_probability(module: Module, op: Op) -> str:

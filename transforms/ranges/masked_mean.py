@@ -70,7 +70,7 @@ from autofix import rewrite
 from autofix.calls import call_of
 from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity, Span
 from autofix.ranges import analysis
-from autofix.relations import changes_in_place, words
+from autofix.relations import changes_in_place, same, words
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
@@ -113,7 +113,7 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     message = _message(module, counted, reciprocal)
     severity = Severity.INFO if reciprocal else _severity(module, node, counted)
     try:
-        fix = _fix(module, counted, shared)
+        fix = _fix(module, counted, shared, found.denominator)
     except Unrewritable as error:
         yield context.finding(node, message, why=str(error), severity=severity)
         return
@@ -204,14 +204,15 @@ def _severity(module: Module, node: ast.AST, counted: Count) -> Severity | None:
 # -- what is written -------------------------------------------------------------------------------------------
 
 
-def _fix(module: Module, counted: Count, shared: list[ast.Name]) -> Fix:
+def _fix(module: Module, counted: Count, shared: list[ast.Name], denominator: ast.expr) -> Fix:
     at = counted.summed if shared and counted.summed is not None else counted.at
     region = _region(module, counted, shared) if shared else None
     bound, why = _bound(module, counted, at)
     if counted.number and at is counted.at and at is not counted.summed:
         if module.names.lookup("max", at) is not None or module.flow(at).stores("max"):
             raise Unrewritable("max is bound to something else here")
-        edits = rewrite.replace(module, at, f"max({{n}}, {bound})", n=at)
+        same_factors = [f for f in _factors(denominator) if f is not at and same(module, f, at)]
+        edits = tuple(e for f in (at, *same_factors) for e in rewrite.replace(module, f, f"max({{n}}, {bound})", n=f))
         form = f"max(..., {bound})"
     else:
         edits, form = _appended(module, at, f".clamp_min({bound})"), f"clamp_min({bound})"
@@ -225,11 +226,21 @@ def _fix(module: Module, counted: Count, shared: list[ast.Name]) -> Fix:
         claim=Claim(
             Relation.EQUAL,
             region=region,
+            hazard=("value", "gradient", "exception") if counted.number else ("value", "gradient"),
             change="" if counted.whole else f"sums of weights below {bound} count as {bound}",
             assumptions=assumptions,
             extra=("one element",) if counted.less else ("zero counts",) if counted.number else (),
         ),
     )
+
+
+def _factors(node: ast.expr) -> Iterator[ast.expr]:
+    """`k * n * n` has a factor twice, and both are 0 together."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+        yield from _factors(node.left)
+        yield from _factors(node.right)
+    else:
+        yield node
 
 
 def _bound(module: Module, counted: Count, at: ast.expr) -> tuple[str, str]:
@@ -347,14 +358,17 @@ RULE = Rule(
         (b".sum(", b"tokens", b".mean()", b"count_nonzero", b"bincount", b"num_items"),
         (b"/", b".mean()"),
     ),
-    anchor=re.compile(
-        r"\.sum\(|\.mean\(\)|count_nonzero\(|bincount\(|/ *(?:num|n)_\w*(?:tokens|items|valid)|masked_select\("
-    ),
+    anchor=re.compile(r"\.sum\(|count_nonzero\(|bincount\(|/ *(?:num|n)_\w*(?:tokens|items|valid)"),
     nodes=(ast.BinOp, ast.AugAssign, ast.Call),
     check=check,
-    beside=re.compile(
-        # A division, or a selection whose mean may be one of nothing.
-        DIVIDES + r"|masked_select|(?:[)\]]|(?<![\w.\"'])(?!list\[|tuple\[|dict\[|type\[|set\[)[a-z_][\w.]*)"
-        r"\[[^\]:,\n\"'\d-]"
+    beside=re.compile(DIVIDES),
+    further=(
+        (
+            re.compile(r"\.mean\(\)|masked_select\("),
+            re.compile(
+                r"masked_select|(?:[)\]]|(?<![\w.\"'])(?!list\[|tuple\[|dict\[|type\[|set\[)[a-z_][\w.]*)"
+                r"\[[^\]:,\n\"'\d-]"
+            ),
+        ),
     ),
 )

@@ -70,6 +70,7 @@ from autofix.transforms.ranges._gradients import carries_gradient, only_compared
 from autofix.transforms.ranges._roots import (
     chosen_by_where,
     guarded_outside,
+    is_own_product,
     is_square,
     never_zero,
     root_of,
@@ -143,6 +144,8 @@ def _vanishes(module: Module, node: ast.expr, depth: int) -> str:
         return _vanishes(module, value, depth + 1) if value is not node else ""
     if isinstance(node, ast.BinOp):
         return _arithmetic(module, node, depth)
+    if is_own_product(module, node):
+        return "the product of a vector with itself is 0 where it is zero"
     op = tensor_op(module, node)
     if op is None:
         return ""
@@ -286,6 +289,13 @@ def _is_right_of_division(module: Module, node: ast.expr) -> bool:
     return isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Div) and parent.right is node
 
 
+# What stands before `** -0.5` where the scale of attention or of an initialiser is computed from a size.
+_NO_SCALE = "".join(
+    rf"(?<!{size}{space}\*\*)"
+    for size in ("dim", "size", "features", r"size\(-1\)", r"shape\[-1\]")
+    for space in ("", " ")
+)
+
 RULE = Rule(
     name="sqrt-unprotected",
     summary="a square root of a variance, a mean of squares or a clamped number that can be exactly 0",
@@ -294,12 +304,13 @@ RULE = Rule(
     # Not the root of RMS norm, whose constant under the root is written beside the variance.
     anchor=re.compile(
         r"sqrt\((?<!math\.sqrt\()(?<!np\.sqrt\()(?!\s*[\w.]+\s*\+\s*(?:self\.)?(?:\w*eps\w*|1e-\d+)\))"
-        r"|\*\*\s*\(?-?0?\.5|pow\([^()]*-?0?\.5\)"
+        rf"|\*\*{_NO_SCALE}\s*\(?-?0?\.5|pow\([^()]*-?0?\.5\)"
     ),
     nodes=(ast.Call, ast.BinOp),
     check=check,
     beside=re.compile(
         r"\bvar(?:_mean)?\(|svd|eig|\b1(?:\.0*)?\s*[+-]|[+-]\s*1\b"
+        r"|(?:dot|inner)(?:_?prod\w*)?\("
         r"|cl(?:amp|ip)|re[lL][uU]|mean\(|\*\*\s*2|pow\(|square\(|\b(\w[\w.\[\]]*) ?\* ?\1(?!\w)"
     ),
 )

@@ -350,7 +350,8 @@ RULE = Rule(
     severity=Severity.ERROR,
     triggers=((b"torch",), (b"where(", b"masked_fill", b" > 0", b"!= 0", b">= ")),
     anchor=re.compile(
-        r"where\(|masked_fill_?\(|\* *\(?\(?[\w.]+ *(?:>|!=|<) *[\w.]+\)|\* *\w*(?:mask|valid|nonzero|positive)"
+        r"where\(|masked_fill_?\(|\* *\(?\(?[\w.]+ *(?:>|!=|<) *[\w.]+\)"
+        r"|\*(?<!\*\*) *\w*(?:mask|valid|nonzero|positive)"
     ),
     nodes=(ast.Call, ast.BinOp),
     check=check,

@@ -51,7 +51,7 @@ def judge(module: Module, cut: CutOff, tracer: Tracer) -> Gated | None:
     gates = [u for u in uses if u.kind in _GATES and _keeps(u) == descending and not _is_statistic(module, u)]
     is_learnt = learnt(module, cut.threshold)
     if gates:
-        kept = all(_is_kept(module, u, names) for u in gates) or _other_path(module, function, names, tracer)
+        kept = all(is_kept(module, u, names) for u in gates) or _other_path(module, function, names, tracer)
         gates += [u for u in uses if u.kind == "passed" and u.state.kind in ("float", "cast") and not _is_attention(u)]
         return Gated(tracer, tuple(sorted(gates, key=_place)), kept, is_learnt)
     returned = [u for u in uses if u.kind == "returned" and _keeps(u) == descending]
@@ -118,21 +118,21 @@ def probability_names(module: Module, cut: CutOff, function: ast.AST) -> set[str
             target = node.targets[0]
             if any(ast.unparse(n) in masks for n in walk(node.value) if isinstance(n, ast.Compare)):
                 continue
-            if isinstance(target, ast.Name) and _carries(module, node.value, names):
+            if isinstance(target, ast.Name) and carries(module, node.value, names):
                 names.add(target.id)
         if len(names) == before:
             break
     return names
 
 
-def _carries(module: Module, node: ast.expr, names: set[str]) -> bool:
+def carries(module: Module, node: ast.expr, names: set[str]) -> bool:
     """Whether an expression passes a probability's gradient on, elementwise."""
     if isinstance(node, ast.Name):
         return node.id in names
     if isinstance(node, ast.BinOp):
-        return _carries(module, node.left, names) or _carries(module, node.right, names)
+        return carries(module, node.left, names) or carries(module, node.right, names)
     if isinstance(node, (ast.Subscript, ast.Attribute)):
-        return _carries(module, node.value, names)
+        return carries(module, node.value, names)
     if isinstance(node, ast.Call):
         op = tensor_op(
             module, node, "softmax", "normalize", "masked_fill", "where", "gather", "float", "to", "unsqueeze", "view",
@@ -140,23 +140,23 @@ def _carries(module: Module, node: ast.expr, names: set[str]) -> bool:
             "cumsum", "relu",
         )  # fmt: skip
         if op is not None:
-            return _carries(module, op.input, names)
+            return carries(module, op.input, names)
         scatter = tensor_op(module, node, "scatter", "scatter_")
         if scatter is not None and "src" in scatter.args:
-            return _carries(module, scatter.args["src"], names)
+            return carries(module, scatter.args["src"], names)
     return False
 
 
-def _is_kept(module: Module, use: Use, names: set[str]) -> bool:
+def is_kept(module: Module, use: Use, names: set[str]) -> bool:
     """Whether what the mask is multiplied with are the probabilities themselves, or holds them."""
     if use.kind in ("multiply", "operand"):
-        return any(_carries(module, f, names) for f in use.factors)
+        return any(carries(module, f, names) for f in use.factors)
     if use.kind == "zero-store" and isinstance(use.node, ast.Subscript):
-        return _carries(module, use.node.value, names)
+        return carries(module, use.node.value, names)
     op = tensor_op(module, use.node, "masked_fill", "masked_fill_", "where")
     if op is None:
         return False
-    return _carries(module, op.input, names) or _carries(module, op.args.get("other", op.input), names)
+    return carries(module, op.input, names) or carries(module, op.args.get("other", op.input), names)
 
 
 def _other_path(module: Module, function: ast.AST, names: set[str], tracer: Tracer) -> bool:
@@ -175,9 +175,9 @@ def _other_path(module: Module, function: ast.AST, names: set[str], tracer: Trac
                 continue
             receiver = [node.func.value] if isinstance(node.func, ast.Attribute) else []
             sides = [*receiver, *node.args]
-        carrying = [s for s in sides if _carries(module, s, names)]
+        carrying = [s for s in sides if carries(module, s, names)]
         others = [s for s in sides if s not in carrying and not isinstance(s, ast.Constant)]
-        if carrying and others and not _in_statistic(module, node) and not all(_is_masks(s, tracer) for s in others):
+        if carrying and others and not in_statistic(module, node) and not all(_is_masks(s, tracer) for s in others):
             return True
     return False
 
@@ -187,7 +187,7 @@ def _is_masks(node: ast.expr, tracer: Tracer) -> bool:
     return any(isinstance(n, ast.Name) and n.id in held for n in walk(node))
 
 
-def _in_statistic(module: Module, node: ast.AST) -> bool:
+def in_statistic(module: Module, node: ast.AST) -> bool:
     statement = module.statement(node)
     if isinstance(statement, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
@@ -220,7 +220,7 @@ def _returned(
         return None
     position = _position(statement.value, returned[0].mask)
     others = _others(statement.value, returned[0].mask)
-    hands_out_probabilities = any(_carries(module, o, names) for o in others)
+    hands_out_probabilities = any(carries(module, o, names) for o in others)
     callers = _callers(module, function)
     is_float = all(u.state.kind in ("float", "cast") for u in returned)
     seen: list[Use] = []

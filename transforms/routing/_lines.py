@@ -12,7 +12,7 @@ from autofix.rewrite import Unrewritable
 from autofix.syntax import Module
 from autofix.transforms.routing._cut_off import CutOff, Step
 from autofix.transforms.routing._mask import Held, Use
-from autofix.transforms.routing._routing import GATE_TEMPERATURE, fresh
+from autofix.transforms.routing._routing import GATE_TEMPERATURE, TEMPERATURE, fresh
 from autofix.transforms.routing._spelling import bracketed, is_simple, temperature, without_conversion
 from autofix.transforms.routing._uses import Tracer
 
@@ -34,6 +34,7 @@ class GateLines:
         self.compare = module.statement(cut.node)
         self.edits: list[Edit] = []
         self.needed: list[ast.expr] = []  # expressions that the new lines read again
+        self.width = TEMPERATURE  # of the gate, where the file does not say
         self.temperature: str | None = None
         self.result = ""  # the name of the mask, where a soft gate takes it over
 
@@ -175,7 +176,7 @@ class GateLines:
         return name
 
     def _temperature(self) -> str:
-        name, edits = temperature(self.module, self.function)
+        name, edits = temperature(self.module, self.function, number=self.width)
         self.edits.extend(edits)
         self.temperature = name if name == GATE_TEMPERATURE else None
         return name

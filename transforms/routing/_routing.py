@@ -7,10 +7,12 @@ import re
 from collections.abc import Iterator
 
 from autofix.ops import constant
+from autofix.rule import Context
 from autofix.syntax import Module
 from autofix.tree import walk
 
 GATE_TEMPERATURE = "GATE_TEMPERATURE"
+GUMBEL_TEMPERATURE = "GUMBEL_TEMPERATURE"
 TEMPERATURE = 0.1
 
 _WORDS = re.compile(
@@ -37,6 +39,17 @@ _TARGETS = re.compile(r"teacher|target|reference|label|ground_truth|(?<![a-z])go
 _NO_GRAD = ("no_grad", "inference_mode")
 
 
+def form_of(context: Context) -> str:
+    """The form that a differentiable gate takes: the rule's own setting, else `--routing`."""
+    return str(context.options.setting(context.rule, "routing", context.options.routing))
+
+
+def width_of(context: Context) -> float:
+    """The temperature that is written where the file has none yet."""
+    value = context.options.setting(context.rule, "temperature", TEMPERATURE)
+    return float(value) if isinstance(value, (int, float)) and value > 0 else TEMPERATURE
+
+
 def functions_around(module: Module, node: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
     """The functions around a node, the innermost first."""
     return [a for a in module.ancestors(node) if isinstance(a, (ast.FunctionDef, ast.AsyncFunctionDef))]
@@ -45,22 +58,22 @@ def functions_around(module: Module, node: ast.AST) -> list[ast.FunctionDef | as
 def routes(module: Module, function: ast.AST) -> bool:
     """Whether a name in the function, or its own or its class's, speaks of experts, heads, gates or routing."""
     owners = [function, *(a for a in module.ancestors(function) if isinstance(a, (ast.ClassDef, ast.FunctionDef)))]
-    if any(_WORDS.search(_spaced(o.name)) for o in owners if isinstance(o, (ast.ClassDef, ast.FunctionDef))):
+    if any(_WORDS.search(spaced(o.name)) for o in owners if isinstance(o, (ast.ClassDef, ast.FunctionDef))):
         return True
-    return any(_WORDS.search(_spaced(name)) for name in identifiers(function))
+    return any(_WORDS.search(spaced(name)) for name in identifiers(function))
 
 
 def trains_nothing(module: Module, node: ast.AST) -> bool:
     """Whether the code samples, evaluates or measures, or switches gradients off."""
     for function in functions_around(module, node):
-        if _SAMPLING_NAME.search(_spaced(function.name)) or _LOSS_NAME.search(_spaced(function.name)):
+        if _SAMPLING_NAME.search(spaced(function.name)) or _LOSS_NAME.search(spaced(function.name)):
             return True
         if any(_switches_off(d) for d in function.decorator_list) or _samples(function):
             return True
     for ancestor in module.ancestors(node):
         if isinstance(ancestor, ast.ClassDef):
             names = [ancestor.name, *(ast.unparse(b) for b in ancestor.bases)]
-            if any(_SAMPLING_CLASS.search(n) or _LOSS_NAME.search(_spaced(n)) for n in names):
+            if any(_SAMPLING_CLASS.search(n) or _LOSS_NAME.search(spaced(n)) for n in names):
                 return True
         items = ancestor.items if isinstance(ancestor, (ast.With, ast.AsyncWith)) else []
         if any(_switches_off(i.context_expr) for i in items):
@@ -179,7 +192,7 @@ def _is_data(node: ast.AST) -> bool:
     return isinstance(node, ast.Attribute) and node.attr == "data"
 
 
-def _spaced(name: str) -> str:
+def spaced(name: str) -> str:
     """With an underscore wherever a capital follows a small letter."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
 

@@ -12,26 +12,32 @@ from autofix.transforms.routing._routing import GATE_TEMPERATURE, TEMPERATURE, f
 from autofix.tree import walk
 
 
-def temperature(module: Module, function: ast.AST) -> tuple[str, tuple[Edit, ...]]:
-    """How the temperature is called in this file, and the edit that defines it."""
-    stores = module.flow(module.tree).stores(GATE_TEMPERATURE)
+def temperature(
+    module: Module,
+    function: ast.AST,
+    name: str = GATE_TEMPERATURE,
+    number: float = TEMPERATURE,
+    meaning: str = "width of the gate around the threshold, in probability mass",
+) -> tuple[str, tuple[Edit, ...]]:
+    """How a temperature is called in this file, and the edit that defines it."""
+    stores = module.flow(module.tree).stores(name)
     if stores:
         value = getattr(stores[0], "value", None)
         if len(stores) == 1 and constant(module, value) is not None:
-            return GATE_TEMPERATURE, ()
-        return str(TEMPERATURE), ()
-    if fresh(function, GATE_TEMPERATURE) != GATE_TEMPERATURE:
-        return str(TEMPERATURE), ()
+            return name, ()
+        return str(number), ()
+    if fresh(function, name) != name:
+        return str(number), ()
     imports = [s for s in module.tree.body if isinstance(s, (ast.Import, ast.ImportFrom))]
     if not imports or module.indentation(imports[-1]) != "" or imports[-1].lineno > function.lineno:  # type: ignore[attr-defined]
-        return str(TEMPERATURE), ()
+        return str(number), ()
     edit = rewrite.insert_after(
         module,
         imports[-1],
         "",
-        f"{GATE_TEMPERATURE} = {TEMPERATURE}  # width of the gate around the threshold, in probability mass",
+        f"{name} = {number}  # {meaning}",
     )
-    return GATE_TEMPERATURE, (edit,)
+    return name, (edit,)
 
 
 def operand(node: ast.expr) -> ast.expr:

@@ -93,13 +93,15 @@ def gated_loop(module: Module, found: LoopCutOff) -> Gated | None:
     return judge(module, _as_cut_off(found), tracer)
 
 
-def write_loop(module: Module, found: LoopCutOff, gate: Gated, soft: bool) -> Written:
+def write_loop(module: Module, found: LoopCutOff, gate: Gated, soft: bool, width: float) -> Written:
     """The gate, computed for all rows at once beside the loop's own mask.
 
     Raises:
         Unrewritable: with the reason, for a person.
     """
-    return _LoopWriter(module, found, gate, soft).write()
+    writer = _LoopWriter(module, found, gate, soft)
+    writer.width = width
+    return writer.write()
 
 
 class _LoopWriter(Writer):

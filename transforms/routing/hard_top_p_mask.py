@@ -68,7 +68,7 @@ on. Where the code compares the mass with the item included, the gradient is sti
 the item included, more probability for an item would push it out. (Moved along that gradient, the hard choice went
 the wrong way in a trial; along the other one, the right way.) `--routing soft` writes `p * gate`, renormalised, in
 place of the mask; that is another forward pass, so it counts as unsafe. `--routing gumbel` cannot express a choice of
-several and writes nothing.
+several and writes nothing. `[tool.autofix.rule.hard-top-p-mask]` sets `routing` and `temperature` for this rule alone.
 
 Left alone
 ----------
@@ -98,12 +98,13 @@ from autofix.transforms.routing._gate import Writer, Written
 from autofix.transforms.routing._gated import Gated, gated
 from autofix.transforms.routing._ranked import is_detached
 from autofix.transforms.routing._routing import (
-    TEMPERATURE,
+    form_of,
     functions_around,
     has_gradient_already,
     is_target,
     routes,
     trains_nothing,
+    width_of,
 )
 from autofix.transforms.routing._spelling import without_conversion
 from autofix.transforms.routing._top_p_loop import LoopCutOff, gated_loop, loop_cut_off, write_loop
@@ -138,17 +139,20 @@ def _finding(found: CutOff | LoopCutOff, gate: Gated, context: Context) -> Findi
         return context.finding(found.node, message, why=why, severity=severity)
     if gate.why:
         return context.finding(found.node, message, why=gate.why, severity=severity)
-    if context.options.routing == "gumbel":
+    form = form_of(context)
+    if form == "gumbel":
         return context.finding(found.node, message, why=_GUMBEL, severity=severity)
-    soft = context.options.routing == "soft"
+    soft = form == "soft"
     if soft and gate.kept:
         why = "the outputs are multiplied by the kept probabilities already: use --routing straight-through"
         return context.finding(found.node, message, why=why, severity=severity)
     try:
         if isinstance(found, LoopCutOff):
-            written = write_loop(context.module, found, gate, soft)
+            written = write_loop(context.module, found, gate, soft, width_of(context))
         else:
-            written = Writer(context.module, found, gate.tracer, gate.uses, soft).write()
+            writer = Writer(context.module, found, gate.tracer, gate.uses, soft)
+            writer.width = width_of(context)
+            written = writer.write()
     except Unrewritable as reason:
         return context.finding(found.node, message, why=str(reason), severity=severity)
     return context.finding(found.node, message, fix=_fix(written, found, context, soft), severity=severity)
@@ -186,7 +190,7 @@ def _fix(written: Written, found: CutOff | LoopCutOff, context: Context, soft: b
                 region=region,
                 results=(written.name,) if written.name else (),
                 hazard=("zero-gradient",),
-                parameters={"temperature": TEMPERATURE, "temperature_name": written.temperature},
+                parameters={"temperature": width_of(context), "temperature_name": written.temperature},
                 change="the hard mask becomes weights that sum to one; they tend to the kept probabilities as the "
                 "temperature falls",
             ),

@@ -68,7 +68,7 @@ class _Parent:
         self.root = str(options["folder"])
         self.reached = reached
         self.devices = tuple(options["isolation"]["devices"])
-        self.courtesy = bool(options["isolation"]["levels"]) and not reached.isolated
+        self.courtesy = bool(options["isolation"].get("courtesy")) and not reached.isolated
         self.out = out
         self.tool = os.getppid()
         self.waiting: list[dict[str, Any]] = []

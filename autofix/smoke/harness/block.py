@@ -6,7 +6,9 @@ nothing; and one bad batch, whose norm is ten thousand times the bound, where th
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -72,9 +74,12 @@ def _attempt(
     before, after = sides
     preferences = {**before.preferences(), **after.preferences()}
 
-    def trial(region: Region, size: float, turns: int | None = None) -> _Trace:
-        world = World(spec, size, _SEED)
-        return _trial(Loop(spec, region, preferences, world, forced), turns, deadline)
+    def trial(region: Region, size: float, turns: int | None = None, as_it_is: bool = False) -> _Trace:
+        """A run; that of the original is one without its clips when the patch moves them, unless `as_it_is`."""
+        plain = spec.get("moved") and region is before and not as_it_is
+        with _without_clipping() if plain else contextlib.nullcontext():
+            world = World(spec, size, _SEED)
+            return _trial(Loop(spec, region, preferences, world, forced), turns, deadline)
 
     try:
         size = _ORDINARY * bound
@@ -106,6 +111,12 @@ def _attempt(
         if near is not plain and all(s.norm < bound for s in near.seen):
             ordinary.append((near, trial(after, near_size, plain.turns)))
         bad_after = trial(after, _EXPLODING * bound, plain.turns)
+        misplaced = []
+        if spec.get("moved"):
+            misplaced = [
+                (plain, trial(before, size, plain.turns, as_it_is=True)),
+                (bad, trial(before, _EXPLODING * bound, plain.turns, as_it_is=True)),
+            ]
     except RegionError as error:
         if error.opaque or forced:
             return _inconclusive(f"the code after the patch does not run in the trial: {error}")
@@ -118,8 +129,54 @@ def _attempt(
         stuck |= bad_after.loop.stuck()
         return _inconclusive("the patched lines were not reached in the trial")
     result = _judge(spec, bound, ordinary, (bad, bad_after))
+    if misplaced and result["verdict"] == "PROVED":
+        result = _misplaced(spec, bound, misplaced, result)
     result["assumptions"] = [*spec["assumptions"], *sorted(bad_after.loop.assumed)]
     return result
+
+
+@contextlib.contextmanager
+def _without_clipping() -> Iterator[None]:
+    """Torch's clips do nothing meanwhile: what a loop does without them is the reference for one that moves them."""
+    names = ("clip_grad_norm_", "clip_grad_norm", "clip_grad_value_", "clip_grads_with_norm_")
+    rooms = (torch.nn.utils, torch.nn.utils.clip_grad)
+    kept = [(room, name, getattr(room, name)) for room in rooms for name in names if hasattr(room, name)]
+    for room, name, _ in kept:
+        setattr(room, name, lambda *_, **__: torch.zeros(()))
+    try:
+        yield
+    finally:
+        for room, name, function in kept:
+            setattr(room, name, function)
+
+
+def _misplaced(
+    spec: dict[str, Any], bound: float, runs: list[tuple[_Trace, _Trace]], result: dict[str, Any]
+) -> dict[str, Any]:
+    """The witness against clips at the wrong place: an ordinary step is another than without them, or a bad batch
+    arrives unbounded."""
+    by_value = bool(spec["by_value"])
+    (plain, old), (_, old_bad) = runs
+    same = _same(plain, old)
+    worst = max((_size(s, by_value) for s in old_bad.seen), default=0.0)
+    witness = next(c for c in result["claims"] if c["name"] == "witness")
+    if not same["held"]:
+        largest = max((_size(s, by_value) for s in plain.seen), default=0.0)
+        seen = max((_size(s, by_value) for s in old.seen), default=0.0)
+        detail = (
+            f"steps below the bound: norms up to {largest:.4g}, of which the optimizer saw {seen:.4g} before the patch"
+        )
+    elif worst > bound * (1 + _BOUNDED):
+        detail = str(witness["detail"])
+    else:
+        witness["held"] = None
+        reason = "in the trial, where every batch is the same, the clips bound the steps before the patch too"
+        return {**result, "verdict": "CONSISTENT", "reason": reason, "witness": "", "witness_summary": ""}
+    witness["detail"] = detail
+    return {
+        **result,
+        "witness_summary": f"{detail}; after it the steps below the bound are those of the loop unclipped",
+    }
 
 
 def _inconclusive(reason: str) -> dict[str, Any]:

@@ -96,6 +96,8 @@ def _judge(
         sides, setting = _with_softmax(sides, setting, variant.get("without_softmax", "append"))
     settings = [setting, *other_shapes(sides.before, setting, sides.results, sides.mode)]
     settings += _asked_for(setting, spec.get("extra", ()))
+    if "graph" in spec["hazards"]:
+        return _judge_graph(spec, sides, settings)
     if relation in ("straight-through", "soft"):
         return _judge_gate(spec, sides, settings, deadline)
     extra = frozenset(spec.get("extra", ()))
@@ -259,6 +261,51 @@ def _judge_gate(spec: dict[str, Any], sides: Sides, settings: list[Setting], dea
     if by_name.get("witness"):
         return _answer(spec, "PROVED", claims, shown)
     return _answer(spec, "CONSISTENT", claims, reason="the original's scores already receive a gradient")
+
+
+def _judge_graph(spec: dict[str, Any], sides: Sides, settings: list[Setting]) -> dict[str, Any]:
+    """The same values, with a graph before the patch and none after it."""
+    values, kept, left, total = True, "", "", 0
+    for setting in settings:
+        for pattern in (p for p in PATTERNS if p.ordinary):
+            leaves = leaves_for(setting, pattern)
+            before, after = (
+                execute(side, setting, leaves, torch.float64, sides.results, sides.mode)
+                for side in (sides.before, sides.after)
+            )
+            if not before.ran:
+                continue
+            if not after.ran:
+                claims = [_claim("runs", False, after.error)]
+                return _answer(spec, "REFUTED", claims, reason=f"the patched code fails: {after.error}")
+            total += 1
+            kept = kept or next(iter(sorted(before.attached)), "")
+            left = left or next(iter(sorted(after.attached)), "")
+            same = before.values.keys() == after.values.keys()
+            values &= same and all(torch.equal(before.values[n], after.values[n]) for n in before.values)
+    if not total:
+        return _answer(spec, "INCONCLUSIVE", [], reason="no input was found on which the original runs")
+    detail = f"`{kept}` keeps the graph before the patch, and not after it" if kept else "nothing with a graph is kept"
+    claims = [
+        _claim("witness", True if kept else None, detail),
+        _claim("graph", not left, f"`{left}` keeps a graph after the patch" if left else "no result keeps a graph"),
+        _claim("values", values, f"compared bit for bit on {total} inputs"),
+    ]
+    broken = next((c["detail"] for c in claims if c["held"] is False), "")
+    if broken:
+        return _answer(spec, "REFUTED", claims, reason=broken)
+    if not kept:
+        return _answer(spec, "CONSISTENT", claims, reason=detail)
+    return _answer(spec, "PROVED", claims, (_GRAPH_WITNESS, detail))
+
+
+_GRAPH_WITNESS = """import torch
+
+weight = torch.ones(3, requires_grad=True)
+loss = (weight * 2).sum()
+for name, record in (('before', {'loss': loss}), ('after', {'loss': loss.detach()})):
+    print(name, record['loss'].item(), 'keeps its graph' if record['loss'].requires_grad else 'is a plain number')
+"""
 
 
 def _claim(name: str, held: bool | None, detail: str) -> dict[str, Any]:

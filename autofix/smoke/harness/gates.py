@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from . import witness
+from . import routing_task, witness
 from .compare import value_difference
 from .program import Outcome, cotangent, leaves_for
 from .program import run as execute
@@ -17,6 +17,11 @@ from .values import Pattern, Setting
 
 _DRAWS = 12
 _STEPS = (0.25, 1.0)
+_LADDER = (1.0, 0.3, 0.1, 0.03, 0.01, 0.001, 0.0001)
+_RISE = 0.02  # of the first distance: what rounding and a renormalisation may add from one step to the next
+_ITEMS = 4
+_SHARE = 0.02  # of all that moved: the least that says something of one leaf
+_AGAINST = -0.3
 _ALIKE = 200  # trials of other sizes, each a few milliseconds
 
 
@@ -45,6 +50,8 @@ def judge(
         return claims, ("", "")
     if spec["relation"] == "straight-through":
         claims.append(_direction(sides, settings[0], deadline))
+    if revived and not any(c["held"] is False for c in claims):
+        claims.append(routing_task.judge(sides, settings[0], revived, deadline))
     if revived:
         claims.append(_claim("witness", True, f"no gradient reached {', '.join(revived)} before; it does now"))
         return claims, witness.show_gate(sides, settings[0], revived[0])
@@ -73,7 +80,8 @@ def _decides(hard: Outcome) -> bool:
 
 
 def _other_sizes(setting: Setting) -> Iterator[dict[str, Any]]:
-    """One leaf as large as another; then all tensors made of the numbers that the code counts with."""
+    """One leaf as large as another; then all tensors made of the numbers that the code counts with; then a few items
+    that other numbers bound."""
     tensors = {n: c.size for n, c in setting.items() if c.is_tensor}
     numbers = {n: c.size for n, c in setting.items() if type(c.size) is int}
     for name in numbers:
@@ -84,6 +92,11 @@ def _other_sizes(setting: Setting) -> Iterator[dict[str, Any]]:
         for dims in itertools.permutations(numbers.values(), rank):
             for choice in itertools.product((dims, (*dims[:-1], 1), dims[:-1]), repeat=min(len(tensors), 3)):
                 yield dict(zip(tensors, choice))  # noqa: B905
+    for name in numbers:  # as many items as it says, and the least and the greatest number of them by the others
+        rest = [n for n in numbers if n != name]
+        sized = {n: (*size[:-1], _ITEMS) for n, size in tensors.items() if size}
+        for bounds in itertools.product(range(1, _ITEMS), repeat=min(len(rest), 3)):
+            yield {**sized, name: _ITEMS, **dict(zip(rest, bounds))}  # noqa: B905
 
 
 def _pair(sides: Any, setting: Setting, seed: int, fixed: dict[str, Any] | None = None) -> tuple[Outcome, Outcome]:
@@ -126,7 +139,7 @@ def _limit(spec: dict[str, Any], sides: Any, settings: list[Setting]) -> dict[st
     if not isinstance(name, str):
         return _claim("limit", None, "the temperature is not named, so its limit cannot be taken")
     distances = []
-    for temperature in (1.0, 1e-1, 1e-2, 1e-4):
+    for temperature in _LADDER:
         total, count = 0.0, 0
         for setting in settings:
             for seed in range(_DRAWS):
@@ -142,19 +155,20 @@ def _limit(spec: dict[str, Any], sides: Any, settings: list[Setting]) -> dict[st
                     total += float((hard.to(torch.float64) - soft.to(torch.float64)).abs().sum())
                     count += hard.numel()
         distances.append(total / max(1, count))
-    detail = "mean distance to the hard form at temperature 1, 0.1, 0.01, 0.0001: " + ", ".join(
-        f"{d:.2g}" for d in distances
-    )
+    ladder = ", ".join(f"{t:g}" for t in _LADDER)
+    detail = f"mean distance to the hard form at temperature {ladder}: " + ", ".join(f"{d:.2g}" for d in distances)
+    falls = all(b <= a + _RISE * distances[0] + 1e-9 for a, b in itertools.pairwise(distances))
     # A draw may lie within 1e-4 of the threshold, where the limit is not reached: 1 % on average is far from it.
-    return _claim("limit", distances[-1] < 0.01 and distances[-1] <= distances[0] + 1e-9, detail)
+    return _claim("limit", distances[-1] < 0.01 and falls, detail)
 
 
 def _direction(sides: Any, setting: Setting, deadline: float) -> dict[str, Any]:
-    """Move every float leaf along the patched gradient: on average the hard result must move the way it says."""
+    """Move every float leaf along the patched gradient: on average the hard result must move the way it says, and for
+    no leaf clearly the other way (a threshold is one among many numbers)."""
     floats = [n for n, c in setting.items() if c.role == "float"]
     dtype = _width(sides, setting)
-    moved, steps = 0.0, 0
-    size = 0.0
+    moved, size = dict.fromkeys(floats, 0.0), dict.fromkeys(floats, 0.0)
+    steps = 0
     for seed in range(_DRAWS * 4):
         if time.monotonic() > deadline:
             break
@@ -169,13 +183,19 @@ def _direction(sides: Any, setting: Setting, deadline: float) -> dict[str, Any]:
                 up, down = dict(leaves), dict(leaves)
                 up[name], down[name] = leaves[name] + step * way, leaves[name] - step * way
                 gain = _weighted(sides, setting, up, dtype) - _weighted(sides, setting, down, dtype)
-                moved += gain
-                size += abs(gain)
+                moved[name] += gain
+                size[name] += abs(gain)
                 steps += 1
-    if not steps or size == 0.0:
+    total = sum(size.values())
+    if not steps or total == 0.0:
         return _claim("direction", None, "the hard form did not move")
-    detail = f"over {steps} steps along the gradient the hard result moved {moved / size:+.2f} (of at most 1)"
-    return _claim("direction", moved / size > -0.1, detail)
+    ways = {n: moved[n] / size[n] for n in floats if size[n] > _SHARE * total}
+    overall = sum(moved.values()) / total
+    against = [n for n, way in ways.items() if way < _AGAINST]
+    detail = f"over {steps} steps along the gradient the hard result moved {overall:+.2f} (of at most 1)"
+    if against:
+        detail += ", and against it for " + ", ".join(f"{n} ({ways[n]:+.2f})" for n in against)
+    return _claim("direction", overall > -0.1 and not against, detail)
 
 
 def _width(sides: Any, setting: Setting) -> torch.dtype:

@@ -35,7 +35,8 @@ def measure(
     beside: the measurement of the original; the patched version is put under the same conditions. The original leaves
     out what there is no time for, and it alone is measured for noise.
 
-    An outcome is {"verdict", "reason", "losses", "missing"}, and "inputs" where they are not the plan's own.
+    An outcome is {"verdict", "reason", "losses", "norms" (of the gradient), "missing"}, and "inputs" where they are
+    not the plan's own.
     """
     seed, steps = int(options["seed"]), int(options["steps"])
     lines: set[int] = set()
@@ -101,10 +102,13 @@ def outcome(
     except Exception as error:
         text = str(error).strip().splitlines()
         reason = f"{type(error).__name__}: {text[0][:200] if text else ''}"
-        return {"verdict": synth_step.FAILED, "reason": reason, "losses": [], "missing": [], "parameters": count}
+        return {
+            "verdict": synth_step.FAILED, "reason": reason, "losses": [], "norms": [], "missing": [],
+            "parameters": count,
+        }  # fmt: skip
     return {
-        "verdict": result.verdict, "reason": result.reason, "losses": result.losses, "missing": result.missing,
-        "parameters": count,
+        "verdict": result.verdict, "reason": result.reason, "losses": result.losses, "norms": result.norms,
+        "missing": result.missing, "parameters": count,
     }  # fmt: skip
 
 

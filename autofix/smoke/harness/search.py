@@ -254,6 +254,8 @@ def _wanted(called: str, shapes: list[tuple[int, ...]], args: Any) -> list[tuple
         rank = len(sizes) if called == "permute" else 1 + max((d if d >= 0 else -d - 1 for d in sizes), default=0)
         wanted += [_BY_RANK[rank]] if rank in _BY_RANK else []
     elif 1 <= len(sizes) <= 5 and shapes and all(d == -1 or d > 0 for d in sizes):
+        if called == "expand" and len(shapes[0]) == len(sizes):  # `x.unsqueeze(1).expand(b, n, t)`: x is b by t
+            wanted.append(tuple(d for d, own in zip(sizes, shapes[0], strict=True) if own != 1))
         wanted.append(tuple(3 if d == -1 else d for d in sizes))  # `view(b, t, -1)`: as if it had that shape already
     for shape in shapes:
         wanted += [shape, shape[-1:], (*shape[:-1], 1), shape[:-1], (1,) * (len(shape) - 1) + shape[-1:], shape[1:]]

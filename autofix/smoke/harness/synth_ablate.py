@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from . import synth_search, synth_step
+from . import synth_loads, synth_search, synth_step
 from .synth_plan import Plan
 
 _CHOSEN = (
@@ -85,7 +85,8 @@ def _count(value: Any) -> int:
 
 
 def compare(kind: type, plan: Plan, seed: int, steps: int) -> dict[str, Any]:
-    """Losses of both over `steps` steps on one batch; {} where the class makes no such choice."""
+    """Losses of both over `steps` steps on one batch, and how often each alternative is chosen; {} where the class
+    makes no such choice."""
     try:
         module, _ = synth_step.build_initialised(kind, plan, seed)
         changed = all_on(module)
@@ -93,10 +94,12 @@ def compare(kind: type, plan: Plan, seed: int, steps: int) -> dict[str, Any]:
             return {}
         inputs = synth_search.inputs_of(plan, seed)
         dense = synth_step.train(module, inputs, seed, steps)
+        original, _ = synth_step.build_initialised(kind, plan, seed)
+        loads = synth_loads.loads(original, plan, seed)
         routed = synth_step.train(synth_step.build_initialised(kind, plan, seed)[0], inputs, seed, steps)
     except Exception as error:
         return {"reason": f"{type(error).__name__}: {str(error)[:200]}"}
     return {
         "changed": changed, "routed_losses": routed.losses, "dense_losses": dense.losses,
-        "routed_missing": routed.missing, "dense_missing": dense.missing,
+        "routed_missing": routed.missing, "dense_missing": dense.missing, "loads": loads,
     }  # fmt: skip

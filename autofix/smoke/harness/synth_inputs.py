@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import typing
 from typing import Any
 
 from torch import nn
@@ -117,6 +118,7 @@ def _plain(entry: Entry) -> list[Spec]:
     name, hint, default = entry.name, entry.hint, entry.parameter.default
     if hint is bool or isinstance(default, bool) or synth_names.FLAGS.match(name):
         return [["value", False], ["value", True]]
+    hint = _without_none(hint)
     if hint is int or type(default) is int:
         return [["value", synth_names.integer(name, 2)]]
     if hint is float or type(default) is float:
@@ -125,6 +127,13 @@ def _plain(entry: Entry) -> list[Spec]:
         texts = [*entry.facts.strings, *([default] if isinstance(default, str) else [synth_names.text(name)])]
         return [["value", text] for text in dict.fromkeys(texts)]
     return []
+
+
+def _without_none(hint: Any) -> Any:
+    """`int` for `Optional[int]` and `int | None`."""
+    kinds = [k for k in typing.get_args(hint) if k is not type(None)]
+    optional = len(kinds) == 1 and len(typing.get_args(hint)) == 2
+    return kinds[0] if optional and kinds[0] in (int, float, str) else hint
 
 
 def _takes_several(hint: str, facts: Usage) -> bool:

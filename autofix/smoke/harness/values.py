@@ -8,7 +8,7 @@ import torch
 
 FLOAT_ROLES = ("float", "binary", "buffer")  # cast to the dtype under trial
 # Draws over these are numbers that every dtype holds: one float64 reference then serves all of them.
-_ROUNDED = ("", "positive", "non-negative", "negative", "probability", "open")
+_ROUNDED = ("", "positive", "non-negative", "negative", "probability", "open", "count")
 TENSOR_ROLES = ("float", "binary", "bool", "index")
 
 
@@ -151,6 +151,8 @@ def _float(shape: tuple[int, ...], pattern: Pattern, generator: torch.Generator)
 def _in_domain(x: torch.Tensor, domain: str, pattern: Pattern, generator: torch.Generator) -> torch.Tensor:
     if domain == "positive":
         return x.abs() + 0.1 if pattern.kind == "draw" else x.abs()
+    if domain == "count":
+        return x.abs().round() + (1.0 if pattern.kind == "draw" else 0.0)
     if domain == "non-negative":
         return x.abs()
     if domain == "negative":

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from autofix.model import Fix, Relation, Source
+from autofix.model import Fix, Source
+from autofix.smoke.block import is_about_a_loop
 from autofix.smoke.job import Job
 from autofix.smoke.modules.changes import Changes, changes_of
 from autofix.smoke.modules.index import index
 from autofix.smoke.modules.targets import import_paths, rooted
 
 _IMPORT_SECONDS = 60.0
-_STEPS = 3
 _PATIENCE = 2.5  # a busy machine takes that much longer than a class computes
 _MARGIN = 10.0
 _MOST_CLASSES = 4
@@ -31,10 +32,12 @@ class ModuleLevel:
 
     seconds: what one class may compute in one version, in seconds of processor time. examples: by
     "package.module:Class" or "Class", {"init": {...}, "forward": "..."}, for classes whose arguments cannot be made up.
+    steps: of the ordinary training run.
     """
 
     seconds: float = 8.0
     examples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
+    steps: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +103,10 @@ def _file(path: Path) -> _File | str:
 
 
 def _item(number: int, source: Source, fix: Fix, file: _File, level: ModuleLevel) -> dict[str, Any] | str:
-    if fix.claim.relation is Relation.CLIP:
+    if is_about_a_loop(fix):
         return "a training loop is no part of a class's forward"
+    if "graph" in fix.claim.hazard:
+        return "what outlives a step cannot be seen in one"
     if not file.classes:
         return "no class of the file is an nn.Module"
     changes: Changes | str = changes_of(source, fix)
@@ -127,7 +132,7 @@ def _job(group: Sequence[tuple[int, dict[str, Any]]], paths: list[str], level: M
     """The items are numbered within the job: the same fixes make the same job wherever else they stand."""
     spec = {
         "items": [{**item, "id": position} for position, (_, item) in enumerate(group)], "paths": paths,
-        "steps": _STEPS, "seed": 0, "processor_seconds": level.seconds, "class_seconds": _PATIENCE * level.seconds,
+        "steps": level.steps, "seed": 0, "processor_seconds": level.seconds, "class_seconds": _PATIENCE * level.seconds,
         "import_seconds": _IMPORT_SECONDS,
     }  # fmt: skip
     modules = len({item["module"] for _, item in group})
@@ -141,12 +146,18 @@ def _stamp(root: Path, packages: Iterable[str]) -> str:
     digest = hashlib.blake2b(digest_size=10)
     for package in sorted(packages):
         folder = root / package
-        files = sorted(folder.rglob("*.py") if folder.is_dir() else root.glob("*.py"))
+        files = sorted(_python_files(folder) if folder.is_dir() else root.glob("*.py"))
         for path in files[:_MOST_STAMPED]:
             with contextlib.suppress(OSError):
                 stat = path.stat()
                 digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
+
+
+def _python_files(folder: Path) -> Iterator[Path]:
+    """The Python files below a folder; unlike `Path.rglob`, it goes on where a folder vanishes meanwhile."""
+    for place, _, names in os.walk(folder):
+        yield from (Path(place, name) for name in names if name.endswith(".py"))
 
 
 def settled(job: Job, result: Mapping[str, Any]) -> bool:

@@ -1,0 +1,1 @@
+"""Where pull requests live: GitHub, Gitea and Forgejo, GitLab behind one small protocol."""

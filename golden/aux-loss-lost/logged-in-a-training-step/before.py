@@ -1,0 +1,13 @@
+import torch
+import torch.nn.functional as F
+
+
+def train_step(model, optimizer, batch, writer, step):
+    logits, aux_loss = model(batch["inputs"])
+    loss = F.cross_entropy(logits, batch["labels"])
+    optimizer.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    writer.add_scalar("train/aux_loss", aux_loss.item(), step)
+    return loss.detach()

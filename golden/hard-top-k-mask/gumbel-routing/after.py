@@ -1,0 +1,21 @@
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+GUMBEL_TEMPERATURE = 1.0  # 1 is the distribution of the logits itself
+
+
+class Top1Experts(nn.Module):
+    def __init__(self, dim=32, experts=4):
+        super().__init__()
+        self.num_experts = experts
+        self.router = nn.Linear(dim, experts)
+        self.experts = nn.ModuleList(nn.Linear(dim, dim) for _ in range(experts))
+
+    def forward(self, x):
+        logits = self.router(x)
+        probs = torch.softmax(logits, dim=-1)
+        index = probs.argmax(dim=-1)
+        mask = F.gumbel_softmax(logits.float(), tau=GUMBEL_TEMPERATURE, hard=True, dim=-1).float()
+        outputs = torch.stack([expert(x) for expert in self.experts], dim=-2)
+        return (outputs * mask.unsqueeze(-1)).sum(dim=-2)

@@ -1,0 +1,21 @@
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class HeadGate(nn.Module):
+    def __init__(self, dim=32, heads=8, threshold=0.8):
+        super().__init__()
+        self.heads, self.threshold = heads, threshold
+        self.router = nn.Linear(dim, heads)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x):
+        probs = F.softmax(self.router(x), dim=-1)
+        ranked, order = torch.sort(probs, dim=-1, descending=True)
+        cumulative = ranked.cumsum(dim=-1)
+        keep = cumulative - ranked < self.threshold
+        keep[..., 0] = True
+        mask = torch.zeros_like(keep).scatter(-1, order, keep)
+        heads = self.proj(x).unflatten(-1, (self.heads, -1))
+        return (heads * mask.unsqueeze(-1).float()).flatten(-2)

@@ -1,0 +1,31 @@
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+GATE_TEMPERATURE = 0.1  # width of the gate around the threshold, in probability mass
+
+
+class BoundedHeads(nn.Module):
+    """At least `min_heads` and at most `max_heads` for each token."""
+
+    def __init__(self, dim=32, heads=8, min_heads=1, max_heads=4, threshold=0.8):
+        super().__init__()
+        self.heads, self.threshold = heads, threshold
+        self.min_heads, self.max_heads = min_heads, max_heads
+        self.router = nn.Linear(dim, heads)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x):
+        probs = F.softmax(self.router(x), dim=-1)
+        ranked, order = torch.sort(probs, dim=-1, descending=True)
+        mass_before = ranked.cumsum(dim=-1) - ranked
+        keep = mass_before < self.threshold
+        keep[..., : self.min_heads] = True
+        keep[..., self.max_heads :] = False
+        mask = torch.zeros_like(probs).scatter(-1, order, keep.float())
+        # straight-through: the hard mask forward, the gradient of its soft gate backward
+        soft_gate = torch.sigmoid((self.threshold - mass_before) / GATE_TEMPERATURE)
+        soft_gate = soft_gate.scatter(-1, order, soft_gate)
+        mask = mask + (soft_gate - soft_gate.detach())
+        heads = self.proj(x).unflatten(-1, (self.heads, -1))
+        return (heads * mask.unsqueeze(-1)).flatten(-2)

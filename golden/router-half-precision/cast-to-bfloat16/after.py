@@ -1,0 +1,14 @@
+import torch
+from torch import nn
+
+
+class Router(nn.Module):
+    def __init__(self, dim=16, experts=4):
+        super().__init__()
+        self.gate = nn.Linear(dim, experts, bias=False)
+
+    def forward(self, x):
+        router_logits = self.gate(x)
+        probs = torch.softmax(router_logits.float(), dim=-1).to(torch.bfloat16)
+        weights, selected = torch.topk(probs, 2, dim=-1)
+        return weights / weights.sum(dim=-1, keepdim=True), selected

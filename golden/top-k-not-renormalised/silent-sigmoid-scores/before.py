@@ -1,0 +1,19 @@
+import torch
+from torch import nn
+
+
+class IndependentExperts(nn.Module):
+    """Each expert has a gate of its own: the scores are no shares of a whole."""
+
+    def __init__(self, dim=32, experts=8):
+        super().__init__()
+        self.num_experts = experts
+        self.gate = nn.Linear(dim, experts)
+        self.experts = nn.Linear(dim, dim * experts)
+
+    def forward(self, x):
+        scores = torch.sigmoid(self.gate(x))
+        weights, selected = torch.topk(scores, 2, dim=-1)
+        outputs = self.experts(x).unflatten(-1, (self.num_experts, -1))
+        chosen = torch.take_along_dim(outputs, selected.unsqueeze(-1), dim=-2)
+        return (weights.unsqueeze(-1) * chosen).sum(dim=-2)
