@@ -69,7 +69,7 @@ def main():
     torch.manual_seed(args.seed)
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(args.seed)
-    common = 4.0 * torch.randn(DIM, generator=generator)  # what all readings share, such as an uncalibrated zero
+    common = 8.0 * torch.randn(DIM, generator=generator)  # what all readings share, such as an uncalibrated zero
     centres = common + 3.0 * torch.randn(SOURCES, DIM, generator=generator)
     rules = torch.randn(SOURCES, DIM, CLASSES, generator=generator)
 
