@@ -14,7 +14,7 @@ Transformer's auxiliary loss counters it: E times the sum over experts of (share
 probability). It is 1 where every expert receives the same share, E where one of E experts receives everything, and
 its gradient lowers the probability of the experts that receive too much. In the snippet below a router that prefers
 the first of 8 experts starts at a coefficient of variation of the load of 1.4, and 200 steps on this loss alone bring
-it below 0.1. In `examples/balanced_experts` a classifier of 8 experts ends at 1.9 without it and at 0.2 with it.
+it below 0.1. In `examples/balanced_experts` a classifier of 8 experts ends at 2.2 without it and at 0.4 with it.
 
 Before
 ------
