@@ -23,7 +23,7 @@ from autofix.smoke.traces import Trace, traces
 from autofix.smoke.verify import unverified, verify
 from autofix.smoke.zygote import Zygote
 
-_MOST_SMOKED = 40  # files; those with findings come first
+_MOST_SMOKED = 40  # files, in the order of their paths
 
 
 class ReportFormat(str, enum.Enum):
