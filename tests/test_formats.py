@@ -22,7 +22,9 @@ from hypothesis import strategies as st
 from autofix import engine
 from autofix.deliver import formats
 from autofix.deliver.places import located
-from autofix.model import Evidence, Level, Problem, Source, Verdict
+from autofix.edits import apply_edits
+from autofix.model import Edit, Evidence, Level, Patch, Problem, Source, Span, Verdict
+from autofix.patch import before
 from autofix.report import FileReport, Report, Status
 from autofix.rule import Options
 
@@ -269,3 +271,39 @@ def test_what_was_patched_in_place_is_no_open_finding() -> None:
     assert rendered(report, "rdjson", pending=False)["diagnostics"] == []
     assert rendered(report, "github", pending=False) == ""
     assert ElementTree.fromstring(rendered(report, "junit", pending=False)).get("failures") == "0"
+
+
+# -- findings of later passes ----------------------------------------------------------------------------------
+
+
+@given(st.text("abc\n", min_size=4, max_size=30), st.data())
+def test_what_no_edit_touched_is_found_again_in_the_original(text: str, data: st.DataObject) -> None:
+    source = Source("a.py", text.encode())
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), min_size=4, max_size=4, unique=True)))
+    spans = [Span(cuts[0], cuts[1]), Span(cuts[2], cuts[3])]
+    edits = tuple(Edit(s, data.draw(st.text("XY", max_size=5)), exact=True) for s in spans)
+    made = Patch(source, apply_edits(source, edits), edits)
+    for at, byte in enumerate(made.after):
+        span = before(made, Span(at, at + 1))
+        if chr(byte) in "XY":
+            assert span in spans
+        else:
+            assert source.data[span.start : span.end] == bytes([byte])
+
+
+def test_a_finding_of_a_later_pass_is_placed_in_the_file_as_it_was() -> None:
+    """The second pass finds what the first uncovered, in a text that is shorter by then."""
+    text = BODY.format(comment="", word="").replace("logits, dim=-1", "torch.log(F.softmax(logits, dim=-1)), dim=-1")
+    request = engine.Request(engine.select_rules((), ()), Options())
+    report = engine.fix_source(Source("loss.py", text.encode()), request, None)
+    (file,) = report.files
+    assert max(i.pass_number for i in file.items) > 1
+    lines = text.split("\n")
+    for one in located(report):
+        start, end = one.place.start, one.place.end
+        assert "log" in lines[start.line - 1]
+        assert (start.line, start.column) < (end.line, end.column)
+        if one.item.pass_number > 1:
+            assert one.item.origin is not None
+    results = valid_sarif(rendered(report, "sarif"))["results"]
+    assert ["fixes" in r for r in results] == [i.pass_number == 1 and i.status is Status.PATCHED for i in file.items]
