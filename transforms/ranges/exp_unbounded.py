@@ -55,9 +55,8 @@ Left alone
 Exponents that the range analysis proves bounded above (`-x.pow(2)`, `x - x.max()`, `log_softmax`, `clamp`, `tanh`,
 positional encodings); exponents that anything in the file bounds, in place or under the same name; log-probabilities;
 results that are clamped afterwards; code under `no_grad`, in tests, or that only logs; and exponents whose meaning
-neither their name nor their origin tells: such an `exp` may be the definition of what is computed; a logit scale beside
-a learned logit bias, which has no customary bound. Log-ratios and logit scales are information: training moves them
-slowly.
+neither their name nor their origin tells: such an `exp` may be the definition of what is computed. Log-ratios
+and logit scales are information: training moves them slowly.
 
 Sources
 -------
@@ -108,8 +107,6 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     if found is None or _was_reported(module, node, found):
         return
     message = _message(module, found)
-    if found.role is LOGIT_SCALE and _has_bias(module, node):
-        return
     # A learned scale of logits is one number that training moves slowly: its bound is advice about long runs.
     severity = Severity.INFO if found.role in (LOG_RATIO, LOGIT_SCALE) else None
     limits = bounds(found.role, context.rule, context.options)
@@ -122,13 +119,6 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         yield context.finding(node, message, why=str(error), severity=severity)
         return
     yield context.finding(node, message, fix=fix, severity=severity)
-
-
-def _has_bias(module: Module, node: ast.AST) -> bool:
-    """Whether the scaled logits have a learned bias, as those of a pairwise sigmoid loss: such a scale has no customary
-    bound."""
-    cls = module.class_of(node)
-    return cls is not None and re.search(r"\blogit_?bias\b", module.source(cls)) is not None
 
 
 def _unbounded(module: Module, node: ast.AST) -> Quantity | None:
