@@ -34,7 +34,7 @@ from autofix.cli_smoke import smoke_command
 from autofix.deliver import explain as pages
 from autofix.deliver import terminal
 from autofix.model import Evidence, Fix, Problem, Source
-from autofix.projects import examples_of, run_smoke_commands
+from autofix.projects import evidence_of, run_smoke_commands
 from autofix.registry import all_rules, rule_named
 from autofix.report import Report, remaining
 
@@ -367,8 +367,6 @@ def _verifier(
 ) -> engine.Verify:
     """Executes fixes under the project's interpreter; without torch there, says so once and leaves them unverified."""
     from autofix.smoke.interpreter import Interpreter, find_python
-    from autofix.smoke.modules.evidence import ModuleLevel
-    from autofix.smoke.verify import unverified, verify
 
     found: list[Interpreter | Problem] = []
 
@@ -377,19 +375,7 @@ def _verifier(
             found.append(find_python(settings.python, settings.root, sandbox=settings.sandbox))
             if isinstance(found[0], Problem):
                 terminal.show_problems(err, [found[0]])
-        interpreter = found[0]
-        if isinstance(interpreter, Problem):
-            return [unverified(interpreter.message) for _ in items]
-        modules = ModuleLevel(settings.module_seconds, examples_of(items, settings)) if as_module else None
-        return verify(
-            items,
-            interpreter,
-            workers=settings.jobs or 2,
-            cache=cache,
-            on_done=lambda n: bar("verifying", n, len(items)),
-            modules=modules,
-            on_modules=lambda n, total: bar("trying classes", n, total),
-        )
+        return evidence_of(items, found[0], settings, as_module, cache, bar)
 
     return run
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from autofix.model import Evidence, Fix, Patch, Problem, Source, Verdict
 from autofix.report import CommandReport, Report, withhold
 from autofix.smoke.command import smoke
 from autofix.smoke.interpreter import Interpreter, find_python
-from autofix.smoke.verify import unverified
+from autofix.smoke.modules.evidence import ModuleLevel
+from autofix.smoke.verify import Store, unverified, verify
 
 
 def run_smoke_commands(report: Report, settings: Config, command: str | None, python: str | None) -> Report:
@@ -41,6 +42,31 @@ def run_smoke_commands(report: Report, settings: Config, command: str | None, py
         if evidence.verdict is Verdict.REFUTED:
             report = withhold(report, frozenset(p.source.path for p in patches))
     return report
+
+
+def evidence_of(
+    items: Sequence[tuple[Source, Fix]],
+    interpreter: Interpreter | Problem,
+    settings: Config,
+    as_module: bool,
+    cache: Store | None,
+    tell: Callable[[str, int, int], None] | None = None,
+) -> Sequence[Evidence]:
+    """The evidence for each fix under the project's interpreter; where there is none, why they were not executed.
+
+    as_module: also try the classes around the fixes. tell: told the stage, how many are done, and of how many.
+    """
+    if isinstance(interpreter, Problem):
+        return [unverified(interpreter.message) for _ in items]
+    return verify(
+        items,
+        interpreter,
+        workers=settings.jobs or 2,
+        cache=cache,
+        on_done=lambda n: tell("verifying", n, len(items)) if tell else None,
+        modules=ModuleLevel(settings.module_seconds, examples_of(items, settings)) if as_module else None,
+        on_modules=lambda n, total: tell("trying classes", n, total) if tell else None,
+    )
 
 
 def examples_of(items: Iterable[tuple[Source, Fix]], settings: Config) -> dict[str, Mapping[str, Any]]:

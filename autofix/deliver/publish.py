@@ -21,11 +21,9 @@ from autofix.deliver.proposals import Proposal, propose, relative
 from autofix.deliver.pull_requests import Options, Outcome, Plan, carry_out, plan
 from autofix.deliver.regression import regression_tests
 from autofix.model import Evidence, Fix, Problem, Source
-from autofix.projects import examples_of, run_smoke_commands
+from autofix.projects import evidence_of, run_smoke_commands
 from autofix.report import Report
 from autofix.smoke.interpreter import Interpreter, find_python
-from autofix.smoke.modules.evidence import ModuleLevel
-from autofix.smoke.verify import unverified, verify
 from autofix.smoke.zygote import Zygote
 
 _TEST_SECONDS = 60.0  # for one file of tests
@@ -268,17 +266,7 @@ def _verifier(
     interpreter: Interpreter | Problem, settings: Config, cache: Cache | None, progress: engine.Progress | None
 ) -> engine.Verify:
     def run(items: Sequence[tuple[Source, Fix]]) -> Sequence[Evidence]:
-        if isinstance(interpreter, Problem):
-            return [unverified(interpreter.message) for _ in items]
-        modules = ModuleLevel(settings.module_seconds, examples_of(items, settings))
-        return verify(
-            items,
-            interpreter,
-            workers=settings.jobs or 2,
-            cache=cache,
-            on_done=lambda n: progress("verifying", n, len(items)) if progress else None,
-            modules=modules if settings.level == "module" else None,
-        )
+        return evidence_of(items, interpreter, settings, settings.level == "module", cache, progress)
 
     return run
 
