@@ -200,7 +200,7 @@ class Flow:
 
     def _assigned_inside(self, statement: ast.stmt) -> frozenset[str]:
         """Names that `:=` binds anywhere in a statement."""
-        if ":=" not in self.module.text:
+        if not self.module.has_walrus:
             return frozenset()
         if statement not in self._walrus:
             named = (n.target.id for n in walk(statement) if isinstance(n, ast.NamedExpr))

@@ -55,6 +55,19 @@ class _FoldedAsync(ast.AsyncFunctionDef):
         return object.__getattribute__(self, name)
 
 
+class _OpenClass(ast.ClassDef):
+    """A class whose last member is folded: where it ends is known when that is parsed."""
+
+    __slots__ = ()
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "end_lineno" or name == "end_col_offset":
+            last = object.__getattribute__(self, "body")[-1]
+            self.end_lineno, self.end_col_offset = last.end_lineno, last.end_col_offset
+            self.__class__ = ast.ClassDef  # type: ignore[assignment]
+        return object.__getattribute__(self, name)
+
+
 def last_line(node: ast.stmt) -> int:
     """The last line of a statement, without unfolding it."""
     return node.__dict__.get("_last_line") or node.end_lineno or node.lineno
@@ -85,8 +98,7 @@ def parse_outline(text: str, lines: Sequence[int]) -> ast.Module | None:
 
 
 def _pieces(text: str, lines: Sequence[int]) -> list[_Piece]:
-    """The functions to fold: at the top, and direct members of classes at the top but for the last one, which says
-    where its class ends."""
+    """The functions to fold: at the top, and direct members of classes at the top."""
     out: list[_Piece] = []
     members: list[re.Match[str]] = []
     line, counted = 1, 0
@@ -95,15 +107,15 @@ def _pieces(text: str, lines: Sequence[int]) -> list[_Piece]:
     in_class = False
     for head in heads:
         if head[1]:
-            chosen += _last_apart(text, members)
+            chosen += _direct(text, members)
             members, in_class = [], True
         elif not head[2]:
-            chosen += _last_apart(text, members)
+            chosen += _direct(text, members)
             members, in_class = [], False
             chosen.append((head, _end(text, head)))
         elif in_class:
             members.append(head)
-    chosen += _last_apart(text, members)
+    chosen += _direct(text, members)
     for head, end in chosen:
         start = head.start() + 1
         line += text.count("\n", counted, start)
@@ -120,11 +132,10 @@ def _pieces(text: str, lines: Sequence[int]) -> list[_Piece]:
     return out
 
 
-def _last_apart(text: str, members: list[re.Match[str]]) -> list[tuple[re.Match[str], int]]:
-    """The direct members of a class but the last, with the place where each ends."""
+def _direct(text: str, members: list[re.Match[str]]) -> list[tuple[re.Match[str], int]]:
+    """The direct members of a class, with the place where each ends."""
     least = min((len(m[2]) for m in members), default=0)
-    direct = [m for m in members if len(m[2]) == least]
-    return [(m, _end(text, m)) for m in direct[:-1]]
+    return [(m, _end(text, m)) for m in members if len(m[2]) == least]
 
 
 def _end(text: str, head: re.Match[str]) -> int:
@@ -155,6 +166,9 @@ def _fold(tree: ast.Module, text: str, pieces: Sequence[_Piece]) -> bool:
         node.__dict__["_folded"] = text[piece.start : piece.end]
         node.__dict__["_last_line"] = piece.line + text.count("\n", piece.start, piece.end)
         node.__class__ = _Folded if isinstance(node, ast.FunctionDef) else _FoldedAsync
+    for part in tree.body:
+        if isinstance(part, ast.ClassDef) and isinstance(part.body[-1], (_Folded, _FoldedAsync)):
+            part.__class__ = _OpenClass
     return True
 
 

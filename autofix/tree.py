@@ -262,6 +262,11 @@ class Tree:
         return self._parents.get(node)
 
     @cached_property
+    def has_walrus(self) -> bool:
+        """Whether `:=` may occur in the file at all."""
+        return ":=" in self.text
+
+    @cached_property
     def _inner_lines(self) -> list[int]:
         """The lines on which a comprehension or `:=` may bind a name inside an expression."""
         found = {m.start() for word in _INNER for m in word.finditer(self.text)}
