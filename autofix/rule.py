@@ -80,9 +80,9 @@ class Context:
 Check = Callable[[ast.AST, Context], Iterable[Finding]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Rule:
-    """A rule's registration.
+    """A rule's registration. Two are the same only when they are one object.
 
     triggers: every group must have one of its literals in the file's bytes, or the file is never decoded. A pattern
         that begins with a literal character stands for many literals: each is searched for on its own.

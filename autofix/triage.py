@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +14,7 @@ from autofix.rule import Rule
 _BREAK = re.compile(rb"\r\n|\r|\n")
 _TOP = re.compile(rb"\n(?:class|def|async def|@)")
 _WORDS_APART = bytes(c if c >= 128 or chr(c).isalnum() or c == 95 else 10 for c in range(256))
+_MOST_WORDS = 400_000  # what a process remembers: some fifty megabytes
 _MEMBER = re.compile(rb"\n([ \t]+)(?:def |async def |@)")
 
 
@@ -35,7 +36,7 @@ def candidates(data: bytes, rules: Sequence[Rule]) -> list[Candidate]:
     statement that has what stands `beside` it as well."""
     if not relevant(data):
         return []
-    text = _Text(without_long_strings(data))
+    text = _Text(without_long_strings(data), _lexicon(tuple(rules)))
     found = [Candidate(rule, text.places(rule)) for rule in rules if text.triggers(rule)]
     return [candidate for candidate in found if candidate.lines]
 
@@ -56,37 +57,80 @@ def without_long_strings(data: bytes) -> bytes:
     return b'""'.join(parts)
 
 
+class _Lexicon:
+    """Which of the literals that rules look for lie in which words. Files share most of their words, so that it is
+    learnt once in a process, of each word when it first occurs."""
+
+    def __init__(self, literals: Iterable[bytes]) -> None:
+        self._literals = sorted({*literals} - {b""})
+        self._seen: set[bytes] = set()
+        self._found: dict[bytes, list[bytes]] = {}
+
+    def literals_in(self, words: set[bytes]) -> set[bytes]:
+        """The literals in a file that has these words; a line break in a literal marks an end of its word."""
+        new = words - self._seen
+        if len(self._seen) > _MOST_WORDS:
+            self._seen.clear()
+            self._found.clear()
+            new = words
+        self._learn(new)
+        self._seen |= new
+        return {literal for word in words & self._found.keys() for literal in self._found[word]}
+
+    def _learn(self, words: set[bytes]) -> None:
+        text = b"\n".join([b"", *words, b""])
+        for literal in self._literals:
+            at = text.find(literal)
+            while at >= 0:
+                start = at + 1 if literal.startswith(b"\n") else text.rfind(b"\n", 0, at) + 1
+                end = text.find(b"\n", start)
+                self._found.setdefault(text[start:end], []).append(literal)
+                at = text.find(literal, end)
+
+
+@functools.lru_cache(maxsize=4)
+def _lexicon(rules: tuple[Rule, ...]) -> _Lexicon:
+    literals: set[bytes] = set()
+    for rule in rules:
+        for word in (w for group in rule.triggers for w in group):
+            literals.add(_as_spelled(word) if isinstance(word, bytes) else _leading(word.pattern))
+        for anchor in (rule.anchor, *(anchor for anchor, _ in rule.further)):
+            literals.update(_leading(part.pattern) for part in _alternatives(anchor))
+    return _Lexicon(literals)
+
+
 class _Text:
     """What several rules ask of the bytes of one file."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, lexicon: _Lexicon) -> None:
         self._data = data
+        self._lexicon = lexicon
         self._words: dict[bytes | re.Pattern[bytes], bool] = {}
         self._anchors: dict[re.Pattern[str], list[int]] = {}
         self._beside: dict[tuple[re.Pattern[str], int], bool] = {}
 
     def triggers(self, rule: Rule) -> bool:
-        return all(any(self._has(word) for word in group) for group in rule.triggers)
-
-    def _has(self, word: bytes | re.Pattern[bytes]) -> bool:
-        known = self._words.get(word)
-        if known is None:
-            known = self._search(word)
-            self._words[word] = known
-        return known
+        known = self._words
+        for group in rule.triggers:
+            for word in group:
+                if word not in known:
+                    known[word] = self._search(word)
+                if known[word]:
+                    break
+            else:
+                return False
+        return True
 
     def _search(self, word: bytes | re.Pattern[bytes]) -> bool:
         if isinstance(word, bytes):
             spelled = _as_spelled(word)
             return (not spelled or spelled in self._vocabulary) and word in self._data
-        lead = _leading(word.pattern)
-        return (not lead or lead in self._vocabulary) and word.search(self._data) is not None
+        return self._may_begin(word) and word.search(self._data) is not None
 
     @cached_property
-    def _vocabulary(self) -> bytes:
-        """Each word of the file once, between line breaks: a sixth of the text, in which most of what rules look for
-        is not found."""
-        return b"\n".join([b"", *set(self._data.translate(_WORDS_APART).split()), b""])
+    def _vocabulary(self) -> set[bytes]:
+        """What occurs in the file of that with which the literals and patterns of the rules are spelled."""
+        return self._lexicon.literals_in(set(self._data.translate(_WORDS_APART).split()))
 
     def places(self, rule: Rule) -> tuple[int, ...]:
         """The lines on which a rule's anchors match, in the parts that have what it wants beside them."""
@@ -99,13 +143,17 @@ class _Text:
         """Where an anchor matches, comments apart, in the parts that have `beside`."""
         offsets = self._anchors.get(anchor)
         if offsets is None:
-            parts = [part for part in _alternatives(anchor) if _leading(part.pattern) in self._vocabulary]
+            parts = [part for part in _alternatives(anchor) if self._may_begin(part)]
             found = {m.start() for part in parts for m in part.finditer(self._data)}
             offsets = sorted(at for at in found if not self._is_comment(at))
             self._anchors[anchor] = offsets
         if beside is not None and offsets:
             offsets = [at for at in offsets if self._is_beside(beside, bisect_right(self._parts, at) - 1)]
         return offsets
+
+    def _may_begin(self, pattern: re.Pattern[bytes]) -> bool:
+        lead = _leading(pattern.pattern)
+        return not lead or lead in self._vocabulary
 
     def _is_comment(self, at: int) -> bool:
         """Whether `at` certainly lies in a comment: no quote stands before its sign."""
