@@ -23,8 +23,11 @@ _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 # Fields that hold no node, or one of `ast`'s shared singletons (operators, contexts), which have no one parent.
 _PLAIN_FIELDS = frozenset(
     {"ctx", "op", "ops", "id", "attr", "arg", "kind", "type_comment", "level", "simple", "conversion", "is_async",
-     "module", "asname", "lineno"}
+     "module", "asname", "lineno", "tag", "rest", "kwd_attrs"}
 )  # fmt: skip
+# Kinds of which no field holds a node.
+_LEAVES = frozenset({ast.Constant, ast.Global, ast.Nonlocal, ast.MatchSingleton})
+_GAPS = frozenset({"kw_defaults", "keys"})  # lists in which None stands for what is missing
 # Text that may set an attribute of `self`: alone, in a tuple, deleted, as the target of a loop or of `with`.
 _MAY_SET = re.compile(
     r"self\.\w+\s*(?::|[-+*/%&|^@<>]*=(?!=))|^[\w.,*\s]*self\.\w+\s*,[^\n(=]*=(?!=)|[)\]]\s*=(?!=)|\bdel\b"
@@ -39,7 +42,8 @@ class _Fields(dict[type[ast.AST], tuple[str, ...]]):
     """The fields of each kind of node that can hold nodes."""
 
     def __missing__(self, kind: type[ast.AST]) -> tuple[str, ...]:
-        names = () if kind is ast.Constant else tuple(n for n in kind._fields if n not in _PLAIN_FIELDS)
+        fields = () if kind in _LEAVES else kind._fields
+        names = tuple(n for n in fields if n not in _PLAIN_FIELDS and (n != "name" or kind.__name__ == "TypeAlias"))
         self[kind] = names
         return names
 
@@ -63,9 +67,9 @@ def children(node: ast.AST) -> list[ast.AST]:
     below: list[ast.AST] = []
     for name in _FIELDS[type(node)]:
         value = getattr(node, name, None)
-        if isinstance(value, list):
-            below += [v for v in value if isinstance(v, ast.AST)]
-        elif isinstance(value, ast.AST):
+        if type(value) is list:
+            below += value if name not in _GAPS else [v for v in value if v is not None]
+        elif value is not None:
             below.append(value)
     return below
 
@@ -76,9 +80,9 @@ def walk(root: ast.AST) -> list[ast.AST]:
     for node in nodes:  # grows meanwhile
         for name in _FIELDS[type(node)]:
             value = getattr(node, name, None)
-            if isinstance(value, list):
-                nodes += [v for v in value if isinstance(v, ast.AST)]
-            elif isinstance(value, ast.AST):
+            if type(value) is list:
+                nodes += value if name not in _GAPS else [v for v in value if v is not None]
+            elif value is not None:
                 nodes.append(value)
     return nodes
 
@@ -240,10 +244,10 @@ class Tree:
                 value = getattr(node, name, None)
                 if type(value) is list:
                     for child in reversed(value):
-                        if isinstance(child, ast.AST):
+                        if child is not None:
                             parents[child] = node
                             push(child)
-                elif isinstance(value, ast.AST):
+                elif value is not None:
                     parents[value] = node
                     push(value)
         self._adopted.add(root)
@@ -294,9 +298,10 @@ class Tree:
     def ancestors(self, node: ast.AST) -> Iterator[ast.AST]:
         """Parents from the inside outwards, the module last."""
         current = self.parent(node)
+        parents = self._parents  # has all that is above a node that has one
         while current is not None:
             yield current
-            current = self.parent(current)
+            current = parents.get(current)
 
     def statement(self, node: ast.AST) -> ast.stmt:
         """The innermost statement that holds `node` (itself when it is one)."""
@@ -323,8 +328,9 @@ class Tree:
     def function_scope(self, node: ast.AST) -> ast.AST:
         """The innermost `def` around `node` (lambdas do not count), else the module."""
         current = self.parent(node)
+        parents = self._parents
         while current is not None and not isinstance(current, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            current = self.parent(current)
+            current = parents.get(current)
         return current or self.tree
 
     def class_of(self, node: ast.AST) -> ast.ClassDef | None:

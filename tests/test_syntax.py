@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from autofix.model import Problem, Source
 from autofix.syntax import Module, parse
+from autofix.tree import children, walk
 
 
 def module(text: str | bytes) -> Module:
@@ -172,3 +173,46 @@ def test_a_missing_import_is_added_where_imports_stand(text: str, after: str | N
 def test_a_name_that_is_taken_gives_no_reference() -> None:
     parsed = module("def f(torch):\n    return torch\n")
     assert parsed.names.reference("torch.finfo", parsed.tree.body[0].body[0]) is None  # type: ignore[attr-defined]
+
+
+EVERY_KIND = '''
+import torch, os as system
+from typing import *
+@staticmethod
+def f(a, /, b: int = 1, *c, d, e=2, **g) -> None:
+    """Documentation."""
+    global h
+    def inner():
+        nonlocal a
+    x = {**a, "k": b, 1: [*c, (d, e)]}
+    y = f"{x!r:>{b}} {a}" "z"
+    assert x[1:2, ..., None] if y else -x < b <= 3 and not a, "no"
+    del x, y
+    with a as (b, c), d:
+        yield (yield from b)
+    try:
+        raise ValueError from None
+    except (A, B) as error:
+        pass
+    match a:
+        case {"k": [1, *rest], **others} | Point(1, x=2) | None | _ as whole if whole:
+            return
+    for i, j in ((k := 1) for k in a if k async for m in b):
+        while i: break
+        else: continue
+    z: int
+    w: float = lambda p, *q, r=1, s: p @ q
+    w **= await_[0].b(c, *d, key=e, **g)
+class A(torch.nn.Module, metaclass=M):
+    async def m(self):
+        async with a: return [await b async for b in c], {1}, {k: v for k, v in a}
+'''
+
+
+def test_a_walk_visits_what_ast_visits_but_operators_and_contexts() -> None:
+    tree = ast.parse(EVERY_KIND)
+    shared = (ast.expr_context, ast.operator, ast.boolop, ast.unaryop, ast.cmpop)
+    expected = [n for n in ast.walk(tree) if not isinstance(n, shared)]
+    assert walk(tree) == expected
+    for node in expected:
+        assert children(node) == [c for c in ast.iter_child_nodes(node) if not isinstance(c, shared)]
