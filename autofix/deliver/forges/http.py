@@ -7,19 +7,25 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
-
-import httpx
 
 from autofix import __version__
 from autofix.deliver.forges.protocol import Refusal, Request
 
+if TYPE_CHECKING:
+    import httpx  # read when something is sent: `autofix check`, which sends nothing, starts sooner
+
 _TRIES = 4
 _LONGEST_WAIT = 90.0  # seconds; beyond it, a person is told when to come back
-_TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 _PAGES = 30
 _BUSY = (429, 500, 502, 503, 504)
+
+
+def _http() -> httpx.Client:
+    import httpx
+
+    return httpx.Client(timeout=httpx.Timeout(30.0, connect=10.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,7 @@ class Client:
     headers: Mapping[str, str] = field(repr=False)
     token: str = field(repr=False)
     wait: Callable[[float], None] = time.sleep
-    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=_TIMEOUT), repr=False)
+    http: httpx.Client = field(default_factory=_http, repr=False)
 
     def ask(self, request: Request) -> Any | Refusal:
         """The answer's JSON (None when it has none). A request that does something new each time is sent again only
@@ -63,6 +69,8 @@ class Client:
 
     def _once(self, request: Request, number: int) -> tuple[Any | Refusal, float | None]:
         """The answer, and after how many seconds the request may be sent again (None: it must not)."""
+        import httpx
+
         try:
             reply = self.http.request(
                 request.method,
