@@ -15,12 +15,11 @@ from autofix.audit import Audit, audit
 from autofix.cache import Cache
 from autofix.deliver import audit_page, terminal
 from autofix.model import Evidence, Fix, Problem, Source
-from autofix.projects import examples_of, run_smoke_commands
+from autofix.projects import evidence_of, examples_of, run_smoke_commands
 from autofix.smoke.interpreter import Interpreter, find_python
 from autofix.smoke.modules.evidence import ModuleLevel
 from autofix.smoke.modules.smoke import ClassReport, smoke
 from autofix.smoke.traces import Trace, traces
-from autofix.smoke.verify import unverified, verify
 from autofix.smoke.zygote import Zygote
 
 _MOST_SMOKED = 40  # files, in the order of their paths
@@ -128,23 +127,16 @@ def _audited(places: Sequence[Path], settings: config.Config, run_models: bool, 
     interpreter = find_python(settings.python, settings.root, sandbox=settings.sandbox) if settings.verify else None
     if isinstance(interpreter, Problem):
         terminal.show_problems(err, [interpreter])
-    workers = settings.jobs or 2
     with terminal.ProgressBar(err) as bar:
 
         def evidence(items: Sequence[tuple[Source, Fix]]) -> Sequence[Evidence]:
-            if not isinstance(interpreter, Interpreter):
-                return [unverified(interpreter.message if interpreter else "") for _ in items]
-            return verify(
-                items, interpreter, workers=workers, cache=cache,
-                on_done=lambda n: bar("verifying", n, len(items)),
-                modules=ModuleLevel(settings.module_seconds, examples_of(items, settings)),
-                on_modules=lambda n, total: bar("trying classes", n, total),
-            )  # fmt: skip
+            assert interpreter is not None
+            return evidence_of(items, interpreter, settings, True, cache, bar)
 
         def drawn(items: Sequence[tuple[Source, Fix, Evidence]]) -> Sequence[Trace]:
             assert isinstance(interpreter, Interpreter)
             level = ModuleLevel(settings.module_seconds, examples_of([(s, f) for s, f, _ in items], settings))
-            return traces(items, interpreter, workers=workers, level=level, cache=cache)
+            return traces(items, interpreter, workers=settings.jobs or 2, level=level, cache=cache)
 
         def trained(paths: Sequence[Path]) -> Sequence[ClassReport]:
             assert isinstance(interpreter, Interpreter)
