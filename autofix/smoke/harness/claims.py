@@ -95,7 +95,7 @@ class Tally:
 def hazard_at(point: Point, hazards: list[str], mode: str) -> str:
     """Which of the hazards the original shows at this point, "" when none."""
     before = point.before
-    if before.error_kind == "overflow":
+    if before.error_kind == "arithmetic":
         return "exception" if "exception" in hazards else ""
     if not before.ran or not before.entering:
         return ""
