@@ -67,7 +67,7 @@ def has_capacity(module: Module) -> bool:
 
 def is_trained_here(module: Module) -> bool:
     """Whether the file itself runs a backward pass and steps an optimizer."""
-    return {"backward", "step"} <= identifiers(module)
+    return "backward" in module.text and {"backward", "step"} <= identifiers(module)
 
 
 def is_port(module: Module) -> bool:
@@ -99,7 +99,7 @@ def is_trainable(module: Module, layer: Layer) -> bool:
     """Whether the layer is trained in view, or by all that the file shows made to be trained from scratch."""
     if runs_without_gradients(layer):
         return False
-    return is_trained_here(module) or not (is_port(module) or takes_config(layer))
+    return is_trained_here(module) or not (takes_config(layer) or is_port(module))
 
 
 def runs_without_gradients(layer: Layer) -> bool:
