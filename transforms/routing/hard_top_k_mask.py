@@ -420,7 +420,7 @@ RULE = Rule(
         (b"softmax", b"sigmoid", b"logits", b"argmax", b"topk"),
         (b"rout", b"gate", b"gating", b"expert", b"Gat", b"Rout"),
     ),
-    anchor=re.compile(r"one_hot\(|scatter_?\(| [<>]=? "),
+    anchor=re.compile(r"one_hot\(|scatter_?\(| <=? | >=? "),
     beside=re.compile(r"argmax\(|topk\(|sigmoid\(|softmax\(|Softmax\(|Sigmoid\("),
     nodes=(ast.Call, ast.Compare),
     check=check,
