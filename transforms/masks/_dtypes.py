@@ -23,6 +23,7 @@ _FLOATS = frozenset((
     "float", "float16", "float32", "float64", "half", "bfloat16", "double",
 ))  # fmt: skip
 DEFAULT = "torch.get_default_dtype()"
+WIDE = ("torch.float32", "torch.float64", "torch.float", "torch.double", "torch.bfloat16", DEFAULT)
 
 
 def dtype_of(module: Module, node: ast.expr) -> str | None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation
+from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity
 from autofix.ops import tensor_op
 from autofix.rewrite import Unrewritable, replace
 from autofix.rule import Context
 from autofix.syntax import Module
 from autofix.transforms.masks._dtypes import dtype_of
+from autofix.transforms.masks._calls import leaf_name
 from autofix.transforms.masks._purpose import in_sampler
 from autofix.transforms.masks._reaching import reaching
 from autofix.transforms.masks._rewriting import Writer, closing_bracket
+from autofix.transforms.masks._rows import keeps_diagonal, resolved
 from autofix.transforms.masks._sums import is_clamped
 
 _VIEWS = frozenset((
@@ -35,6 +37,10 @@ def added_minima(node: ast.AST, context: Context) -> Iterator[Finding]:
     if is_clamped(module, node) or in_sampler(module, node):
         return
     message = "the minimum of a dtype plus itself is -inf: a row that both masks close becomes NaN in softmax"
+    severity = None
+    if keeps_the_diagonal(module, node.left) or keeps_the_diagonal(module, node.right):
+        severity = Severity.INFO  # the other mask alone stands there, and its minimum is finite beside float32 scores
+        message = "the minimum of a dtype plus itself is -inf: in float16 a row that the masks close becomes NaN"
     try:
         fix = Fix(
             "clamp the sum of the two masks at the minimum of the dtype",
@@ -43,9 +49,17 @@ def added_minima(node: ast.AST, context: Context) -> Iterator[Finding]:
             Claim(Relation.MASK, hazard=("value", "gradient")),
         )
     except Unrewritable as error:
-        yield context.finding(node, message, why=str(error))
+        yield context.finding(node, message, why=str(error), severity=severity)
         return
-    yield context.finding(node, message, fix)
+    yield context.finding(node, message, fix, severity=severity)
+
+
+def keeps_the_diagonal(module: Module, node: ast.expr) -> bool:
+    """Whether a mask is cut to the part above the diagonal, so that each row keeps its own position."""
+    return any(
+        isinstance(p, ast.Call) and leaf_name(p.func).startswith(("triu", "tril")) and keeps_diagonal(module, p)
+        for p in resolved(module, node)
+    )
 
 
 def _clamp(module: Module, node: ast.BinOp) -> tuple[Edit, ...]:

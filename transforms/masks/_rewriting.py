@@ -26,10 +26,15 @@ FRESH_MASKS = ("inverted_mask", "mask_to_drop", "positions_to_drop")
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """Builds edits around one node of a module."""
+    """Builds edits around one node of a module.
+
+    additive: the value is added to scores later, and takes half the minimum: float16's minimum plus a score of -16 is
+    -inf, half of it plus any score is not, nor is the sum of two halves.
+    """
 
     module: Module
     node: ast.AST
+    additive: bool = False
 
     @property
     def finfo(self) -> str:
@@ -55,12 +60,15 @@ class Writer:
     def minimum_text(self, dtype: str, end: str = "min") -> str:
         return f"{self.finfo}({self.spelled(dtype)}).{end}"
 
+    def value_text(self, dtype: str, end: str = "min") -> str:
+        return self.minimum_text(dtype, end) + (" / 2" if self.additive else "")
+
     def minimum(self, value: ast.expr, dtype: str, end: str = "min") -> tuple[Edit, ...]:
-        return (*self.import_edits(), *rewrite.replace(self.module, value, self.minimum_text(dtype, end)))
+        return (*self.import_edits(), *rewrite.replace(self.module, value, self.value_text(dtype, end)))
 
     def minimum_with_dtype(self, value: ast.expr, call: ast.Call, dtype: str) -> tuple[Edit, ...]:
         """The value, and `dtype=` for a call that has none: a mask of the default dtype could not hold it."""
-        text = self.minimum_text(dtype)
+        text = self.value_text(dtype)
         arguments = [*call.args, *(k.value for k in call.keywords)]
         last = max(arguments, key=lambda a: self.module.chars(a)[1])
         argument = f", dtype={self.spelled(dtype)}"
@@ -124,7 +132,7 @@ class Writer:
 
     def _product(self, site: Site, factor: str, dtype: str) -> tuple[Edit, ...]:
         template = "{k} * {v}" if isinstance(site.node, ast.BinOp) and site.node.right is site.value else "{v} * {k}"
-        value = self.minimum_text(dtype, self._end(site))
+        value = self.value_text(dtype, self._end(site))
         if not isinstance(site.node, ast.BinOp):
             raise Unrewritable("the mask is no product")
         return (*self.import_edits(), *rewrite.replace(self.module, site.node, template, k=factor, v=value))
