@@ -11,17 +11,8 @@ from autofix.tree import walk
 
 _SIZES = {"shape", "device", "dtype", "ndim", "is_cuda", "training", "layout"}
 _SIZE_CALLS = {"size", "dim", "numel", "len", "stride", "get_device", "range", "isinstance"}
-_LIKE = {
-    "ones_like",
-    "zeros_like",
-    "empty_like",
-    "full_like",
-    "new_ones",
-    "new_zeros",
-    "new_full",
-    "new_empty",
-    "type_as",
-}
+_LIKE = {"ones_like", "zeros_like", "empty_like", "full_like", "new_ones", "new_zeros", "new_full", "new_empty"}
+_BUILDERS = ("__init__", "setup", "build", "reset_parameters")
 _DEPTH = 10
 Given = dict[str, bool]  # which parameters of a function that was entered depend on the batch
 
@@ -100,21 +91,11 @@ def _attribute_depends(module: Module, node: ast.Attribute, given: Given | None,
         return True
     stores = [n for n in walk(cls) if isinstance(n, ast.Attribute) and _same(n, node) and isinstance(n.ctx, ast.Store)]
     if not stores:
-        return (
-            not any(
-                isinstance(n, ast.Call) and leaf_name(n.func) == "register_buffer" and _names(n, node.attr)
-                for n in walk(cls)
-            )
-            and "mask" in node.attr
-        )
+        buffers = (n for n in walk(cls) if isinstance(n, ast.Call) and leaf_name(n.func) == "register_buffer")
+        return "mask" in node.attr and not any(_names(b, node.attr) for b in buffers)
     for store in stores:
         function = module.function_scope(store)
-        if isinstance(function, ast.FunctionDef) and function.name in (
-            "__init__",
-            "setup",
-            "build",
-            "reset_parameters",
-        ):
+        if isinstance(function, ast.FunctionDef) and function.name in _BUILDERS:
             continue
         value = getattr(module.statement(store), "value", None)
         while isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):

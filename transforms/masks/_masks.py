@@ -11,7 +11,7 @@ from autofix.rewrite import Unrewritable
 from autofix.rule import Context
 from autofix.syntax import Module
 from autofix.transforms.masks._dtypes import DEFAULT, dtype_of, float_dtype_of, is_plain
-from autofix.transforms.masks._promotion import overflows
+from autofix.transforms.masks._promotion import added_in_place, overflows
 from autofix.transforms.masks._purpose import (
     dtype_guarded,
     in_sampler,
@@ -22,7 +22,7 @@ from autofix.transforms.masks._purpose import (
     uses_torch,
 )
 from autofix.transforms.masks._reach import End, Fate, follow
-from autofix.transforms.masks._rewriting import Writer, hoisted
+from autofix.transforms.masks._rewriting import NOT_IN_VIEW, Writer, hoisted
 from autofix.transforms.masks._rows import keeps_one, shows_closed_rows
 from autofix.transforms.masks._sites import Site, inverted_operand, site_at
 from autofix.transforms.masks._sums import clamped_sums, masked_sum, sum_around
@@ -105,6 +105,9 @@ def _infinite_severity(module: Module, site: Site, fate: Fate) -> Severity | Non
         return None
     if stands_in_for_fused(module, site.node):
         return Severity.INFO
+    seen = fate.ends & {End.SOFTMAX, End.ATTENTION}
+    if site.builds_mask and not seen and "scaled_dot_product_attention" in module.text:
+        return Severity.INFO  # which may receive the mask, and gives a closed row zeros
     return Severity.ERROR if shows_closed_rows(module, site, fate) else Severity.INFO
 
 
@@ -185,7 +188,7 @@ def _infinite_message(site: Site, fate: Fate, severity: Severity) -> str:
         )
     if severity is Severity.INFO:
         return (
-            "if every position of a row is masked, softmax makes it NaN, forward and in every gradient; nothing in view "
+            "if every position of a row is masked, softmax makes it NaN, forward and in every gradient; nothing here "
             "rules such a row out"
         )
     if site.builds_mask:
@@ -279,7 +282,8 @@ def _filled(writer: Writer, site: Site, tensor: ast.expr) -> tuple[Edit, ...]:
 
 
 def _built(writer: Writer, site: Site, fate: Fate) -> tuple[Edit, ...]:
-    """A mask under construction: the dtype it is cast to later, or the one it is created with."""
+    """A mask under construction: the dtype it is cast to later, that of the scores that it is added to in place, or the
+    one it is created with."""
     module = writer.module
     own = DEFAULT
     call = site.node
@@ -296,8 +300,11 @@ def _built(writer: Writer, site: Site, fate: Fate) -> tuple[Edit, ...]:
             own = found
     later = writer.visible_cast(fate)
     if later is None:
+        target = added_in_place(module, site, fate)
+        if target is not None:
+            return writer.minimum(site.value, writer.bound_before(target))
         if own == DEFAULT and site.number > _HALF_LIMIT:
-            raise Unrewritable("the dtype of the scores that this mask is added to is not in view")
+            raise Unrewritable(NOT_IN_VIEW)
         return writer.minimum(site.value, own)
     if isinstance(call, ast.Call) and module.qualified(call.func) == "torch.full":
         return writer.minimum_with_dtype(site.value, call, later)

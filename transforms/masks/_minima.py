@@ -10,8 +10,8 @@ from autofix.ops import tensor_op
 from autofix.rewrite import Unrewritable, replace
 from autofix.rule import Context
 from autofix.syntax import Module
-from autofix.transforms.masks._dtypes import dtype_of
 from autofix.transforms.masks._calls import leaf_name
+from autofix.transforms.masks._dtypes import dtype_of
 from autofix.transforms.masks._purpose import in_sampler
 from autofix.transforms.masks._reaching import reaching
 from autofix.transforms.masks._rewriting import Writer, closing_bracket
@@ -54,12 +54,15 @@ def added_minima(node: ast.AST, context: Context) -> Iterator[Finding]:
     yield context.finding(node, message, fix, severity=severity)
 
 
-def keeps_the_diagonal(module: Module, node: ast.expr) -> bool:
+def keeps_the_diagonal(module: Module, node: ast.expr, depth: int = 0) -> bool:
     """Whether a mask is cut to the part above the diagonal, so that each row keeps its own position."""
-    return any(
-        isinstance(p, ast.Call) and leaf_name(p.func).startswith(("triu", "tril")) and keeps_diagonal(module, p)
-        for p in resolved(module, node)
-    )
+    parts = resolved(module, node)
+    for part in parts:
+        if isinstance(part, ast.Call) and leaf_name(part.func).startswith(("triu", "tril")):
+            return keeps_diagonal(module, part)
+    names = [p for p in parts if isinstance(p, ast.Name) and isinstance(p.ctx, ast.Load)]
+    bound = [v for n in names if depth < 4 for v in _values(module, n)]
+    return any(keeps_the_diagonal(module, v, depth + 1) for v in bound)
 
 
 def _clamp(module: Module, node: ast.BinOp) -> tuple[Edit, ...]:

@@ -16,6 +16,9 @@ from autofix.transforms.masks._reaching import reaching
 from autofix.transforms.masks._sites import Site
 from autofix.transforms.masks._sums import sum_around
 
+_ELEMENTWISE = {
+    f"torch.{name}" for name in ("pow", "log", "exp", "sqrt", "square", "abs", "add", "sub", "mul", "div", "maximum")
+}
 _DEPTH = 8
 
 
@@ -48,16 +51,21 @@ def _meets_half(module: Module, site: Site, fate: Fate) -> bool:
             return cast_dtype(module, cast) not in WIDE
         if not moves_only(cast):
             return not _names_wide(module, cast)
+    return added_in_place(module, site, fate) is not None
+
+
+def added_in_place(module: Module, site: Site, fate: Fate) -> ast.expr | None:
+    """The scores, of a dtype that may be float16, that a mask is added to in place."""
     own = sum_around(module, site) if site.kind == "product" else None
     for addition in [*fate.sums, *([own] if own is not None else [])]:
         if isinstance(addition, ast.AugAssign) and _carries(module, addition, site, fate):
-            return not is_wide(module, addition.target)
-    return False
+            return None if is_wide(module, addition.target) else addition.target
+    return None
 
 
 def _carries(module: Module, addition: ast.AugAssign, site: Site, fate: Fate) -> bool:
     """Whether the mask is what is added, not what is added to."""
-    inside = {n for n in ast.walk(addition.value)}
+    inside = set(ast.walk(addition.value))
     if site.node in inside:
         return True
     return any(isinstance(n, ast.Name) and n.id in fate.names for n in inside)
@@ -83,6 +91,8 @@ def is_wide(module: Module, node: ast.expr, depth: int = 0) -> bool:
         return False
     if isinstance(node.func, ast.Attribute) and node.func.attr == "bfloat16":
         return True
+    if (module.qualified(node.func) or "") in _ELEMENTWISE:
+        return any(is_wide(module, a, depth + 1) for a in node.args)
     found = dtype_of(module, node)
     if found is None:
         if isinstance(node.func, ast.Attribute) and module.qualified(node.func) is None:

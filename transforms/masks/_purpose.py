@@ -81,7 +81,7 @@ def stands_in_for_fused(module: Module, node: ast.AST) -> bool:
 
 
 _GRADED = re.compile(
-    r"strength|soft(?:ly)?[ _-]?mask|graded|multiplicative|partial(?:ly)?[ _-](?:mask|attend)|continuous"
+    r"strength|soft(?:ly)?[ _-]?mask|graded|partial(?:ly)?[ _-](?:mask|attend)|continuous"
     r"|between 0(?:\.0)? and 1|(?<!selected )in `?\[0(?:\.0)?, ?1(?:\.0)?\]",
     re.I,
 )
@@ -102,7 +102,7 @@ def is_graded(module: Module, site: Site) -> bool:
     scope = module.function_scope(site.node)
     first = getattr(scope, "lineno", 1) - 1
     line = site.node.lineno - 1
-    above = []
+    above: list[str] = []
     while line - len(above) - 1 >= first and lines[line - len(above) - 1].lstrip().startswith("#"):
         above.append(lines[line - len(above) - 1])
     if _GRADED.search(" ".join(above)):

@@ -83,9 +83,7 @@ _TESTS = frozenset((
 ))  # fmt: skip
 _LOSSES = ("cross_entropy", "nll_loss", "binary_cross_entropy")
 _BINARY = ("add", "add_", "copy_", "sub", "sub_", "maximum", "minimum")
-_FUSED = re.compile(
-    r"scaled_dot_product|memory_efficient_attention|flash_attn|flash_attention|flex_attention|sdpa", re.I
-)
+_FUSED = re.compile(r"scaled_dot_product|memory_efficient_attention|flash_att(?:n|ention)|flex_attention|sdpa", re.I)
 _JOINS = ("cat", "concat", "concatenate", "stack")
 _LIMIT = 600
 _DEPTH = 3

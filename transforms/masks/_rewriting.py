@@ -21,6 +21,7 @@ from autofix.transforms.masks._sites import (
 from autofix.tree import walk
 
 FRESH = ("scores", "logits", "attn_scores", "masked_scores", "unmasked_scores")
+NOT_IN_VIEW = "the dtype of the scores that this mask is added to is not in view"
 FRESH_MASKS = ("inverted_mask", "mask_to_drop", "positions_to_drop")
 
 
@@ -104,6 +105,21 @@ class Writer:
         line = getattr(self.node, "lineno", 0)
         return all(s.lineno < line for s in flow.stores(root))
 
+    def bound_before(self, target: ast.expr) -> str:
+        """The dtype of a tensor that is bound before this node and in its function.
+
+        Raises:
+            Unrewritable: it is not.
+        """
+        text = self.module.source(target)
+        root = text.partition(".")[0]
+        line = getattr(self.node, "lineno", 0)
+        same = self.module.function_scope(target) is self.module.function_scope(self.node)
+        stores = [s for s in self.module.flow(target).stores(root) if not isinstance(s, ast.AugAssign)]
+        if not same or any(s.lineno >= line for s in stores):
+            raise Unrewritable(NOT_IN_VIEW)
+        return f"{text}.dtype"
+
     # -- products --------------------------------------------------------------------------------------
 
     def factor_minimum(self, site: Site, dtype: str) -> tuple[Edit, ...]:
@@ -121,7 +137,7 @@ class Writer:
     def named_factor(self, site: Site, factor: ast.expr) -> tuple[Edit, ...]:
         """The factor in a statement of its own: `1.0 - mask` is floating, and its dtype has a name then."""
         if inverted_operand(self.module, factor) is None:
-            raise Unrewritable("the dtype of the scores that this mask is added to is not in view")
+            raise Unrewritable(NOT_IN_VIEW)
         statement = splittable(self.module, site.node)
         name = self.fresh(FRESH_MASKS)
         line = f"{name} = {_floating(self.module, factor)}"

@@ -235,8 +235,10 @@ _COUNTS = ("sum", "count_nonzero")
 
 
 def shows_closed_rows(module: Module, site: Site, fate: Fate) -> bool:
-    """Whether the file itself shows that rows of this mask are closed: it replaces the NaN that they give, asks for
-    such rows, bounds a count of the mask at 1, multiplies a mask of queries by one of keys, or cuts off the diagonal."""
+    """Whether the file itself shows that rows of this mask are closed.
+
+    It replaces the NaN that they give, asks for such rows, bounds a count of the mask at 1, multiplies a mask of
+    queries by one of keys, or cuts off the diagonal."""
     if fate.ends & {End.REPAIRED, End.OUTPUT_REPAIRED}:
         return True
     if any(_cuts(module, c) and not keeps_diagonal(module, c) for c in fate.through):
