@@ -79,9 +79,9 @@ def test_values_that_are_left_alone(value: str) -> None:
         ("s - 10000.0 * (1.0 - mask)", "s.masked_fill(mask == 0, torch.finfo(s.dtype).min)"),
         ("s + (mask - 1) * 1e4", "s.masked_fill(mask == 0, torch.finfo(s.dtype).min)"),
         ("s + mask * -1e9", "s.masked_fill(mask.bool(), torch.finfo(s.dtype).min)"),
-        ("s + -1e9 * (mask == 0)", "s.masked_fill(mask == 0, torch.finfo(s.dtype).min)"),
+        ("s + -1e4 * (mask == 0)", "s.masked_fill(mask == 0, torch.finfo(s.dtype).min)"),
         ("s * mask - 1e4 * (1 - mask)", "s.masked_fill(mask == 0, torch.finfo(s.dtype).min)"),
-        ("s + (1.0 - mask) * torch.finfo(s.dtype).min", "s.masked_fill(mask == 0, torch.finfo(s.dtype).min)"),
+        ("s + (1.0 - mask.half()) * torch.finfo(s.dtype).min", "s.masked_fill(mask == 0, torch.finfo(s.dtype).min)"),
     ],
 )
 def test_a_float_mask_becomes_a_boolean_fill(sum_: str, after: str) -> None:

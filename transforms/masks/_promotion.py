@@ -13,7 +13,7 @@ from autofix.syntax import Module
 from autofix.transforms.masks._dtypes import WIDE, cast_dtype, dtype_of, float_dtype_of, moves_only, names_dtype
 from autofix.transforms.masks._reach import End, Fate
 from autofix.transforms.masks._reaching import reaching
-from autofix.transforms.masks._sites import Site
+from autofix.transforms.masks._sites import Site, inverted_operand, is_boolean
 from autofix.transforms.masks._sums import sum_around
 
 _ELEMENTWISE = {
@@ -39,9 +39,14 @@ def overflows(module: Module, site: Site, fate: Fate) -> bool | None:
             return not _named_wide(module, site.mask, own)
     if _meets_half(module, site, fate):
         return True
-    if site.kind == "product" and site.mask is not None and float_dtype_of(module, site.mask) is None:
+    if site.kind == "product" and site.mask is not None and not _is_known(module, site.mask):
         return None
     return None if fate.ends & {End.RETURNED, End.PASSED, End.STORED} else False
+
+
+def _is_known(module: Module, mask: ast.expr) -> bool:
+    """Whether a factor's dtype is in view: a cast, or a comparison, which a Python number makes float32."""
+    return float_dtype_of(module, mask) is not None or is_boolean(inverted_operand(module, mask) or mask)
 
 
 def _meets_half(module: Module, site: Site, fate: Fate) -> bool:
