@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 from autofix.syntax import Module
 from autofix.transforms.masks._calls import defined_function, leaf_name, parameter_of
@@ -13,6 +14,7 @@ _SIZES = {"shape", "device", "dtype", "ndim", "is_cuda", "training", "layout"}
 _SIZE_CALLS = {"size", "dim", "numel", "len", "stride", "get_device", "range", "isinstance"}
 _LIKE = {"ones_like", "zeros_like", "empty_like", "full_like", "new_ones", "new_zeros", "new_full", "new_empty"}
 _BUILDERS = ("__init__", "setup", "build", "reset_parameters")
+_SETTING = re.compile(r"(?:Optional\[)?(?:int|float|bool|str|(?:torch\.)?(?:dtype|device))(?:\]| \| None)?")
 _DEPTH = 10
 Given = dict[str, bool]  # which parameters of a function that was entered depend on the batch
 
@@ -37,8 +39,14 @@ def _name_depends(module: Module, node: ast.Name, given: Given | None, depth: in
         return False
     flow = module.flow(node)
     statements, entry = reaching(module, flow, node)
-    if entry and _is_parameter(module, node):
-        return given is None or given.get(node.id, True)
+    parameter = _parameter(module, node)
+    if entry and parameter is not None:
+        if given is not None:
+            return given.get(node.id, True)
+        if not _is_setting(parameter):
+            return True
+        if not statements:
+            return False
     if not statements:
         return not _is_global_constant(module, node)
     for statement in statements:
@@ -49,16 +57,24 @@ def _name_depends(module: Module, node: ast.Name, given: Given | None, depth: in
     return any(depends_on_batch(module, c, given, depth + 1) for c in changes)
 
 
-def _is_parameter(module: Module, node: ast.Name) -> bool:
+def _parameter(module: Module, node: ast.Name) -> ast.arg | None:
     scope = module.function_scope(node)
     if not isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-        return False
-    return any(isinstance(a, ast.arg) and a.arg == node.id for a in walk(scope.args))
+        return None
+    return next((a for a in walk(scope.args) if isinstance(a, ast.arg) and a.arg == node.id), None)
+
+
+def _is_setting(parameter: ast.arg) -> bool:
+    """Whether a parameter is annotated as a number, a dtype or a device."""
+    text = ast.unparse(parameter.annotation) if parameter.annotation is not None else ""
+    return bool(
+        re.fullmatch(r"(?:Optional\[)?(?:int|float|bool|str|(?:torch\.)?(?:dtype|device))(?:\]| \| None)?", text)
+    )
 
 
 def _is_global_constant(module: Module, node: ast.Name) -> bool:
     """A name that the function does not bind: a constant of the file, or a builtin."""
-    return not module.flow(node).stores(node.id) and not _is_parameter(module, node) and node.id.isupper()
+    return not module.flow(node).stores(node.id) and _parameter(module, node) is None and node.id.isupper()
 
 
 def _bound_value(statement: ast.AST) -> ast.expr | None:

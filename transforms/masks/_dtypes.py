@@ -14,7 +14,8 @@ _SHAPES = frozenset((
     "narrow", "unflatten", "requires_grad_", "div", "mul", "div_", "mul_", "zero_", "where",
 ))  # fmt: skip
 _NAMED = {"float": "torch.float32", "half": "torch.float16", "double": "torch.float64", "bfloat16": "torch.bfloat16"}
-_CREATE = {"torch.zeros", "torch.ones", "torch.empty", "torch.full", "torch.rand", "torch.randn", "torch.eye"}
+_CREATE = {"torch.zeros", "torch.ones", "torch.empty", "torch.full", "torch.rand", "torch.randn", "torch.eye",
+           "torch.normal"}  # fmt: skip
 _LIKE = {"torch.zeros_like", "torch.ones_like", "torch.empty_like", "torch.full_like", "torch.rand_like"}
 _NEW = {"new_zeros", "new_ones", "new_empty", "new_full", "new"}
 _SAME_FUNCTIONS = {"torch.triu", "torch.tril", "torch.masked_fill", "torch.transpose", "torch.squeeze",

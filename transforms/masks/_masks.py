@@ -46,7 +46,7 @@ def findings(node: ast.AST, context: Context, infinite: bool) -> Iterator[Findin
         pieces = _pieces(module, site, fate)
         if pieces[0] is not site:
             return  # the first piece of a softmax's scores speaks for all of them
-        severity = min((s for p in pieces if (s := _severity_of(module, p)) is not None), key=_ORDER.index)
+        severity = _joint_severity(module, pieces)
     message = _message(module, site, fate, severity)
     if len(pieces) > 1:
         message += f" (so do {len(pieces) - 1} more pieces of the same softmax)" if len(pieces) > 2 else (
@@ -75,9 +75,15 @@ def _judged(module: Module, site: Site) -> _Judged | None:
     return known[site.node]
 
 
-def _severity_of(module: Module, site: Site) -> Severity | None:
-    judged = _judged(module, site)
-    return judged[1] if judged is not None else None
+def _joint_severity(module: Module, pieces: list[Site]) -> Severity:
+    """The gravest of several pieces; information where -inf fills some of a softmax's scores and others stay open."""
+    judged = [j for p in pieces if (j := _judged(module, p)) is not None]
+    filled = {node for fate, _ in judged for node in fate.joined}
+    lists = {module.parent(node) for node in filled}
+    beside = (e for a in lists if isinstance(a, (ast.List, ast.Tuple)) for e in a.elts if e not in filled)
+    if pieces[0].number == float("-inf") and any(beside):
+        return Severity.INFO
+    return min((severity for _, severity in judged), key=_ORDER.index)
 
 
 def _judge(module: Module, site: Site) -> _Judged | None:
@@ -125,6 +131,8 @@ def _constant_severity(module: Module, site: Site, fate: Fate) -> Severity | Non
     if End.FUSED in fate.ends and not fate.ends & {End.SOFTMAX, End.ATTENTION} and not raises:
         return None  # a closed row gives zeros there
     overflow = overflows(module, site, fate)
+    if overflow and not raises and keeps_one(module, site, fate):
+        return Severity.INFO  # -inf leaves such a row finite
     if overflow:
         return Severity.WARNING
     return Severity.INFO if overflow is None and not site.minimum else None
@@ -207,7 +215,7 @@ def _constant_message(site: Site, severity: Severity) -> str:
         if site.kind in ("fill", "index"):
             return f"{shown} does not fit into float16: this fill raises RuntimeError under half precision"
         if severity is Severity.INFO:
-            return f"{shown} becomes -inf wherever this mask is float16, and a fully masked row NaN"
+            return f"{shown} becomes -inf where it meets float16, and a row that is masked everywhere NaN"
         return f"{shown} overflows to -inf in float16, so a fully masked row becomes NaN under half precision"
     return f"a score that lies {-site.number:g} above the others outweighs this mask: masked positions leak"
 

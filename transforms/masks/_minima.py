@@ -10,6 +10,7 @@ from autofix.ops import tensor_op
 from autofix.rewrite import Unrewritable, replace
 from autofix.rule import Context
 from autofix.syntax import Module
+from autofix.transforms.masks._batch import depends_on_batch
 from autofix.transforms.masks._calls import leaf_name
 from autofix.transforms.masks._dtypes import dtype_of
 from autofix.transforms.masks._purpose import in_sampler
@@ -55,11 +56,14 @@ def added_minima(node: ast.AST, context: Context) -> Iterator[Finding]:
 
 
 def keeps_the_diagonal(module: Module, node: ast.expr, depth: int = 0) -> bool:
-    """Whether a mask is cut to the part above the diagonal, so that each row keeps its own position."""
+    """Whether a mask is cut to the part above the diagonal or filled by positions: each row keeps its own."""
     parts = resolved(module, node)
     for part in parts:
         if isinstance(part, ast.Call) and leaf_name(part.func).startswith(("triu", "tril")):
             return keeps_diagonal(module, part)
+        fill = tensor_op(module, part, "masked_fill", "masked_fill_")
+        if fill is not None and "mask" in fill.args and not depends_on_batch(module, fill.args["mask"]):
+            return True
     names = [p for p in parts if isinstance(p, ast.Name) and isinstance(p.ctx, ast.Load)]
     bound = [v for n in names if depth < 4 for v in _values(module, n)]
     return any(keeps_the_diagonal(module, v, depth + 1) for v in bound)

@@ -6,6 +6,7 @@ import ast
 import re
 
 from autofix.syntax import Module
+from autofix.transforms.masks._calls import callers
 from autofix.transforms.masks._reach import End, Fate
 from autofix.transforms.masks._sites import Site
 
@@ -32,7 +33,17 @@ def uses_torch(module: Module) -> bool:
 
 
 def in_sampler(module: Module, node: ast.AST) -> bool:
-    """Inside code that draws or searches, where nothing is trained."""
+    """Inside code that draws or searches, where nothing is trained, or in a function that only such code calls."""
+    if _samples(module, node):
+        return True
+    function = module.function_scope(node)
+    if not isinstance(function, ast.FunctionDef) or not function.name.startswith("_"):
+        return False
+    calls = callers(module, function)
+    return bool(calls) and all(_samples(module, c) for c in calls)
+
+
+def _samples(module: Module, node: ast.AST) -> bool:
     for scope in module.ancestors(node):
         if isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef)):
             if _SAMPLING.search(scope.name):

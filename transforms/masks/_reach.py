@@ -41,8 +41,8 @@ class End(Enum):
 class Fate:
     """What became of a value. sums, scalings: the additions, products and quotients it went through, in order.
     casts: the dtype expressions it was cast to. names: what it was bound to. passed_as: keywords that carried it
-    out. through: calls that fill, cut or scatter it on the way. softmaxes: those that normalise it. joined: it is
-    one piece of a larger tensor on the way."""
+    out. through: calls that fill, cut or scatter it on the way. softmaxes: those that normalise it. joined:
+    what it was concatenated as."""
 
     ends: set[End] = field(default_factory=set)
     sums: list[ast.expr | ast.stmt] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Fate:
     passed_as: list[str] = field(default_factory=list)
     through: list[ast.Call] = field(default_factory=list)
     softmaxes: list[ast.Call] = field(default_factory=list)
-    joined: bool = False
+    joined: list[ast.expr] = field(default_factory=list)
 
 
 _SHAPING = {"triu", "triu_", "tril", "tril_", "masked_fill", "masked_fill_", "scatter", "scatter_"}
@@ -216,7 +216,8 @@ class _Walk:
             self.returned(item, index)
         elif isinstance(outer, ast.Call):
             if (self.module.qualified(outer.func) or "").startswith("torch."):
-                self.fate.joined |= leaf_name(outer.func) in _JOINS
+                if leaf_name(outer.func) in _JOINS and not item.weights:
+                    self.fate.joined.append(item.node)
                 self.onward(item, outer)
             else:
                 self.end(item, End.PASSED)
@@ -431,9 +432,11 @@ def _is_zero(module: Module, node: ast.expr) -> bool:
 
 
 def _set_to_zero(module: Module, target: ast.Subscript) -> bool:
-    """`w[m] = 0`."""
+    """`w[m] = 0`, where `m` is no position."""
     statement = module.parent(target)
-    return isinstance(statement, ast.Assign) and target in statement.targets and _is_zero(module, statement.value)
+    if not isinstance(statement, ast.Assign) or not _is_zero(module, statement.value):
+        return False
+    return isinstance(target.slice, (ast.Name, ast.UnaryOp, ast.Compare, ast.Call, ast.Attribute))
 
 
 def _is_dimension(node: ast.expr) -> bool:

@@ -191,7 +191,8 @@ def _covers_diagonal(module: Module, call: ast.Call) -> bool:
     upper = "triu" in name
     diagonal = 0 if given is None else constant(module, given)
     if diagonal is None:
-        return not upper
+        below = isinstance(given, ast.UnaryOp) and isinstance(given.op, ast.USub)
+        return upper == below
     return diagonal <= 0 if upper else diagonal >= 0
 
 
