@@ -67,9 +67,7 @@ def _parameter(module: Module, node: ast.Name) -> ast.arg | None:
 def _is_setting(parameter: ast.arg) -> bool:
     """Whether a parameter is annotated as a number, a dtype or a device."""
     text = ast.unparse(parameter.annotation) if parameter.annotation is not None else ""
-    return bool(
-        re.fullmatch(r"(?:Optional\[)?(?:int|float|bool|str|(?:torch\.)?(?:dtype|device))(?:\]| \| None)?", text)
-    )
+    return bool(_SETTING.fullmatch(text))
 
 
 def _is_global_constant(module: Module, node: ast.Name) -> bool:
