@@ -57,7 +57,7 @@ filled; a mask that is built for later addition takes half the minimum of the dt
 that neither a score nor a second mask makes it -inf again. Where the filled tensor meets a second mask by addition,
 the sum is clamped to the minimum; so is a sum of two masks that hold the minimum already.
 
-An error is what the file itself shows to happen: a mask of queries times one of keys, a mask that cuts off the diagonal,
+An error is what the file itself shows to happen: a mask of queries times one of keys, one that closes the diagonal,
 code that asks for fully masked rows, replaces their NaN or bounds the count of what a mask leaves at 1. Elsewhere the
 mask comes from a caller who may never close a row, and the finding is information; the fix is the same.
 
