@@ -23,7 +23,7 @@ from autofix.transforms.masks._purpose import (
 )
 from autofix.transforms.masks._reach import End, Fate, follow
 from autofix.transforms.masks._rewriting import NOT_IN_VIEW, Writer, hoisted
-from autofix.transforms.masks._rows import keeps_one, shows_closed_rows
+from autofix.transforms.masks._rows import keeps_one, resolved, shows_closed_rows
 from autofix.transforms.masks._sites import Site, inverted_operand, site_at
 from autofix.transforms.masks._sums import clamped_sums, masked_sum, sum_around
 from autofix.tree import walk
@@ -106,8 +106,8 @@ def _infinite_severity(module: Module, site: Site, fate: Fate) -> Severity | Non
         return Severity.ERROR
     if keeps_one(module, site, fate):
         return None
-    cut_off = End.REPAIRED in fate.ends and End.OUTPUT_REPAIRED not in fate.ends
-    if cut_off and not site.builds_mask and not _fills_data(site):
+    repaired = End.REPAIRED in fate.ends or any(_same_mask(module, site, z) for z in fate.zeroed)
+    if repaired and End.OUTPUT_REPAIRED not in fate.ends and not site.builds_mask and not _fills_data(site):
         return None
     if stands_in_for_fused(module, site.node):
         return Severity.INFO
@@ -115,6 +115,16 @@ def _infinite_severity(module: Module, site: Site, fate: Fate) -> Severity | Non
     if site.builds_mask and not seen and "scaled_dot_product_attention" in module.text:
         return Severity.INFO  # which may receive the mask, and gives a closed row zeros
     return Severity.ERROR if shows_closed_rows(module, site, fate) else Severity.INFO
+
+
+def _same_mask(module: Module, site: Site, zeroed: ast.expr) -> bool:
+    """Whether the weights are set to zero where the scores were filled, by the names in both masks."""
+    names = [
+        {n.id for n in resolved(module, m) if isinstance(n, ast.Name) and module.qualified(n) is None}
+        for m in (site.mask, zeroed)
+        if m is not None
+    ]
+    return len(names) == 2 and bool(names[0] & names[1] - {"self"})
 
 
 def _fills_data(site: Site) -> bool:

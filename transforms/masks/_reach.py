@@ -30,7 +30,7 @@ class End(Enum):
     EXPONENTIATED = auto()
     LOSS = auto()
     SAMPLED = auto()  # multinomial or Categorical sees the softmax
-    REPAIRED = auto()  # NaN of the weights is replaced, or the masked weights are set to zero
+    REPAIRED = auto()  # NaN of the weights is replaced
     OUTPUT_REPAIRED = auto()  # NaN is replaced after the weights have met the values
     RETURNED = auto()
     STORED = auto()  # in an attribute, a buffer or a container
@@ -41,8 +41,8 @@ class End(Enum):
 class Fate:
     """What became of a value. sums, scalings: the additions, products and quotients it went through, in order.
     casts: the dtype expressions it was cast to. names: what it was bound to. passed_as: keywords that carried it
-    out. through: calls that fill, cut or scatter it on the way. softmaxes: those that normalise it. joined:
-    what it was concatenated as."""
+    out. through: calls that fill, cut or scatter it on the way. softmaxes: those that normalise it. zeroed:
+    the masks under which the weights are set to zero. joined: what it was concatenated as."""
 
     ends: set[End] = field(default_factory=set)
     sums: list[ast.expr | ast.stmt] = field(default_factory=list)
@@ -52,6 +52,7 @@ class Fate:
     passed_as: list[str] = field(default_factory=list)
     through: list[ast.Call] = field(default_factory=list)
     softmaxes: list[ast.Call] = field(default_factory=list)
+    zeroed: list[ast.expr] = field(default_factory=list)
     joined: list[ast.expr] = field(default_factory=list)
 
 
@@ -171,7 +172,7 @@ class _Walk:
             if node is parent.value and isinstance(parent.ctx, ast.Load):
                 self.onward(item, parent)
             elif node is parent.value and item.weights and not item.mixed and _set_to_zero(module, parent):
-                self.end(item, End.REPAIRED)
+                self.fate.zeroed.append(parent.slice)
         elif isinstance(parent, ast.BinOp):
             self.arithmetic(item, parent)
         elif isinstance(parent, ast.Compare):
@@ -295,8 +296,8 @@ class _Walk:
                 self.onward(replace(item, mixed=True), call)
         elif name in _SAME:
             padded = name.startswith(("masked_fill", "where")) and item.weights and not item.mixed
-            if padded and _zero_filled(self.module, call):
-                self.end(item, End.REPAIRED)
+            if padded and (mask := _zeroed_by(self.module, call)) is not None:
+                self.fate.zeroed.append(mask)
             if not item.weights:
                 self.passes(item, call, name)
             self.onward(item, call)
@@ -413,11 +414,14 @@ class _Walk:
                 self.bound(item, targets[index].id, parent)  # type: ignore[attr-defined]
 
 
-def _zero_filled(module: Module, call: ast.Call) -> bool:
-    """`w.masked_fill(m, 0)`, `torch.where(m, w, 0)`."""
+def _zeroed_by(module: Module, call: ast.Call) -> ast.expr | None:
+    """`m` of `w.masked_fill(m, 0)`, `torch.where(m, w, 0)`."""
     op = tensor_op(module, call, "masked_fill", "masked_fill_", "where")
-    values = [] if op is None else [op.args.get("value"), op.args.get("other"), op.input]
-    return any(v is not None and _is_zero(module, v) for v in values)
+    if op is None:
+        return None
+    values = [op.args.get("value"), op.args.get("other"), op.input]
+    zero = any(v is not None and _is_zero(module, v) for v in values)
+    return op.args.get("mask", op.args.get("condition")) if zero else None
 
 
 def _is_zero(module: Module, node: ast.expr) -> bool:
