@@ -252,7 +252,7 @@ def shows_closed_rows(module: Module, site: Site, fate: Fate) -> bool:
     if any(_leaf(p) in ("triu", "tril") for p in parts) and not any(combines(module, p) for p in parts):
         return True  # one that keeps the diagonal is not asked about
     names = {p.id for p in parts if isinstance(p, ast.Name) and isinstance(p.ctx, ast.Load)}
-    return _asked_elsewhere(module, names - {"self", "torch", "F", "np"})
+    return _asked_elsewhere(module, {n for n in names if MASK_NAME.search(n)})
 
 
 def _cuts(module: Module, call: ast.Call) -> bool:
