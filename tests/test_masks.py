@@ -156,6 +156,7 @@ def test_a_name_that_is_bound_again_is_another_value() -> None:
     [
         ("x", "x.dtype"),
         ("self.scores[:, 0]", "self.scores.dtype"),
+        ("q['scores'].view(1, 2)", "q['scores'].dtype"),
         ("x.view(1, 2).transpose(0, 1)", "x.dtype"),
         ("x.float()", "torch.float32"),
         ("x.to(dtype=q.dtype)", "q.dtype"),

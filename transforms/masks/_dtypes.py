@@ -33,6 +33,8 @@ def dtype_of(module: Module, node: ast.expr) -> str | None:
     if is_plain(node):
         return f"{module.source(node)}.dtype"
     if isinstance(node, ast.Subscript):
+        if isinstance(node.slice, ast.Constant):  # of a dictionary or a list, perhaps
+            return f"{module.source(node)}.dtype" if is_plain(node.value) else None
         return dtype_of(module, node.value)
     if isinstance(node, ast.Attribute) and node.attr in ("T", "mT"):
         return dtype_of(module, node.value)

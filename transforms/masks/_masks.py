@@ -117,6 +117,14 @@ def _infinite_severity(module: Module, site: Site, fate: Fate) -> Severity | Non
     return Severity.ERROR if shows_closed_rows(module, site, fate) else Severity.INFO
 
 
+def _fills_itself(module: Module, site: Site) -> bool:
+    """`m.masked_fill(m == 0, -9e15)`: a mask of zeros and ones, perhaps of integers, receives the constant."""
+    if site.number == float("-inf") or site.tensor is None or not isinstance(site.mask, ast.Compare):
+        return False
+    same = ast.dump(site.mask.left) == ast.dump(site.tensor)
+    return same and float_dtype_of(module, site.tensor) is None
+
+
 def _same_mask(module: Module, site: Site, zeroed: ast.expr) -> bool:
     """Whether the weights are set to zero where the scores were filled, by the names in both masks."""
     names = [
@@ -140,6 +148,8 @@ def _constant_severity(module: Module, site: Site, fate: Fate) -> Severity | Non
     raises = site.kind in ("fill", "index")
     if End.FUSED in fate.ends and not fate.ends & {End.SOFTMAX, End.ATTENTION} and not raises:
         return None  # a closed row gives zeros there
+    if _fills_itself(module, site):
+        return Severity.INFO
     overflow = overflows(module, site, fate)
     if overflow and not raises and keeps_one(module, site, fate):
         return Severity.INFO  # -inf leaves such a row finite
@@ -175,6 +185,8 @@ def _unfixable(module: Module, site: Site, fate: Fate) -> str | None:
         )
     if infinite and stands_in_for_fused(module, site.node):
         return "equal weights would take the place of the zeros that scaled_dot_product_attention gives a closed row"
+    if _fills_itself(module, site):
+        return "the mask that is filled may hold integers, whose dtype torch.finfo refuses; make it floating first"
     if is_scripted(module, site.node):
         return "TorchScript does not know torch.finfo; fill outside this function"
     if infinite and site.kind == "product":

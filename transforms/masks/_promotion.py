@@ -16,10 +16,8 @@ from autofix.transforms.masks._reaching import reaching
 from autofix.transforms.masks._sites import Site, inverted_operand, is_boolean
 from autofix.transforms.masks._sums import sum_around
 
-_ELEMENTWISE = {
-    f"torch.{name}" for name in ("pow", "log", "exp", "sqrt", "square", "abs", "add", "sub", "mul", "div", "maximum")
-}
-_DEPTH = 8
+_ELEMENTWISE = {f"torch.{n}" for n in "abs add clamp div exp log maximum mul pow sqrt square sub".split()}
+_DEPTH = 24
 
 
 def overflows(module: Module, site: Site, fate: Fate) -> bool | None:
@@ -96,6 +94,11 @@ def is_wide(module: Module, node: ast.expr, depth: int = 0) -> bool:
         return False
     if isinstance(node.func, ast.Attribute) and node.func.attr == "bfloat16":
         return True
+    if isinstance(node.func, ast.Attribute) and node.func.attr in ("to", "type") and len(node.args) == 1:
+        if (module.qualified(node.args[0]) or "").endswith(("FloatTensor", "DoubleTensor")):
+            return True
+        if moves_only(node.args[0]):
+            return is_wide(module, node.func.value, depth + 1)
     if (module.qualified(node.func) or "") in _ELEMENTWISE:
         return any(is_wide(module, a, depth + 1) for a in node.args)
     found = dtype_of(module, node)

@@ -131,13 +131,15 @@ def reaches_attention(module: Module, site: Site, fate: Fate) -> bool:
     ends = fate.ends
     if ends & {End.TESTED, End.SAMPLED}:
         return False
+    product = site.kind == "product" and site.mask is not None
+    attention = bool(product and site.mask is not None and _ATTENTION.search(module.source(site.mask)))
+    if product and ends & {End.LOG_SOFTMAX, End.LOSS}:
+        return attention  # else it is a loss that leaves classes out
     if End.SOFTMAX in ends or End.ATTENTION in ends:
         return True
-    if ends & {End.SELECTED, End.EXPONENTIATED, End.SUMMED}:
+    if ends & {End.SELECTED, End.EXPONENTIATED, End.SUMMED, End.LOG_SOFTMAX, End.LOSS}:
         return False
     named = _ATTENTION.search(" ".join(_names(module, site, fate)))
-    if ends & {End.LOG_SOFTMAX, End.LOSS}:
-        return bool(site.kind == "product" and site.mask is not None and _ATTENTION.search(module.source(site.mask)))
     if End.FUSED in ends:
         return site.number != float("-inf")
     if not ends & {End.RETURNED, End.PASSED, End.STORED} or _joins_features(module, fate):
