@@ -5,6 +5,7 @@ A pattern is written as PyTorch code with metavariables:
     log(softmax($x, $dim))                          any spelling of both calls
     exp($x) / sum(exp($x), $dim, keepdim=True)      the same $x twice
     exp($x) / sum(exp($x), $dim:last)[..., None]    an index as it is written
+    exp($x).T / sum(exp($x).T, $dim:zero)           an attribute as it is written
     log(sum(exp($x), $dim, keepdim=$keep?))         `keepdim` may be missing
     log(softmax($x, $dim) + $eps:small)             a metavariable with a condition
 
@@ -174,6 +175,9 @@ class _Matcher:
                     yield from self._negation(pattern, value, reached)
                 elif isinstance(pattern, ast.Subscript):
                     yield from self._element(pattern, value, reached)
+                elif isinstance(pattern, ast.Attribute):
+                    if isinstance(value, ast.Attribute) and value.attr == pattern.attr:
+                        yield from self.match(pattern.value, value.value, reached)
                 elif isinstance(pattern, ast.Call):
                     yield from self._call(pattern, value, reached)
 

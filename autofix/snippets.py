@@ -167,6 +167,8 @@ class _Writer:
             return code if outermost or self.style.split else f"({code})"
         if isinstance(node, ast.Subscript):
             return f"{self._write(node.value)}[{ast.unparse(node.slice).strip('()')}]"
+        if isinstance(node, ast.Attribute):
+            return f"{self._write(node.value)}.{node.attr}"
         assert isinstance(node, ast.Call)
         assert isinstance(node.func, ast.Name)
         return self._call(node.func.id, node, outermost)
@@ -182,7 +184,7 @@ class _Writer:
         if self.style.form == "module" and name in _MODULES and set(written) <= {"dim"}:
             return f"nn.{_MODULES[name]}({', '.join(arguments)})({operand})"
         if self.style.form == "method" and name not in (*_FUNCTIONAL, *_LINALG) and (written or name != "softmax"):
-            bare = isinstance(ast.parse(operand, mode="eval").body, (ast.Name, ast.Call, ast.Subscript))
+            bare = isinstance(ast.parse(operand, mode="eval").body, (ast.Name, ast.Call, ast.Subscript, ast.Attribute))
             return f"{operand if bare else f'({operand})'}.{name}({', '.join([*arguments, *out])})"
         home = "F" if name in _FUNCTIONAL or (name == "softmax" and not written) else "torch"
         home = "torch.linalg" if name in _LINALG else home

@@ -79,9 +79,9 @@ def test_values_that_are_left_alone(value: str) -> None:
         ("s - 10000.0 * (1.0 - mask)", "s.masked_fill(mask == 0, torch.finfo(s.dtype).min)"),
         ("s + (mask - 1) * 1e4", "s.masked_fill(mask == 0, torch.finfo(s.dtype).min)"),
         ("s + mask * -1e9", "s.masked_fill(mask.bool(), torch.finfo(s.dtype).min)"),
-        ("s + -1e9 * (mask == 0)", "s.masked_fill(mask == 0, torch.finfo(s.dtype).min)"),
+        ("s + -1e4 * (mask == 0)", "s.masked_fill(mask == 0, torch.finfo(s.dtype).min)"),
         ("s * mask - 1e4 * (1 - mask)", "s.masked_fill(mask == 0, torch.finfo(s.dtype).min)"),
-        ("s + (1.0 - mask) * torch.finfo(s.dtype).min", "s.masked_fill(mask == 0, torch.finfo(s.dtype).min)"),
+        ("s + (1.0 - mask.half()) * torch.finfo(s.dtype).min", "s.masked_fill(mask == 0, torch.finfo(s.dtype).min)"),
     ],
 )
 def test_a_float_mask_becomes_a_boolean_fill(sum_: str, after: str) -> None:
@@ -156,6 +156,7 @@ def test_a_name_that_is_bound_again_is_another_value() -> None:
     [
         ("x", "x.dtype"),
         ("self.scores[:, 0]", "self.scores.dtype"),
+        ("q['scores'].view(1, 2)", "q['scores'].dtype"),
         ("x.view(1, 2).transpose(0, 1)", "x.dtype"),
         ("x.float()", "torch.float32"),
         ("x.to(dtype=q.dtype)", "q.dtype"),
@@ -180,3 +181,88 @@ def test_naming_a_dtype(expression: str, dtype: str | None) -> None:
     assert isinstance(returned, ast.Return)
     assert returned.value is not None
     assert dtype_of(parsed, returned.value) == dtype
+
+
+def severities(code: str) -> list[str]:
+    source = Source("x.py", (HEAD + code).encode())
+    report = engine.fix_source(source, engine.Request(RULES, Options()), None)
+    return [item.finding.severity.value for item in report.items]
+
+
+@pytest.mark.parametrize(
+    ("sum_", "severity"),
+    [
+        ("s = s + (1 - mask.to(s.dtype)) * -1e9", "warning"),
+        ("s = s + (1 - mask.half()) * -1e9", "warning"),
+        ("s += (1 - mask) * -1e9", "warning"),
+        ("s = s + torch.where(mask > 0, 0.0, -1e9).to(s.dtype)", "warning"),
+        ("s = torch.where(mask > 0, s, -1e9)", "warning"),
+        ("s = s + (1 - mask) * -1e9", "info"),  # as the mask's dtype is
+        ("s = s + (1 - mask.bfloat16()) * -1e9", None),
+        ("s = s + (mask == 0) * -1e9", None),
+        ("s = s + torch.where(mask > 0, 0.0, -1e9)", None),
+        ("s = s.float()\n    s += (1 - mask) * -1e9", "info"),
+        ("s, q = s.float(), q.float()\n    s = s.masked_fill(mask == 0, -1e9)", None),
+        ("s = s.float() / 8\n    s = s.view(2, 2).masked_fill(mask == 0, -1e9)", None),
+        ("s = s.bfloat16()\n    s = torch.where(mask > 0, s, -1e9)", None),
+        ("if q is not None:\n        s = s.float()\n    s = s.masked_fill(mask == 0, -1e9)", "warning"),
+        ("s = s + (1.0 - mask) * torch.finfo(s.dtype).min", None),
+        ("s = s + (1.0 - mask.to(s.dtype)) * torch.finfo(s.dtype).min", "warning"),
+        ("s = s + (1.0 - torch.sigmoid(mask).to(s.dtype)) * -1e9", "warning"),
+        ("mask = torch.sigmoid(q)\n    s = s + (1.0 - mask.to(s.dtype)) * -1e9", None),  # graded
+    ],
+)
+def test_promotion_decides_whether_a_constant_meets_float16(sum_: str, severity: str | None) -> None:
+    code = f"def f(s, q, mask, w):\n    {sum_}\n    return F.softmax(s, dim=-1) @ w\n"
+    assert severities(code) == ([severity] if severity else [])
+
+
+@pytest.mark.parametrize(
+    ("mask", "severity"),
+    [
+        ("m", "info"),
+        ("m[:, None, :]", "info"),
+        ("~(m[:, :, None] & n[:, None, :])", "error"),
+        ("~(m.unsqueeze(-1) * n.unsqueeze(-2))", "error"),
+        ("~torch.logical_and(m[:, :, None], n[:, None, :])", "error"),
+        ("m[:, None, :] & n[:, None, :]", "info"),
+        ("torch.ones(4, 4).triu(0).bool()", "error"),
+        ("torch.ones(4, 4).triu(1).bool()", None),
+        ("torch.arange(4) > 2", None),
+        ("torch.zeros(s.shape[-1]) == 1", None),
+        ("m & ~m.all(dim=-1, keepdim=True)", None),
+        ("self.kept == 0", None),
+        ("self.given == 0", "info"),
+        ("self.built(s.shape[-1]) == 0", None),
+        ("self.built(m) == 0", "info"),
+    ],
+)
+def test_only_a_mask_that_the_file_shows_to_close_rows_is_an_error(mask: str, severity: str | None) -> None:
+    code = (
+        "class A:\n"
+        "    def __init__(self, n):\n        self.kept = torch.ones(n)\n        self.kept[n // 2 :] = 0\n"
+        "    def built(self, x):\n        return torch.arange(4) < x\n"
+        "    def forward(self, s, m, n, w):\n"
+        "        self.kept = self.kept.to(s.device)\n"
+        "        self.given = m\n"
+        f'        s = s.masked_fill({mask}, float("-inf"))\n'
+        "        return F.softmax(s, dim=-1) @ w\n"
+    )
+    assert severities(code) == ([severity] if severity else [])
+
+
+@pytest.mark.parametrize(
+    ("filled", "weights", "severity"),
+    [
+        ("s.masked_fill(m, -inf)", "torch.nan_to_num(p) @ w", None),
+        ("s.masked_fill(m, -inf)", "p.masked_fill(m, 0.0) @ w", None),
+        ("s.masked_fill(m, -inf)", "torch.where(m, 0, p) @ w", None),
+        ("s.masked_fill(m, -inf)", "p.masked_fill(n, 0.0) @ w", "info"),
+        ("s.masked_fill(m, -inf)", "torch.nan_to_num(p @ w)", "error"),
+        ("s + torch.zeros_like(s).masked_fill(m, -inf)", "torch.nan_to_num(p) @ w", "error"),
+        ("s.data.masked_fill(m, -inf)", "torch.nan_to_num(p) @ w", "error"),
+    ],
+)
+def test_replacing_nan_helps_where_the_scores_were_filled(filled: str, weights: str, severity: str | None) -> None:
+    code = f"def f(s, m, n, w):\n    s = {filled}\n    p = F.softmax(s, dim=-1)\n    return {weights}\n"
+    assert severities(code) == ([severity] if severity else [])

@@ -130,7 +130,7 @@ def test_what_to_do_first_and_the_checklist(record: Any) -> None:
     checks = {c["words"]: c["held"] for c in record["checklist"]}
     assert checks["every training loop clips its gradients"] is False
     assert checks["attention scores are scaled"] is True
-    assert record["verdict"].startswith("Training can diverge or stand still: 2 errors among 3 findings")
+    assert record["verdict"].startswith("Training can diverge or stand still: 1 error among 3 findings")
 
 
 # -- Markdown --------------------------------------------------------------------------------------------------

@@ -149,6 +149,13 @@ IDENTITY = Identity(
         Form(_PLAIN, _FUNCTION, _BOUNDED, method=_METHOD, severity=Severity.INFO, tidy=True, when=(is_bounded,)),
         Form(_PLAIN, _FUNCTION, _consequence, method=_METHOD, operands={"x": _X, "dim": _DIM}),
         Form(
+            ("exp($x).T / sum(exp($x).T, $dim, keepdim=True)", "exp($x).T / sum(exp($x).T, $dim:zero)"),
+            "torch.softmax|torch.nn.functional.softmax({x}.T, dim={dim})",
+            _consequence,
+            method="{x}.T.softmax(dim={dim})",
+            operands={"x": _X, "dim": _DIM},
+        ),
+        Form(
             (
                 "exp($x - $m) / (sum(exp($x - $m), $dim, keepdim=True) + $eps:small)",
                 "exp($x - $m) / clamp(sum(exp($x - $m), $dim, keepdim=True), $eps:small)",

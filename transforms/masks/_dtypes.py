@@ -14,7 +14,8 @@ _SHAPES = frozenset((
     "narrow", "unflatten", "requires_grad_", "div", "mul", "div_", "mul_", "zero_", "where",
 ))  # fmt: skip
 _NAMED = {"float": "torch.float32", "half": "torch.float16", "double": "torch.float64", "bfloat16": "torch.bfloat16"}
-_CREATE = {"torch.zeros", "torch.ones", "torch.empty", "torch.full", "torch.rand", "torch.randn", "torch.eye"}
+_CREATE = {"torch.zeros", "torch.ones", "torch.empty", "torch.full", "torch.rand", "torch.randn", "torch.eye",
+           "torch.normal"}  # fmt: skip
 _LIKE = {"torch.zeros_like", "torch.ones_like", "torch.empty_like", "torch.full_like", "torch.rand_like"}
 _NEW = {"new_zeros", "new_ones", "new_empty", "new_full", "new"}
 _SAME_FUNCTIONS = {"torch.triu", "torch.tril", "torch.masked_fill", "torch.transpose", "torch.squeeze",
@@ -23,6 +24,7 @@ _FLOATS = frozenset((
     "float", "float16", "float32", "float64", "half", "bfloat16", "double",
 ))  # fmt: skip
 DEFAULT = "torch.get_default_dtype()"
+WIDE = ("torch.float32", "torch.float64", "torch.float", "torch.double", "torch.bfloat16", DEFAULT)
 
 
 def dtype_of(module: Module, node: ast.expr) -> str | None:
@@ -31,6 +33,8 @@ def dtype_of(module: Module, node: ast.expr) -> str | None:
     if is_plain(node):
         return f"{module.source(node)}.dtype"
     if isinstance(node, ast.Subscript):
+        if isinstance(node.slice, ast.Constant):  # of a dictionary or a list, perhaps
+            return f"{module.source(node)}.dtype" if is_plain(node.value) else None
         return dtype_of(module, node.value)
     if isinstance(node, ast.Attribute) and node.attr in ("T", "mT"):
         return dtype_of(module, node.value)

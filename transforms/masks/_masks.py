@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from dataclasses import replace
 
 from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context
 from autofix.syntax import Module
 from autofix.transforms.masks._dtypes import DEFAULT, dtype_of, float_dtype_of, is_plain
+from autofix.transforms.masks._promotion import added_in_place, overflows
 from autofix.transforms.masks._purpose import (
     dtype_guarded,
     in_sampler,
+    is_graded,
     is_scripted,
-    keeps_one,
     reaches_attention,
+    stands_in_for_fused,
     uses_torch,
 )
 from autofix.transforms.masks._reach import End, Fate, follow
-from autofix.transforms.masks._rewriting import Writer, hoisted
+from autofix.transforms.masks._rewriting import NOT_IN_VIEW, Writer, hoisted
+from autofix.transforms.masks._rows import keeps_one, resolved, shows_closed_rows
 from autofix.transforms.masks._sites import Site, inverted_operand, site_at
 from autofix.transforms.masks._sums import clamped_sums, masked_sum, sum_around
+from autofix.tree import walk
 
 _HALF_LIMIT = -65504.0
-_PROVEN_WIDE = ("torch.float32", "torch.float64", "torch.float")
 
 
 def findings(node: ast.AST, context: Context, infinite: bool) -> Iterator[Finding]:
@@ -33,66 +37,196 @@ def findings(node: ast.AST, context: Context, infinite: bool) -> Iterator[Findin
     site = site_at(module, node)
     if site is None or (site.number == float("-inf")) != infinite:
         return
-    if site.minimum and sum_around(module, site) is None:
+    judged = _judged(module, site)
+    if judged is None:
         return
-    if not uses_torch(module) or in_sampler(module, node) or (not infinite and _handled(module, site)):
-        return
-    fate = follow(module, site.node, site.in_place)
-    if not reaches_attention(module, site, fate) or (infinite and keeps_one(module, site, fate)):
-        return
-    message = _infinite_message(site) if infinite else _constant_message(site)
-    # Every dtype holds such a constant, and it leaks only where scores are thousands apart.
-    severity = Severity.INFO if not infinite and not site.minimum and site.number >= _HALF_LIMIT else None
-    if infinite and End.REPAIRED in fate.ends:
-        why = (
-            "the NaN of fully masked rows is replaced after the softmax, and equal weights would take its place; fill "
-            "with the dtype's minimum and multiply the weights by the mask instead"
-        )
-        yield context.finding(site.node, message, why=why, severity=severity)
-        return
-    if is_scripted(module, node):
-        yield context.finding(
-            site.node,
-            message,
-            why="TorchScript does not know torch.finfo; fill outside this function",
-            severity=severity,
-        )
-        return
-    if infinite and site.kind == "product":
-        why = "no run of this code can tell what it was meant to give; fill with the dtype's minimum by a boolean mask"
+    fate, severity = judged
+    pieces = [site]
+    if fate.joined and fate.softmaxes:
+        pieces = _pieces(module, site, fate)
+        if pieces[0] is not site:
+            return  # the first piece of a softmax's scores speaks for all of them
+        severity = _joint_severity(module, pieces)
+    message = _message(module, site, fate, severity)
+    if len(pieces) > 1:
+        message += f" (so do {len(pieces) - 1} more pieces of the same softmax)" if len(pieces) > 2 else (
+            " (so does another piece of the same softmax)")  # fmt: skip
+    why = _unfixable(module, site, fate)
+    if why is not None:
         yield context.finding(site.node, message, why=why, severity=severity)
         return
     try:
-        fix = _fix(module, site, fate)
+        fix = _joint_fix(module, pieces)
     except Unrewritable as error:
         yield context.finding(site.node, message, why=str(error), severity=severity)
         return
     yield context.finding(site.node, message, fix, severity=severity)
 
 
-def _handled(module: Module, site: Site) -> bool:
-    """Whether the constant is right where it stands: chosen by dtype, or huge in proven full precision."""
-    if dtype_guarded(module, site):
-        return True
-    if site.number > -1e8:
+_ORDER = (Severity.ERROR, Severity.WARNING, Severity.INFO)
+_Judged = tuple[Fate, Severity]
+
+
+def _judged(module: Module, site: Site) -> _Judged | None:
+    """Where the value of a site goes and how grave that is; None where nothing is wrong."""
+    known: dict[ast.AST, _Judged | None] = vars(module).setdefault("_mask_judgements", {})
+    if site.node not in known:
+        known[site.node] = _judge(module, site)
+    return known[site.node]
+
+
+def _joint_severity(module: Module, pieces: list[Site]) -> Severity:
+    """The gravest of several pieces; information where -inf fills some of a softmax's scores and others stay open."""
+    judged = [j for p in pieces if (j := _judged(module, p)) is not None]
+    filled = {node for fate, _ in judged for node in fate.joined}
+    lists = {module.parent(node) for node in filled}
+    beside = (e for a in lists if isinstance(a, (ast.List, ast.Tuple)) for e in a.elts if e not in filled)
+    if pieces[0].number == float("-inf") and any(beside):
+        return Severity.INFO
+    return min((severity for _, severity in judged), key=_ORDER.index)
+
+
+def _judge(module: Module, site: Site) -> _Judged | None:
+    infinite = site.number == float("-inf")
+    if site.minimum and sum_around(module, site) is None:
+        return None
+    if not uses_torch(module) or in_sampler(module, site.node) or (not infinite and dtype_guarded(module, site)):
+        return None
+    fate = follow(module, site.node, site.in_place)
+    if not reaches_attention(module, site, fate):
+        return None
+    severity = _infinite_severity(module, site, fate) if infinite else _constant_severity(module, site, fate)
+    return (fate, severity) if severity is not None else None
+
+
+def _infinite_severity(module: Module, site: Site, fate: Fate) -> Severity | None:
+    """An error where the file shows that rows are closed; information where nothing does; None where none is, or where
+    the weights' NaN is replaced and the fill keeps its gradient from the scores."""
+    if site.kind == "product":
+        return Severity.ERROR
+    if keeps_one(module, site, fate):
+        return None
+    repaired = End.REPAIRED in fate.ends or any(_same_mask(module, site, z) for z in fate.zeroed)
+    if repaired and End.OUTPUT_REPAIRED not in fate.ends and not site.builds_mask and not _fills_data(site):
+        return None
+    if stands_in_for_fused(module, site.node):
+        return Severity.INFO
+    seen = fate.ends & {End.SOFTMAX, End.ATTENTION}
+    if site.builds_mask and not seen and "scaled_dot_product_attention" in module.text:
+        return Severity.INFO  # which may receive the mask, and gives a closed row zeros
+    return Severity.ERROR if shows_closed_rows(module, site, fate) else Severity.INFO
+
+
+def _fills_itself(module: Module, site: Site) -> bool:
+    """`m.masked_fill(m == 0, -9e15)`: a mask of zeros and ones, perhaps of integers, receives the constant."""
+    if site.number == float("-inf") or site.tensor is None or not isinstance(site.mask, ast.Compare):
         return False
-    if site.kind == "product" and site.mask is not None and isinstance(sum_around(module, site), ast.BinOp):
-        return float_dtype_of(module, site.mask) in _PROVEN_WIDE
-    return site.tensor is not None and dtype_of(module, site.tensor) in _PROVEN_WIDE
+    same = ast.dump(site.mask.left) == ast.dump(site.tensor)
+    return same and float_dtype_of(module, site.tensor) is None
+
+
+def _same_mask(module: Module, site: Site, zeroed: ast.expr) -> bool:
+    """Whether the weights are set to zero where the scores were filled, by the names in both masks."""
+    names = [
+        {n.id for n in resolved(module, m) if isinstance(n, ast.Name) and module.qualified(n) is None}
+        for m in (site.mask, zeroed)
+        if m is not None
+    ]
+    return len(names) == 2 and bool(names[0] & names[1] - {"self"})
+
+
+def _fills_data(site: Site) -> bool:
+    """`x.data.masked_fill_(...)`: hidden from autograd, so that nothing keeps NaN from the gradient."""
+    return isinstance(site.tensor, ast.Attribute) and site.tensor.attr == "data"
+
+
+def _constant_severity(module: Module, site: Site, fate: Fate) -> Severity | None:
+    if is_graded(module, site):
+        return None
+    if not site.minimum and site.number >= _HALF_LIMIT:
+        return Severity.INFO  # every dtype holds it, and it leaks only where scores are thousands apart
+    raises = site.kind in ("fill", "index")
+    if End.FUSED in fate.ends and not fate.ends & {End.SOFTMAX, End.ATTENTION} and not raises:
+        return None  # a closed row gives zeros there
+    if _fills_itself(module, site):
+        return Severity.INFO
+    overflow = overflows(module, site, fate)
+    if overflow and not raises and keeps_one(module, site, fate):
+        return Severity.INFO  # -inf leaves such a row finite
+    if overflow:
+        return Severity.WARNING
+    return Severity.INFO if overflow is None and not site.minimum else None
+
+
+def _pieces(module: Module, site: Site, fate: Fate) -> list[Site]:
+    """Every site whose value is a piece of the same softmax's scores, in source order."""
+    scope = module.class_of(site.node) or module.function_scope(site.node)
+    infinite = site.number == float("-inf")
+    out = []
+    for node in walk(scope):
+        if not isinstance(node, (ast.Call, ast.Assign, ast.BinOp)):
+            continue
+        other = site_at(module, node)
+        if other is None or (other.number == float("-inf")) != infinite:
+            continue
+        judged = _judged(module, other)
+        if judged is not None and judged[0].joined and set(judged[0].softmaxes) & set(fate.softmaxes):
+            out.append(other)
+    return sorted(out, key=lambda s: (s.node.lineno, s.node.col_offset)) or [site]
+
+
+def _unfixable(module: Module, site: Site, fate: Fate) -> str | None:
+    """Why a site gets no rewrite, where that is known beforehand."""
+    infinite = site.number == float("-inf")
+    if infinite and fate.ends & {End.REPAIRED, End.OUTPUT_REPAIRED}:
+        return (
+            "the NaN of fully masked rows is replaced after the softmax, and equal weights would take its place; fill "
+            "with the dtype's minimum and multiply the weights by the mask instead"
+        )
+    if infinite and stands_in_for_fused(module, site.node):
+        return "equal weights would take the place of the zeros that scaled_dot_product_attention gives a closed row"
+    if _fills_itself(module, site):
+        return "the mask that is filled may hold integers, whose dtype torch.finfo refuses; make it floating first"
+    if is_scripted(module, site.node):
+        return "TorchScript does not know torch.finfo; fill outside this function"
+    if infinite and site.kind == "product":
+        return "no run of this code can tell what it was meant to give; fill with the dtype's minimum by a boolean mask"
+    return None
 
 
 # -- words ---------------------------------------------------------------------------------------------------------
 
 
-def _infinite_message(site: Site) -> str:
+def _message(module: Module, site: Site, fate: Fate, severity: Severity) -> str:
+    if site.number == float("-inf"):
+        return _infinite_message(site, fate, severity)
+    return _constant_message(site, severity)
+
+
+def _infinite_message(site: Site, fate: Fate, severity: Severity) -> str:
     if site.kind == "product":
         return "0 * inf is NaN: this product makes every position NaN that is not masked"
+    if End.OUTPUT_REPAIRED in fate.ends:
+        return (
+            "a row with every position masked gives NaN weights; they are replaced in the output, but the gradient of "
+            "the values is NaN wherever such a row looks"
+        )
+    if End.REPAIRED in fate.ends:
+        return (
+            "a row with every position masked gives NaN weights; they are replaced in the forward pass, but the "
+            "gradient of the scores is NaN"
+        )
+    if severity is Severity.INFO:
+        return (
+            "if every position of a row is masked, softmax makes it NaN, forward and in every gradient; nothing here "
+            "rules such a row out"
+        )
     if site.builds_mask:
         return "a row of this mask with every position masked makes softmax NaN, in the output and in every gradient"
     return "a row with every position masked is all -inf, and softmax makes it NaN, forward and in every gradient"
 
 
-def _constant_message(site: Site) -> str:
+def _constant_message(site: Site, severity: Severity) -> str:
     if site.minimum:
         return (
             "in float16 the minimum plus a score of -16 or below is -inf, so a fully masked row becomes NaN under half "
@@ -102,6 +236,8 @@ def _constant_message(site: Site) -> str:
     if site.number < _HALF_LIMIT:
         if site.kind in ("fill", "index"):
             return f"{shown} does not fit into float16: this fill raises RuntimeError under half precision"
+        if severity is Severity.INFO:
+            return f"{shown} becomes -inf where it meets float16, and a row that is masked everywhere NaN"
         return f"{shown} overflows to -inf in float16, so a fully masked row becomes NaN under half precision"
     return f"a score that lies {-site.number:g} above the others outweighs this mask: masked positions leak"
 
@@ -115,18 +251,33 @@ def _claim(site: Site, assumptions: tuple[str, ...]) -> Claim:
     if site.number < _HALF_LIMIT:
         hazard = ("exception", "value", "leak")
     change = "a fully masked row gets equal weights, and a masked position none however large its score is"
-    if site.builds_mask:
-        change += "; in float16 the sum of the mask and a score of -16 or below is -inf unless it is clamped"
     return Claim(Relation.MASK, hazard=hazard, change=change, assumptions=assumptions)
 
 
 # -- fixes ---------------------------------------------------------------------------------------------------------
 
 
-def _fix(module: Module, site: Site, fate: Fate) -> Fix:
-    writer = Writer(module, site.node)
+def _joint_fix(module: Module, pieces: list[Site]) -> Fix:
+    """One fix for all pieces of a softmax's scores: none of them helps alone."""
+    fixes = [_fix(module, piece) for piece in pieces]
+    if len(fixes) == 1:
+        return fixes[0]
+    edits = tuple(dict.fromkeys(e for fix in fixes for e in fix.edits))
+    assumptions = tuple(dict.fromkeys(a for fix in fixes for a in fix.claim.assumptions))
+    return Fix(fixes[0].title, edits, Applicability.SAFE, replace(fixes[0].claim, assumptions=assumptions))
+
+
+def _fix(module: Module, site: Site) -> Fix:
+    judged = _judged(module, site)
+    if judged is None:
+        raise Unrewritable("nothing is wrong here")
+    fate = judged[0]
+    additive = site.builds_mask and (site.kind != "product" or sum_around(module, site) is None)
+    writer = Writer(module, site.node, additive)
     assumptions: tuple[str, ...] = ()
     title = "mask with the minimum of the dtype, which every dtype holds and softmax turns into zero"
+    if additive:
+        title = "mask with half the minimum of the dtype, so that no score that is added to it can overflow"
     if site.kind == "product":
         around = sum_around(module, site)
         if around is not None:
@@ -161,7 +312,8 @@ def _filled(writer: Writer, site: Site, tensor: ast.expr) -> tuple[Edit, ...]:
 
 
 def _built(writer: Writer, site: Site, fate: Fate) -> tuple[Edit, ...]:
-    """A mask under construction: the dtype it is cast to later, or the one it is created with."""
+    """A mask under construction: the dtype it is cast to later, that of the scores that it is added to in place, or the
+    one it is created with."""
     module = writer.module
     own = DEFAULT
     call = site.node
@@ -178,8 +330,11 @@ def _built(writer: Writer, site: Site, fate: Fate) -> tuple[Edit, ...]:
             own = found
     later = writer.visible_cast(fate)
     if later is None:
+        target = added_in_place(module, site, fate)
+        if target is not None:
+            return writer.minimum(site.value, writer.bound_before(target))
         if own == DEFAULT and site.number > _HALF_LIMIT:
-            raise Unrewritable("the dtype of the scores that this mask is added to is not in view")
+            raise Unrewritable(NOT_IN_VIEW)
         return writer.minimum(site.value, own)
     if isinstance(call, ast.Call) and module.qualified(call.func) == "torch.full":
         return writer.minimum_with_dtype(site.value, call, later)

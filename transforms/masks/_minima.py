@@ -5,15 +5,18 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation
+from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity
 from autofix.ops import tensor_op
 from autofix.rewrite import Unrewritable, replace
 from autofix.rule import Context
 from autofix.syntax import Module
+from autofix.transforms.masks._batch import depends_on_batch
+from autofix.transforms.masks._calls import leaf_name
 from autofix.transforms.masks._dtypes import dtype_of
 from autofix.transforms.masks._purpose import in_sampler
 from autofix.transforms.masks._reaching import reaching
 from autofix.transforms.masks._rewriting import Writer, closing_bracket
+from autofix.transforms.masks._rows import keeps_diagonal, resolved
 from autofix.transforms.masks._sums import is_clamped
 
 _VIEWS = frozenset((
@@ -35,6 +38,10 @@ def added_minima(node: ast.AST, context: Context) -> Iterator[Finding]:
     if is_clamped(module, node) or in_sampler(module, node):
         return
     message = "the minimum of a dtype plus itself is -inf: a row that both masks close becomes NaN in softmax"
+    severity = None
+    if keeps_the_diagonal(module, node.left) or keeps_the_diagonal(module, node.right):
+        severity = Severity.INFO  # the other mask alone stands there, and its minimum is finite beside float32 scores
+        message = "the minimum of a dtype plus itself is -inf: in float16 a row that the masks close becomes NaN"
     try:
         fix = Fix(
             "clamp the sum of the two masks at the minimum of the dtype",
@@ -43,9 +50,23 @@ def added_minima(node: ast.AST, context: Context) -> Iterator[Finding]:
             Claim(Relation.MASK, hazard=("value", "gradient")),
         )
     except Unrewritable as error:
-        yield context.finding(node, message, why=str(error))
+        yield context.finding(node, message, why=str(error), severity=severity)
         return
-    yield context.finding(node, message, fix)
+    yield context.finding(node, message, fix, severity=severity)
+
+
+def keeps_the_diagonal(module: Module, node: ast.expr, depth: int = 0) -> bool:
+    """Whether a mask is cut to the part above the diagonal or filled by positions: each row keeps its own."""
+    parts = resolved(module, node)
+    for part in parts:
+        if isinstance(part, ast.Call) and leaf_name(part.func).startswith(("triu", "tril")):
+            return keeps_diagonal(module, part)
+        fill = tensor_op(module, part, "masked_fill", "masked_fill_")
+        if fill is not None and "mask" in fill.args and not depends_on_batch(module, fill.args["mask"]):
+            return True
+    names = [p for p in parts if isinstance(p, ast.Name) and isinstance(p.ctx, ast.Load)]
+    bound = [v for n in names if depth < 4 for v in _values(module, n)]
+    return any(keeps_the_diagonal(module, v, depth + 1) for v in bound)
 
 
 def _clamp(module: Module, node: ast.BinOp) -> tuple[Edit, ...]:

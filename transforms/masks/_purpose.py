@@ -5,11 +5,10 @@ from __future__ import annotations
 import ast
 import re
 
-from autofix.ops import constant, tensor_op
 from autofix.syntax import Module
+from autofix.transforms.masks._calls import callers
 from autofix.transforms.masks._reach import End, Fate
-from autofix.transforms.masks._sites import MASK_NAME, Site, attribute_value, without_casts
-from autofix.tree import walk
+from autofix.transforms.masks._sites import Site
 
 _ATTENTION = re.compile(
     r"att(?:n|en|ention)?s?_?(?:\w*_)?(?:mask|bias|weight|score|logit|prob)"
@@ -24,9 +23,6 @@ _SAMPLING = re.compile(
 )
 _SAMPLING_CLASS = re.compile(r"Logits?(Processor|Warper)|Sampler|Beam|Viterbi|CRF|(Generation|Sampling)Mixin", re.I)
 _HALF = re.compile(r"dtype|float16|bfloat16|fp16|half", re.I)
-_RANKS = ("topk", "kthvalue", "sort", "argsort", "cumsum", "max", "amax", "argmax", "quantile", "median")
-
-
 _OTHER_LIBRARIES = re.compile(r"^\s*(?:import|from)\s+(?:tensorflow|jax|flax|numpy|mxnet|paddle)\b", re.M)
 _TORCH = re.compile(r"^\s*(?:import|from)\s+torch\b", re.M)
 
@@ -37,7 +33,17 @@ def uses_torch(module: Module) -> bool:
 
 
 def in_sampler(module: Module, node: ast.AST) -> bool:
-    """Inside code that draws or searches, where nothing is trained."""
+    """Inside code that draws or searches, where nothing is trained, or in a function that only such code calls."""
+    if _samples(module, node):
+        return True
+    function = module.function_scope(node)
+    if not isinstance(function, ast.FunctionDef) or not function.name.startswith("_"):
+        return False
+    calls = callers(module, function)
+    return bool(calls) and all(_samples(module, c) for c in calls)
+
+
+def _samples(module: Module, node: ast.AST) -> bool:
     for scope in module.ancestors(node):
         if isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef)):
             if _SAMPLING.search(scope.name):
@@ -75,18 +81,65 @@ def dtype_guarded(module: Module, site: Site) -> bool:
     return False
 
 
+def stands_in_for_fused(module: Module, node: ast.AST) -> bool:
+    """Inside a function with the arguments of scaled_dot_product_attention, which gives a closed row zeros."""
+    for scope in module.ancestors(node):
+        if isinstance(scope, ast.FunctionDef):
+            named = {a.arg for a in [*scope.args.posonlyargs, *scope.args.args, *scope.args.kwonlyargs]}
+            if {"attn_mask", "is_causal"} <= named:
+                return True
+    return False
+
+
+_GRADED = re.compile(
+    r"strength|soft(?:ly)?[ _-]?mask|graded|partial(?:ly)?[ _-](?:mask|attend)|continuous"
+    r"|between 0(?:\.0)? and 1|(?<!selected )in `?\[0(?:\.0)?, ?1(?:\.0)?\]",
+    re.I,
+)
+_GRADING = re.compile(r"\b(?:sigmoid|softmax|interpolate|tanh|exp)\(|\*\* ?\d")
+
+
+def is_graded(module: Module, site: Site) -> bool:
+    """Whether a float mask says how much of a position is seen, not whether: what its docstring, a comment beside it
+    or the code that makes it says."""
+    mask = site.mask
+    if site.kind != "product" or mask is None:
+        return False
+    roots = {n.id for n in ast.walk(mask) if isinstance(n, ast.Name)}
+    values = [module.flow(n).value(n) for n in ast.walk(mask) if isinstance(n, ast.Name)]
+    if any(_GRADING.search(module.source(v)) for v in values if not isinstance(v, ast.Name)):
+        return True
+    lines = module.text.splitlines()
+    scope = module.function_scope(site.node)
+    first = getattr(scope, "lineno", 1) - 1
+    line = site.node.lineno - 1
+    above: list[str] = []
+    while line - len(above) - 1 >= first and lines[line - len(above) - 1].lstrip().startswith("#"):
+        above.append(lines[line - len(above) - 1])
+    if _GRADED.search(" ".join(above)):
+        return True
+    documented = ast.get_docstring(scope) if isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef)) else None
+    for name in roots if documented else ():
+        found = re.search(rf"^([ \t]*){re.escape(name)}\b.*(?:\n\1[ \t]+.*)*", documented or "", re.M)
+        if found and _GRADED.search(found.group()):
+            return True
+    return False
+
+
 def reaches_attention(module: Module, site: Site, fate: Fate) -> bool:
     """Whether the filled value certainly ends in an attention's softmax."""
     ends = fate.ends
     if ends & {End.TESTED, End.SAMPLED}:
         return False
+    product = site.kind == "product" and site.mask is not None
+    attention = bool(product and site.mask is not None and _ATTENTION.search(module.source(site.mask)))
+    if product and ends & {End.LOG_SOFTMAX, End.LOSS}:
+        return attention  # else it is a loss that leaves classes out
     if End.SOFTMAX in ends or End.ATTENTION in ends:
         return True
-    if ends & {End.SELECTED, End.EXPONENTIATED, End.SUMMED}:
+    if ends & {End.SELECTED, End.EXPONENTIATED, End.SUMMED, End.LOG_SOFTMAX, End.LOSS}:
         return False
     named = _ATTENTION.search(" ".join(_names(module, site, fate)))
-    if ends & {End.LOG_SOFTMAX, End.LOSS}:
-        return bool(site.kind == "product" and site.mask is not None and _ATTENTION.search(module.source(site.mask)))
     if End.FUSED in ends:
         return site.number != float("-inf")
     if not ends & {End.RETURNED, End.PASSED, End.STORED} or _joins_features(module, fate):
@@ -122,168 +175,3 @@ def _names(module: Module, site: Site, fate: Fate) -> list[str]:
     if isinstance(tensor, ast.Name):
         names.append(tensor.id)
     return names
-
-
-# -- masks that leave something in every row -----------------------------------------------------------------------
-
-
-def keeps_one(module: Module, site: Site, fate: Fate) -> bool:
-    """Whether every row certainly keeps an unmasked position: a causal mask with its diagonal, a threshold taken
-    from the row itself, the chosen entries scattered back, all but the own index."""
-    if any(c.func.attr.startswith("scatter") for c in fate.through if isinstance(c.func, ast.Attribute)):
-        return True
-    if site.kind == "full" and _is_container(module, site):
-        return True
-    if site.mask is not None:
-        return _leaves_one(module, site.mask, site.keeps)
-    causal = any(_keeps_diagonal(module, call) for call in fate.through)
-    return causal and not any(_adds_mask(module, s, site) for s in fate.sums)
-
-
-def _is_container(module: Module, site: Site) -> bool:
-    """Whether slices of the new tensor receive scores afterwards, so that -inf is what remains at the edge."""
-    statement = module.statement(site.node)
-    if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
-        return False
-    name = statement.targets[0].id
-    scope = module.function_scope(statement)
-    return any(
-        isinstance(s, ast.Assign)
-        and isinstance(s.targets[0], ast.Subscript)
-        and isinstance(s.targets[0].value, ast.Name)
-        and s.targets[0].value.id == name
-        and constant(module, s.value) is None
-        for s in walk(scope)
-    )
-
-
-def _leaves_one(module: Module, mask: ast.expr, keeps: bool) -> bool:
-    if _only_slices(mask):
-        return True
-    parts = list(_resolved(module, mask))
-    if _positions_only(module, parts):
-        return True
-    if any(_combines(module, p) for p in parts):
-        return False
-    for part in parts:
-        if isinstance(part, ast.Call):
-            op = tensor_op(module, part)
-            name = op.name if op is not None else part.func.attr if isinstance(part.func, ast.Attribute) else ""
-            dotted = module.qualified(part.func) or ""
-            if name in _RANKS or dotted.rpartition(".")[2] in (*_RANKS, "eye"):
-                return True
-            if name in ("triu", "tril") or dotted in ("torch.triu", "torch.tril"):
-                inverted = (sum(_inverts(module, p) for p in parts) + keeps) % 2 == 1
-                return _covers_diagonal(module, part) == inverted
-    return False
-
-
-def _only_slices(index: ast.expr) -> bool:
-    """`x[:, n:]`: a block of fixed shape, beside which something stays."""
-    parts = index.elts if isinstance(index, ast.Tuple) else [index]
-    return any(isinstance(p, ast.Slice) for p in parts) and all(
-        isinstance(p, ast.Slice) or (isinstance(p, ast.Constant) and (p.value is None or p.value is ...)) for p in parts
-    )
-
-
-def _positions_only(module: Module, parts: list[ast.AST]) -> bool:
-    """Whether a mask is made of positions alone (`arange` and sizes): a causal mask, a band, blocks."""
-    if not any(isinstance(p, ast.Call) and ast.unparse(p.func).endswith("arange") for p in parts):
-        return False
-    for part in parts:
-        if not isinstance(part, ast.Name) or not isinstance(part.ctx, ast.Load):
-            continue
-        if module.names.lookup(part.id, part) is not None or module.flow(part).value(part) is not part:
-            continue
-        parent = module.parent(part)
-        if isinstance(parent, ast.Subscript) and parent.value is part:
-            return False
-        if isinstance(parent, ast.Attribute) and parent.attr not in ("shape", "device", "dtype", "size"):
-            definition = module.flow(part).definition(part)
-            if part.id != "self" and (definition is None or definition.kind != "unpack"):
-                return False
-    return True
-
-
-def _combines(module: Module, node: ast.AST) -> bool:
-    if isinstance(node, ast.BinOp):
-        if isinstance(node.op, (ast.Add, ast.Mult)):
-            return constant(module, node.left) is None and constant(module, node.right) is None
-        return isinstance(node.op, (ast.BitOr, ast.BitAnd))
-    return _leaf(node) in ("logical_or", "logical_and", "logical_xor")
-
-
-def _leaf(node: ast.AST) -> str:
-    """The last name of what a call calls."""
-    if not isinstance(node, ast.Call):
-        return ""
-    func = node.func
-    return func.attr if isinstance(func, ast.Attribute) else func.id if isinstance(func, ast.Name) else ""
-
-
-def _resolved(module: Module, node: ast.expr, depth: int = 0) -> list[ast.AST]:
-    """The nodes of an expression, with names and buffers replaced by what they were assigned."""
-    out: list[ast.AST] = []
-    for part in walk(node):
-        out.append(part)
-        if depth >= 4:
-            continue
-        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load):
-            value = module.flow(part).value(part)
-            if value is not part:
-                out.extend(_resolved(module, value, depth + 1))
-            else:
-                found = module.flow(part).definition(part)
-                if found is not None and found.kind == "unpack" and isinstance(found.statement, ast.Assign):
-                    out.extend(_resolved(module, found.statement.value, depth + 1))
-        elif isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id == "self":
-            held = attribute_value(module, part)
-            if held is not None:
-                out.extend(_resolved(module, held, depth + 1))
-    return out
-
-
-def _covers_diagonal(module: Module, call: ast.Call) -> bool:
-    """Whether triu or tril keeps the diagonal's own entries; an offset that is computed is one of a causal mask."""
-    dotted = module.qualified(call.func)
-    name = dotted or (call.func.attr if isinstance(call.func, ast.Attribute) else "")
-    arguments = call.args[1:] if dotted is not None else call.args
-    given = next((k.value for k in call.keywords if k.arg == "diagonal"), arguments[0] if arguments else None)
-    upper = "triu" in name
-    diagonal = 0 if given is None else constant(module, given)
-    if diagonal is None:
-        return not upper
-    return diagonal <= 0 if upper else diagonal >= 0
-
-
-def _inverts(module: Module, node: ast.AST) -> bool:
-    """`x == 0`, `~x`, `x.logical_not()`, `1 - x`."""
-    if isinstance(node, ast.Compare) and len(node.ops) == 1:
-        against = constant(module, node.comparators[0])
-        if isinstance(node.ops[0], (ast.Eq, ast.Is)):
-            return against is not None and not against
-        return isinstance(node.ops[0], (ast.NotEq, ast.Lt)) and against in (1, True, 0.5)
-    if isinstance(node, ast.UnaryOp):
-        return isinstance(node.op, (ast.Invert, ast.Not))
-    if isinstance(node, ast.BinOp):
-        return isinstance(node.op, ast.Sub) and constant(module, node.left) == 1
-    return _leaf(node) == "logical_not"
-
-
-def _keeps_diagonal(module: Module, call: ast.Call) -> bool:
-    name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
-    if name.startswith(("triu", "tril")):
-        return not _covers_diagonal(module, call)
-    if name.startswith("masked_fill") and len(call.args) == 2 and constant(module, call.args[1]) == 0:
-        return any(isinstance(p, ast.Call) and "arange" in ast.unparse(p.func) for p in _resolved(module, call.args[0]))
-    return False
-
-
-def _adds_mask(module: Module, addition: ast.expr | ast.stmt, site: Site) -> bool:
-    """Whether an addition on the value's way adds another mask to it."""
-    if isinstance(addition, ast.BinOp):
-        sides = [addition.left, addition.right]
-        return all(MASK_NAME.search(module.source(without_casts(s))) for s in sides)
-    if isinstance(addition, ast.AugAssign):
-        return all(MASK_NAME.search(module.source(s)) for s in (addition.target, addition.value))
-    return False

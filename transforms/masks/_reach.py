@@ -30,7 +30,8 @@ class End(Enum):
     EXPONENTIATED = auto()
     LOSS = auto()
     SAMPLED = auto()  # multinomial or Categorical sees the softmax
-    REPAIRED = auto()  # NaN of the softmax is replaced afterwards
+    REPAIRED = auto()  # NaN of the weights is replaced
+    OUTPUT_REPAIRED = auto()  # NaN is replaced after the weights have met the values
     RETURNED = auto()
     STORED = auto()  # in an attribute, a buffer or a container
     PASSED = auto()  # to a function that this file does not define
@@ -40,7 +41,8 @@ class End(Enum):
 class Fate:
     """What became of a value. sums, scalings: the additions, products and quotients it went through, in order.
     casts: the dtype expressions it was cast to. names: what it was bound to. passed_as: keywords that carried it
-    out. through: calls that fill, cut or scatter it on the way."""
+    out. through: calls that fill, cut or scatter it on the way. softmaxes: those that normalise it. zeroed:
+    the masks under which the weights are set to zero. joined: what it was concatenated as."""
 
     ends: set[End] = field(default_factory=set)
     sums: list[ast.expr | ast.stmt] = field(default_factory=list)
@@ -49,6 +51,9 @@ class Fate:
     names: list[str] = field(default_factory=list)
     passed_as: list[str] = field(default_factory=list)
     through: list[ast.Call] = field(default_factory=list)
+    softmaxes: list[ast.Call] = field(default_factory=list)
+    zeroed: list[ast.expr] = field(default_factory=list)
+    joined: list[ast.expr] = field(default_factory=list)
 
 
 _SHAPING = {"triu", "triu_", "tril", "tril_", "masked_fill", "masked_fill_", "scatter", "scatter_"}
@@ -79,17 +84,21 @@ _TESTS = frozenset((
 ))  # fmt: skip
 _LOSSES = ("cross_entropy", "nll_loss", "binary_cross_entropy")
 _BINARY = ("add", "add_", "copy_", "sub", "sub_", "maximum", "minimum")
+_FUSED = re.compile(r"scaled_dot_product|memory_efficient_attention|flash_att(?:n|ention)|flex_attention|sdpa", re.I)
+_JOINS = ("cat", "concat", "concatenate", "stack")
 _LIMIT = 600
 _DEPTH = 3
 
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """A value on its way. weights: it already is what a softmax gave. summed: it was added to something, whose dtype
-    counts from there. calls: the in-file calls entered. up: how many callers were followed."""
+    """A value on its way. weights: it already is what a softmax gave. mixed: and was multiplied with the values.
+    summed: it was added to something, whose dtype counts from there. calls: the in-file calls entered. up: how many
+    callers were followed."""
 
     node: ast.expr
     weights: bool = False
+    mixed: bool = False
     summed: bool = False
     calls: tuple[ast.Call, ...] = ()
     up: int = 0
@@ -124,7 +133,9 @@ class _Walk:
             self.step(self.pending.pop(0))
 
     def end(self, item: _Item, kind: End) -> None:
-        if not item.weights or kind in (End.SAMPLED, End.REPAIRED):
+        if item.mixed and kind is End.REPAIRED:
+            kind = End.OUTPUT_REPAIRED
+        if not item.weights or kind in (End.SAMPLED, End.REPAIRED, End.OUTPUT_REPAIRED):
             self.fate.ends.add(kind)
 
     def onward(self, item: _Item, node: ast.expr) -> None:
@@ -160,6 +171,8 @@ class _Walk:
         elif isinstance(parent, ast.Subscript):
             if node is parent.value and isinstance(parent.ctx, ast.Load):
                 self.onward(item, parent)
+            elif node is parent.value and item.weights and not item.mixed and _set_to_zero(module, parent):
+                self.fate.zeroed.append(parent.slice)
         elif isinstance(parent, ast.BinOp):
             self.arithmetic(item, parent)
         elif isinstance(parent, ast.Compare):
@@ -188,7 +201,7 @@ class _Walk:
         elif isinstance(parent.op, ast.MatMult):
             self.end(item, End.SUMMED)
             if item.weights:
-                self.onward(item, parent)
+                self.onward(replace(item, mixed=True), parent)
 
     def comparison(self, item: _Item, parent: ast.Compare) -> None:
         sides = [parent.left, *parent.comparators]
@@ -204,6 +217,8 @@ class _Walk:
             self.returned(item, index)
         elif isinstance(outer, ast.Call):
             if (self.module.qualified(outer.func) or "").startswith("torch."):
+                if leaf_name(outer.func) in _JOINS and not item.weights:
+                    self.fate.joined.append(item.node)
                 self.onward(item, outer)
             else:
                 self.end(item, End.PASSED)
@@ -278,8 +293,11 @@ class _Walk:
         elif name in _SUM:
             self.end(item, End.SUMMED)
             if item.weights:
-                self.onward(item, call)
+                self.onward(replace(item, mixed=True), call)
         elif name in _SAME:
+            padded = name.startswith(("masked_fill", "where")) and item.weights and not item.mixed
+            if padded and (mask := _zeroed_by(self.module, call)) is not None:
+                self.fate.zeroed.append(mask)
             if not item.weights:
                 self.passes(item, call, name)
             self.onward(item, call)
@@ -298,6 +316,8 @@ class _Walk:
 
     def softmax(self, item: _Item, call: ast.Call) -> None:
         self.end(item, End.SOFTMAX)
+        if not item.weights and call not in self.fate.softmaxes:
+            self.fate.softmaxes.append(call)
         self.push(replace(item, node=call, weights=True))
 
     def argument(self, item: _Item, call: ast.Call, keyword: str | None, index: int | None) -> None:
@@ -335,7 +355,7 @@ class _Walk:
     ) -> bool:
         """Calls of known functions and modules."""
         built = built_class(self.module, call)
-        if leaf == "scaled_dot_product_attention":
+        if _FUSED.search(leaf):
             self.end(item, End.FUSED)
         elif leaf == "multi_head_attention_forward" or built == "torch.nn.MultiheadAttention":
             self.end(item, End.ATTENTION)
@@ -392,6 +412,35 @@ class _Walk:
             targets = parent.targets[0].elts
             if index < len(targets) and isinstance(targets[index], ast.Name):
                 self.bound(item, targets[index].id, parent)  # type: ignore[attr-defined]
+
+
+def _zeroed_by(module: Module, call: ast.Call) -> ast.expr | None:
+    """`m` of `w.masked_fill(m, 0)`, `torch.where(m, w, 0)`."""
+    op = tensor_op(module, call, "masked_fill", "masked_fill_", "where")
+    if op is None:
+        return None
+    values = [op.args.get("value"), op.args.get("other"), op.input]
+    zero = any(v is not None and _is_zero(module, v) for v in values)
+    return op.args.get("mask", op.args.get("condition")) if zero else None
+
+
+def _is_zero(module: Module, node: ast.expr) -> bool:
+    if isinstance(node, ast.Call):
+        dotted = module.qualified(node.func) or ""
+        if dotted in ("torch.zeros_like", "torch.zeros"):
+            return True
+        if dotted in ("torch.tensor", "torch.scalar_tensor", "torch.as_tensor") and node.args:
+            node = node.args[0]
+    number = constant(module, node)
+    return number is not None and number == 0
+
+
+def _set_to_zero(module: Module, target: ast.Subscript) -> bool:
+    """`w[m] = 0`, where `m` is no position."""
+    statement = module.parent(target)
+    if not isinstance(statement, ast.Assign) or not _is_zero(module, statement.value):
+        return False
+    return isinstance(target.slice, (ast.Name, ast.UnaryOp, ast.Compare, ast.Call, ast.Attribute))
 
 
 def _is_dimension(node: ast.expr) -> bool:

@@ -21,15 +21,21 @@ from autofix.transforms.masks._sites import (
 from autofix.tree import walk
 
 FRESH = ("scores", "logits", "attn_scores", "masked_scores", "unmasked_scores")
+NOT_IN_VIEW = "the dtype of the scores that this mask is added to is not in view"
 FRESH_MASKS = ("inverted_mask", "mask_to_drop", "positions_to_drop")
 
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """Builds edits around one node of a module."""
+    """Builds edits around one node of a module.
+
+    additive: the value is added to scores later, and takes half the minimum: float16's minimum plus a score of -16 is
+    -inf, half of it plus any score is not, nor is the sum of two halves.
+    """
 
     module: Module
     node: ast.AST
+    additive: bool = False
 
     @property
     def finfo(self) -> str:
@@ -55,12 +61,15 @@ class Writer:
     def minimum_text(self, dtype: str, end: str = "min") -> str:
         return f"{self.finfo}({self.spelled(dtype)}).{end}"
 
+    def value_text(self, dtype: str, end: str = "min") -> str:
+        return self.minimum_text(dtype, end) + (" / 2" if self.additive else "")
+
     def minimum(self, value: ast.expr, dtype: str, end: str = "min") -> tuple[Edit, ...]:
-        return (*self.import_edits(), *rewrite.replace(self.module, value, self.minimum_text(dtype, end)))
+        return (*self.import_edits(), *rewrite.replace(self.module, value, self.value_text(dtype, end)))
 
     def minimum_with_dtype(self, value: ast.expr, call: ast.Call, dtype: str) -> tuple[Edit, ...]:
         """The value, and `dtype=` for a call that has none: a mask of the default dtype could not hold it."""
-        text = self.minimum_text(dtype)
+        text = self.value_text(dtype)
         arguments = [*call.args, *(k.value for k in call.keywords)]
         last = max(arguments, key=lambda a: self.module.chars(a)[1])
         argument = f", dtype={self.spelled(dtype)}"
@@ -96,6 +105,21 @@ class Writer:
         line = getattr(self.node, "lineno", 0)
         return all(s.lineno < line for s in flow.stores(root))
 
+    def bound_before(self, target: ast.expr) -> str:
+        """The dtype of a tensor that is bound before this node and in its function.
+
+        Raises:
+            Unrewritable: it is not.
+        """
+        text = self.module.source(target)
+        root = text.partition(".")[0]
+        line = getattr(self.node, "lineno", 0)
+        same = self.module.function_scope(target) is self.module.function_scope(self.node)
+        stores = [s for s in self.module.flow(target).stores(root) if not isinstance(s, ast.AugAssign)]
+        if not same or any(s.lineno >= line for s in stores):
+            raise Unrewritable(NOT_IN_VIEW)
+        return f"{text}.dtype"
+
     # -- products --------------------------------------------------------------------------------------
 
     def factor_minimum(self, site: Site, dtype: str) -> tuple[Edit, ...]:
@@ -113,7 +137,7 @@ class Writer:
     def named_factor(self, site: Site, factor: ast.expr) -> tuple[Edit, ...]:
         """The factor in a statement of its own: `1.0 - mask` is floating, and its dtype has a name then."""
         if inverted_operand(self.module, factor) is None:
-            raise Unrewritable("the dtype of the scores that this mask is added to is not in view")
+            raise Unrewritable(NOT_IN_VIEW)
         statement = splittable(self.module, site.node)
         name = self.fresh(FRESH_MASKS)
         line = f"{name} = {_floating(self.module, factor)}"
@@ -124,7 +148,7 @@ class Writer:
 
     def _product(self, site: Site, factor: str, dtype: str) -> tuple[Edit, ...]:
         template = "{k} * {v}" if isinstance(site.node, ast.BinOp) and site.node.right is site.value else "{v} * {k}"
-        value = self.minimum_text(dtype, self._end(site))
+        value = self.value_text(dtype, self._end(site))
         if not isinstance(site.node, ast.BinOp):
             raise Unrewritable("the mask is no product")
         return (*self.import_edits(), *rewrite.replace(self.module, site.node, template, k=factor, v=value))

@@ -103,6 +103,8 @@ def clamped_sums(writer: Writer, site: Site, fate: Fate) -> tuple[Edit, ...]:
     sums = [s for s in _here(module, site, fate.sums) if s is not own]
     if own is not None or not site.builds_mask:
         sums = [s for s in sums if _adds_mask(module, s)]
+    elif not any(_adds_mask(module, s, both=True) for s in sums):
+        sums = []  # half the minimum holds any score, and only a third mask could exceed it
     sums += [s for s in _here(module, site, fate.scalings) if s is not site.node and may_enlarge(module, s)]
     if not sums:
         return ()
@@ -191,13 +193,15 @@ def _clamp_after(writer: Writer, statement: ast.stmt, name: str) -> Edit:
     return rewrite.insert_after(writer.module, statement, f"{name} = {name}.clamp_min({value})")
 
 
-def _adds_mask(module: Module, addition: ast.AST) -> bool:
+def _adds_mask(module: Module, addition: ast.AST, both: bool = False) -> bool:
+    """Whether a sum adds a mask or, `both`, two of them."""
     sides: list[ast.expr] = []
     if isinstance(addition, ast.BinOp):
         sides = [addition.left, addition.right]
     elif isinstance(addition, ast.AugAssign):
-        sides = [addition.value]
-    return any(MASK_NAME.search(module.source(without_casts(s))) for s in sides)
+        sides = [addition.target, addition.value] if both else [addition.value]
+    found = all if both else any
+    return bool(sides) and found(MASK_NAME.search(module.source(without_casts(s))) for s in sides)
 
 
 def is_clamped(module: Module, addition: ast.expr | ast.stmt) -> bool:

@@ -7,13 +7,14 @@ Masked positions are filled with a constant, or have one added, that was chosen 
 Why it hurts
 ------------
 A constant is wrong in one of two ways. Below -65504 it does not fit into float16: `masked_fill` with -1e9 raises
-RuntimeError ("value cannot be converted without overflow"), and `(1.0 - mask) * -1e9` becomes -inf, which makes a fully
-masked row NaN, forward and in every gradient. Above that, -10000 or -1e5 is a finite penalty: in float32 and bfloat16 a
-score that is larger by as much outweighs the mask, and masked positions leak into the output.
+RuntimeError ("value cannot be converted without overflow"), and `(1.0 - mask) * -1e9` becomes -inf where the mask has
+float16's dtype or is added to such scores in place, which makes a fully masked row NaN, forward and in every gradient.
+Above that, -10000 or -1e5 is a finite penalty: in float32 and bfloat16 a score that is larger by as much outweighs the
+mask, and masked positions leak into the output.
 
 `torch.finfo(dtype).min` exists in every dtype and no score outweighs it. As a summand it has a flaw of its own: in
-float16 its sum with a score of -16 or below is -inf, so the same rewrite is proposed for `(1.0 - mask) * finfo.min`
-where it is added to scores in the same expression.
+float16 its sum with a score of -16 or below is -inf, so `(1.0 - mask) * finfo.min` beside scores of the same dtype is
+rewritten too, and a mask that is added elsewhere takes half the minimum: any score and any second mask can be added.
 
 Before
 ------
@@ -49,16 +50,19 @@ When the fix is safe
 --------------------
 Rows with an unmasked position keep their weights, up to what leaked before; a fully masked row gets equal weights. A
 product that is added to scores in the same expression becomes a fill by a boolean mask, which cannot overflow and
-which takes for granted that the mask holds zeros and ones. A mask that is built for addition elsewhere takes the
-minimum of the dtype it is cast to. In float16 the sum of that minimum and a score of -16 or below is -inf, so sums in
-view are clamped; where the addition lies in another function, look there.
+which takes for granted that the mask holds zeros and ones. A mask that is built for addition elsewhere takes half the
+minimum of the dtype it is cast to, or of the scores it is added to in place. Where several pieces are joined to the
+scores of one softmax, one finding changes all of them.
 
 Left alone
 ----------
-Constants chosen by a branch on the dtype; constants of -1e8 and below in a tensor that was just cast to float32;
-clamps and initial values; beam search, samplers, top-k selection and label handling; constants whose way to a softmax
-is not certain. Constants that float16 holds, such as -10000, are information: they leak only where scores lie thousands
-apart.
+Constants chosen by a branch on the dtype; scores that are float32 or bfloat16 whatever the model's dtype is; products
+that promotion makes float32 (an integer mask or a comparison times a Python number, a `where` of two numbers), unless
+they are cast or added in place; masks that say how much of a position is seen; -inf in masks for the fused kernel,
+which gives a closed row zeros; clamps and initial values; beam search, samplers, top-k selection and label handling;
+constants whose way to a softmax is not certain. Information, not a warning: constants that float16 holds, such as
+-10000, which leak only where scores lie thousands apart; a constant that becomes -inf in a causal mask; a product of a
+mask whose dtype is not in view; `m.masked_fill(m == 0, -9e15)` of a mask that may hold integers, which gets no rewrite.
 
 Sources
 -------

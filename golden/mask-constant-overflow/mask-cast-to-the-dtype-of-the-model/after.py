@@ -10,5 +10,5 @@ class Encoder(nn.Module):
     def get_extended_attention_mask(self, attention_mask):
         extended = attention_mask[:, None, None, :]
         extended = extended.to(dtype=self.dtype)  # half precision
-        extended = (1.0 - extended) * torch.finfo(self.dtype).min
+        extended = (1.0 - extended) * (torch.finfo(self.dtype).min / 2)
         return extended

@@ -3,7 +3,7 @@ import torch
 
 def _make_causal_mask(shape, dtype, past=0):
     bsz, length = shape
-    mask = torch.full((length, length), torch.finfo(dtype).min, dtype=dtype)
+    mask = torch.full((length, length), torch.finfo(dtype).min / 2, dtype=dtype)
     positions = torch.arange(mask.size(-1))
     mask.masked_fill_(positions < (positions + 1).view(mask.size(-1), 1), 0)
     mask = mask.to(dtype)

@@ -1,0 +1,6 @@
+import torch
+
+
+def span_logits(start_logits, attention_mask, hidden):
+    start_logits = start_logits + (1 - attention_mask) * torch.finfo(start_logits.dtype).min
+    return torch.softmax(start_logits, dim=-1) @ hidden

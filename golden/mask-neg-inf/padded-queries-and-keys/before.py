@@ -1,0 +1,9 @@
+import torch
+import torch.nn.functional as F
+
+
+def attend(queries, keys, values, query_mask, key_mask):
+    scores = torch.einsum("bqd,bkd->bqk", queries, keys)
+    visible = query_mask[:, :, None] * key_mask[:, None, :]
+    scores.masked_fill_(~visible, float("-inf"))
+    return F.softmax(scores, dim=-1) @ values
