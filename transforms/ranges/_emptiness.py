@@ -24,7 +24,7 @@ _SELECTED = re.compile(
 )
 _PADDING = re.compile(
     r"(^|_)(attention|attn|pad\w*|non_?pad\w*|caption|text|src|seq\w*|tokens?|len\w*|inputs?|frames?|key|query|prompt|"
-    r"duration|[xyz])_masks?(_|$|\d)|(^|_)(non_?pad\w*|not_?pad\w*)(_|$)|^pad(ding)?$"
+    r"duration|spec\w*|mel|audio|speech|wave\w*|features?|out|[xyz])_masks?(_|$|\d)|(^|_)(non_?pad\w*|not_?pad\w*)(_|$)|^pad(ding)?$"
 )
 _BUILDERS = re.compile(r"(len|pad|seq|attention|attn)\w*mask|mask\w*(len|pad)", re.I)
 _OF_IDS = re.compile(r"(^|_)(ids?|tokens?|inputs?|src|source|seq\w*|text|words?|x|xs|sentences?)(_|$|\d)")
@@ -40,6 +40,9 @@ def never_empty(module: Module, mask: ast.expr, per_row: bool) -> bool:
 def skips_nan_of(module: Module, mask: ast.expr, summand: ast.expr) -> bool:
     """Whether `mask` leaves out what is NaN in `summand` itself: the mean of nothing is then NaN by intention."""
     value = _stripped(module, mask)
+    if isinstance(value, ast.Name):  # a parameter with that default
+        made = [getattr(s, "value", None) for s in module.flow(value).stores(value.id)]
+        value = made[0] if len(made) == 1 and isinstance(made[0], ast.expr) else value
     while isinstance(value, ast.UnaryOp) and isinstance(value.op, ast.Invert):
         value = _stripped(module, value.operand)
     op = tensor_op(module, value, "isnan", "isfinite") if isinstance(value, ast.Call) else None
@@ -56,10 +59,22 @@ def degenerate(module: Module, mask: ast.expr, node: ast.AST, per_row: bool) -> 
     if "selected" in kinds or not kinds:
         return ""
     if kinds == {""}:
-        function, cls = module.function(node), module.class_of(node)
-        pools = any(_POOLS.search(getattr(f, "name", "")) for f in (function, cls))
-        return "padding" if per_row and pools else ""
+        return "padding" if _is_said_to_pad(module, mask, node, per_row) else ""
     return "padding" if "padding" in kinds else "own"
+
+
+def _is_said_to_pad(module: Module, mask: ast.expr, node: ast.AST, per_row: bool) -> bool:
+    """What the function says of a mask that came from elsewhere: its documentation, or that it pools examples."""
+    function, cls = module.function(node), module.class_of(node)
+    said = ast.get_docstring(function) if isinstance(function, ast.FunctionDef) else None
+    if re.search(r"\b(length|padding|attention)[ _-]masks?\b", said or "", re.I):
+        return True
+    if not per_row:
+        return False
+    divided = getattr(node, "left", None)
+    if isinstance(divided, ast.expr) and words(module, _stripped(module, divided)) == words(module, _stripped(module, mask)):
+        return True  # weights that add up to 1 in each row
+    return any(_POOLS.search(getattr(f, "name", "")) for f in (function, cls))
 
 
 # -- never -----------------------------------------------------------------------------------------------------
@@ -150,6 +165,8 @@ def _comparison_holds(module: Module, node: ast.Compare) -> bool:
     left, op, right = node.left, node.ops[0], node.comparators[0]
     if isinstance(op, (ast.Gt, ast.GtE)) and not isinstance(right, ast.Constant) and _counts_up(module, right):
         left, op, right = right, {ast.Gt: ast.Lt, ast.GtE: ast.LtE}[type(op)](), left
+    if isinstance(left, ast.Attribute) and getattr(left.value, "id", "") == "self" and isinstance(right, ast.Constant):
+        return True  # what a module keeps is no data, and somebody made sure of it once
     if isinstance(op, ast.Lt):
         return _counts_up(module, left) and analysis(module).of(_stripped(module, right)).low >= 1
     if isinstance(op, (ast.GtE, ast.LtE, ast.Eq)):
@@ -266,6 +283,8 @@ def _leaves_of_call(module: Module, node: ast.Call, depth: int) -> Iterator[ast.
             parts = [node.func.value, *(parts if name.startswith("logical") else [])]
         for part in parts if name.startswith(("logical", "where")) else parts[:1]:
             yield from _leaves(module, part, depth + 1)
+    elif node.args and not _kind(module, node) and name.endswith(("patchify", "patches", "interpolate")):
+        yield from _leaves(module, node.args[0], depth + 1)
     else:
         yield node
 
@@ -317,13 +336,15 @@ def _kind(module: Module, leaf: ast.expr) -> str:
     if isinstance(leaf, ast.Subscript):
         return _kind_of_name(str(getattr(leaf.slice, "value", "")))
     if isinstance(leaf, ast.Attribute):
-        return _kind_of_name(leaf.attr) or ("own" if _is_result_of_own(module, leaf.value) else "")
+        own = _is_result_of_own(module, leaf.value) or getattr(leaf.value, "id", "") == "self"
+        return _kind_of_name(leaf.attr) or ("own" if own else "")
     if isinstance(leaf, ast.Name):
         return _kind_of_name(leaf.id) or ("own" if _is_result_of_own(module, leaf) else "")
     if isinstance(leaf, ast.Call):
         name = getattr(leaf.func, "attr", getattr(leaf.func, "id", ""))
         if name in ("ne", "eq", "lt", "gt", "le", "ge"):
-            return "selected"
+            compared = leaf.func.value if isinstance(leaf.func, ast.Attribute) else leaf
+            return "padding" if name == "ne" and _is_told_by_zeros(module, compared, leaf.args) else "selected"
         return "padding" if _BUILDERS.search(name) else _kind_of_name(name)
     return "selected"
 
@@ -337,8 +358,17 @@ def _kind_of_comparison(module: Module, node: ast.Compare) -> str:
     if any(_counts_up(module, s) for s in sides):
         return "padding"
     if isinstance(node.ops[0], ast.NotEq) and constant(module, node.comparators[0]) == 0:
+        if _is_told_by_zeros(module, node.left, node.comparators):
+            return "padding"
         return "padding" if _OF_IDS.search(said[0]) and not _SELECTED.search(said[0]) else "selected"
     return "selected"
+
+
+def _is_told_by_zeros(module: Module, node: ast.expr, other: list[ast.expr]) -> bool:
+    """`x.abs().sum(-1).ne(0)`: frames that hold nothing but zeros are padding."""
+    value = _stripped(module, node)
+    op = tensor_op(module, value, "sum", "any", "norm", "amax") if isinstance(value, ast.Call) else None
+    return op is not None and "dim" in op.args and len(other) == 1 and constant(module, other[0]) == 0
 
 
 def _is_result_of_own(module: Module, node: ast.expr) -> bool:
@@ -347,6 +377,6 @@ def _is_result_of_own(module: Module, node: ast.expr) -> bool:
         return False
     found = module.flow(node).definition(node)
     statement = found.statement if found is not None else None
-    call = statement.value if isinstance(statement, ast.Assign) else None
+    call = statement.value if isinstance(statement, (ast.Assign, ast.AnnAssign)) else None
     func = call.func if isinstance(call, ast.Call) else None
     return isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and func.value.id == "self"
