@@ -322,10 +322,10 @@ def _calls_of(module: Module, function: ast.FunctionDef) -> list[ast.Call]:
 
 def _kind_of_name(name: str) -> str:
     plain = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-    if _SELECTED.search(plain):
-        return "selected"
     if _OWN_CHOICE.search(plain):
         return "own"
+    if _SELECTED.search(plain):
+        return "selected"
     return "padding" if _PADDING.search(plain) else ""
 
 
