@@ -10,7 +10,7 @@ from autofix.relations import words
 from autofix.syntax import Module
 from autofix.transforms.loops._clipping import is_test
 from autofix.transforms.ranges._exponents import Quantity
-from autofix.transforms.ranges._roles import LOG_RATIO, LOG_SCALE, LOG_STD, LOG_VARIANCE, role_of
+from autofix.transforms.ranges._roles import LOG_RATIO, LOG_SCALE, LOG_STD, LOG_VARIANCE, Role, role_of
 from autofix.tree import walk
 
 _ASIDE = re.compile(
@@ -32,6 +32,10 @@ _LOGGING = (
     "format",
 )
 _METHODS_OF_RESULT = ("item", "detach", "numpy", "tolist", "cpu")
+_REFUSES = re.compile(r"raise NotImplementedError\(\s*f?[\"'][^\"']*\btrain", re.I)
+_LOSSES = re.compile(
+    r"(?<![a-zA-Z])(kld?|elbo|nll)(?![a-zA-Z])|loss|log_?prob|likelihood|backward|log_?(abs_?)?det|objective|optim", re.I
+)
 _TRAINING = re.compile(
     r"repara|loss|kl(d|_|$)|elbo|vae|forward|step|train|nll|encode|policy|actor|objective|update_policy|learn|optimi|"
     r"^main$|^fit$|^run$|^update$"
@@ -104,6 +108,74 @@ def _disables(node: ast.AST) -> bool:
 def _is_evaluation(test: ast.expr) -> bool:
     """`not self.training`."""
     return isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not) and _last(test.operand) == "training"
+
+
+def refuses_training(module: Module) -> bool:
+    """Whether the model of this file raises when it is asked to train."""
+    return "NotImplementedError" in module.text and _REFUSES.search(module.text) is not None
+
+
+def is_trained_with(module: Module, found: Quantity) -> bool:
+    """Whether a loss can see the quantity: one in this file, or one elsewhere that is handed it. A log-std that only
+    scales noise here, in a file that knows of no loss, belongs to a model that is run and not trained."""
+    node = found.node
+    if found.role not in (LOG_STD, LOG_VARIANCE) or not isinstance(node, ast.Name) or _LOSSES.search(module.text):
+        return True
+    definition = module.flow(node).definition(node)
+    if definition is None or definition.kind == "parameter":
+        return True
+    return any(
+        isinstance(a, (ast.Return, ast.Yield)) or (isinstance(a, ast.Assign) and isinstance(a.targets[0], ast.Attribute))
+        for read in module.flow(node).loads.get(node.id, [])
+        for a in module.ancestors(read)
+        if _is_handed_on(module, read, a)
+    )
+
+
+def _is_handed_on(module: Module, read: ast.Name, statement: ast.AST) -> bool:
+    """Whether a statement gives away the value itself, or one among several."""
+    value = getattr(statement, "value", None)
+    if not isinstance(value, ast.expr):
+        return False
+    parts = value.elts if isinstance(value, (ast.Tuple, ast.List)) else [value]
+    if isinstance(value, ast.Dict):
+        parts = value.values
+    if isinstance(value, ast.Call):
+        parts = [*value.args, *(k.value for k in value.keywords)]
+    return any(p is read for p in parts)
+
+
+def role_in_use(module: Module, found: Quantity, call: ast.Call) -> Role:
+    """The role that its use tells where its name is shared: `logs` that a log-determinant sums is a log-scale, a
+    `log_scale` whose exponential multiplies noise is the logarithm of a standard deviation."""
+    if found.role is LOG_SCALE and _multiplies_noise(module, call):
+        return LOG_STD
+    if found.role is LOG_STD and isinstance(found.node, (ast.Name, ast.Attribute)) and _is_log_determinant(module, found):
+        return LOG_SCALE
+    return found.role
+
+
+def _multiplies_noise(module: Module, call: ast.Call) -> bool:
+    parent = module.parent(call)
+    if not isinstance(parent, ast.BinOp) or not isinstance(parent.op, ast.Mult):
+        return False
+    other = parent.left if parent.right is call else parent.right
+    values = [other]
+    if isinstance(other, ast.Name):
+        values += [v for s in module.flow(other).stores(other.id) if isinstance(v := getattr(s, "value", None), ast.expr)]
+    calls = (n for v in values for n in walk(v) if isinstance(n, ast.Call))
+    return any(_last(c.func).startswith("randn") for c in calls)
+
+
+def _is_log_determinant(module: Module, found: Quantity) -> bool:
+    """Whether the function sums the quantity into a name that says it is a log-determinant."""
+    text = words(module, found.node)
+    for statement in walk(module.flow(found.node).scope):
+        if not isinstance(statement, ast.Assign) or not re.search(r"log_?(abs_?)?det", words(module, statement.targets[0])):
+            continue
+        if any(isinstance(n, ast.expr) and words(module, n) == text for n in walk(statement.value)):
+            return True
+    return False
 
 
 def is_formula(module: Module, found: Quantity) -> bool:

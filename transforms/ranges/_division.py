@@ -15,6 +15,8 @@ from autofix.tree import walk
 
 _INFERENCE = re.compile(r"(Pipeline|Processor(Fast|Pil)?|FeatureExtractor|Scheduler|Tokenizer(Fast)?|Guider|Guidance)$")
 
+_CHECKS = re.compile(r"(^|_)(check|assert|require|ensure|validate|torch_assert)(_|$)", re.I)
+
 # A division in the text, for `Rule.beside`. Not those by a number, by an attribute of `self` as it is, or by the root
 # of a head's size, as in every attention; not the `/` of an address or a path in a string.
 _DENOMINATOR = (
@@ -99,7 +101,21 @@ def is_inference(module: Module, node: ast.AST) -> bool:
 def is_guarded(module: Module, node: ast.AST, about: Iterable[ast.expr]) -> bool:
     """Whether a test on the way to `node` looks at one of these values (other than for None, type or shape)."""
     texts = {words(module, a) for a in about}
-    return any(_looks_at(module, t, texts) for test, _ in conditions(module, node) for t in _meanings(module, test))
+    tests = [test for test, _ in conditions(module, node)] + list(_checked(module, node))
+    return any(_looks_at(module, t, texts) for test in tests for t in _meanings(module, test))
+
+
+def _checked(module: Module, node: ast.AST) -> Iterator[ast.expr]:
+    """What calls such as `check(bool((count > 6).all()), "...")` above `node`, in its block, were given to judge."""
+    statement = module.statement(node)
+    block = module.block(statement)
+    for earlier in block[: next((i for i, s in enumerate(block) if s is statement), 0)]:
+        call = earlier.value if isinstance(earlier, ast.Expr) else None
+        if not isinstance(call, ast.Call) or not call.args:
+            continue
+        name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+        if _CHECKS.search(name) and any(isinstance(n, ast.Compare) for n in walk(call.args[0])):
+            yield call.args[0]
 
 
 def _meanings(module: Module, test: ast.expr) -> list[ast.expr]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from autofix.calls import call_of, callee, maker_of, returned
@@ -22,7 +22,7 @@ from autofix.transforms.ranges._roles import (
     role_of,
     role_of_result,
 )
-from autofix.tree import children
+from autofix.tree import children, walk
 
 _BOUNDING = re.compile(
     r"clamp|clip|tanh|sigmoid|squash|bound|softsign|(^|_)limit|^min$|^minimum$|normaliz|^(log_)?softmax$|logsumexp|^max$"
@@ -254,6 +254,48 @@ def is_parameter(module: Module, node: ast.expr) -> bool:
     cls = module.class_of(node)
     value = module.self_attribute(cls, node.attr) if cls is not None and isinstance(node, ast.Attribute) else None
     return isinstance(value, ast.Call) and (module.qualified(value.func) or "").endswith("nn.Parameter")
+
+
+def is_own_parameter(module: Module, node: ast.expr) -> bool:
+    """Whether a quantity is a parameter and not computed from an input: `self.log_std`, or a `log_std` that its class
+    makes as a parameter and hands to its other methods."""
+    while isinstance(node, ast.Name) or not isinstance(node, ast.Attribute):
+        inner = _only_value(module, node) if isinstance(node, ast.Name) else _viewed(module, node)
+        factor = _without_factor(module, node)
+        if inner is None and factor is not None:
+            inner = factor[1]
+        if inner is None:
+            return isinstance(node, ast.Name) and _is_made_by_its_class(module, node)
+        node = inner
+    registered = rf"register_parameter\(\s*[\"']{re.escape(node.attr)}[\"']"
+    return is_parameter(module, node) or re.search(registered, module.text) is not None
+
+
+def _is_made_by_its_class(module: Module, node: ast.Name) -> bool:
+    found = module.flow(node).definition(node)
+    cls = module.class_of(node)
+    if found is None or found.kind != "parameter" or cls is None:
+        return False
+    made = rf"\b{re.escape(node.id)} = (torch|th)?\.?(nn\.)?Parameter\("
+    return re.search(made, module.source(cls)) is not None
+
+
+def is_bounded_by_its_maker(module: Module, node: ast.expr, is_reported: Callable[[ast.AST], bool]) -> bool:
+    """Whether the function of this file that returned the quantity exponentiates it as well: clamped there, where it
+    is reported, it is clamped here."""
+    found = module.flow(node).definition(node) if isinstance(node, ast.Name) else None
+    statement = found.statement if found is not None else None
+    if not isinstance(statement, ast.Assign) or not isinstance(statement.value, ast.Call):
+        return False
+    maker = callee(module, statement.value)
+    if maker is None or module.flow(node).scope is maker:
+        return False
+    name = _last(node)
+    makes = (n for r in returned(module, statement.value) for n in walk(r) if isinstance(n, ast.Name))
+    if not any(n.id == name for n in makes):
+        return False
+    calls = (n for n in walk(maker) if isinstance(n, ast.Call))
+    return any(is_reported(c) and any(getattr(n, "id", "") == name for n in walk(c)) for c in calls)
 
 
 # -- what bounds it ----------------------------------------------------------------------------------------------

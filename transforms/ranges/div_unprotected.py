@@ -85,8 +85,10 @@ from autofix.transforms.ranges._division import (
     is_numpy,
     is_torch,
 )
-from autofix.transforms.ranges._gradients import only_compared, out_of_model
+from autofix.transforms.ranges._gradients import out_of_model
 from autofix.transforms.ranges._roots import is_square
+from autofix.transforms.ranges._uses import only_ordered
+from autofix.tree import walk
 
 _ZERO_IN_DATA = re.compile(r"^(disparity|disparities|disp|z|z_vec|z_coord|inv_depth)$")
 _SMALL = 1e-2
@@ -138,11 +140,28 @@ def _is_harmless(module: Module, found: Division, why: Vanishing) -> bool:
     if isinstance(why.at, ast.Name) and changes_in_place(module, why.at):
         return True
     about = [found.denominator, why.at, *([why.source] if why.source is not None else [])]
+    if why.kind in ("total", "amplitude") and why.source is not None:
+        about += _made_of(module, why.source)
     if is_guarded(module, node, about) or is_chosen_away(module, node) or is_inference(module, node):
         return True
-    if only_compared(module, found.node):
+    if isinstance(node, ast.expr) and only_ordered(module, node):
         return True
     return out_of_training(module, found.denominator) or out_of_model(module, found.denominator)
+
+
+def _made_of(module: Module, node: ast.expr) -> list[ast.expr]:
+    """The names that `node` is computed from, through single definitions: what is known of them is known of it."""
+    found: list[ast.expr] = []
+    pending: list[ast.AST] = [node]
+    for _ in range(12):
+        if not pending:
+            break
+        for name in (n for n in walk(pending.pop()) if isinstance(n, ast.Name)):
+            value = module.flow(name).value(name)
+            found.append(name)
+            if value is not name:
+                pending.append(value)
+    return [n for n in found if module.qualified(n) is None]
 
 
 def _is_plausible(module: Module, found: Division, why: Vanishing) -> bool:
@@ -170,11 +189,50 @@ def _severity(module: Module, found: Division, why: Vanishing) -> Severity | Non
     """Information where 0 takes a vector that is exactly zero: weights, directions and quaternions seldom are."""
     if why.kind in ("size", "maximum", "norm"):
         return Severity.INFO
-    value = module.flow(why.at).value(why.at)
-    while isinstance(value, ast.Subscript):
-        value = module.flow(value.value).value(value.value)
-    call = call_of(module, value) if isinstance(value, ast.Call) else None
-    return Severity.INFO if why.kind == "total" and call is not None and is_square(module, call.input) else None
+    return Severity.INFO if why.kind == "total" and _is_total_of_lengths(module, why.at) else None
+
+
+def _is_total_of_lengths(module: Module, node: ast.expr) -> bool:
+    """Whether a sum or mean is over squares, lengths, or predictions whatever their sign: all are 0 for one vector,
+    or one output, that is exactly zero."""
+    for _ in range(8):
+        value = module.flow(node).value(node)
+        if isinstance(value, ast.Subscript):
+            node = value.value
+            continue
+        if isinstance(value, ast.BinOp) and isinstance(value.op, (ast.Pow, ast.Mult)):
+            node = value.right if constant(module, value.left) is not None else value.left
+            continue
+        call = call_of(module, value) if isinstance(value, ast.Call) else None
+        if call is None:
+            return False
+        if call.name in ("sum", "mean"):
+            inner = module.flow(call.input).value(call.input)
+            lengths = call_of(module, inner) if isinstance(inner, ast.Call) else None
+            if call.name == "mean" and lengths is not None and lengths.name in ("abs", "absolute"):
+                return _is_result_of_network(module, lengths.input)
+            return is_square(module, call.input) or (
+                lengths is not None and lengths.name in ("norm", "vector_norm", "square")
+            )
+        node = call.input
+    return False
+
+
+def _is_result_of_network(module: Module, node: ast.expr) -> bool:
+    """`self.critic(state)`, or a part of it."""
+    while isinstance(node, (ast.Subscript, ast.Attribute, ast.Name, ast.Call)):
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Attribute) and getattr(node.func.value, "id", "") == "self":
+                return True
+            node = node.func
+            continue
+        value = module.flow(node).value(node)
+        if value is node:
+            if isinstance(node, ast.Name):
+                return False
+            value = node.value
+        node = value
+    return False
 
 
 def _message(module: Module, why: Vanishing) -> str:

@@ -55,8 +55,9 @@ Left alone
 Exponents that the range analysis proves bounded above (`-x.pow(2)`, `x - x.max()`, `log_softmax`, `clamp`, `tanh`,
 positional encodings); exponents that anything in the file bounds, in place or under the same name; log-probabilities;
 results that are clamped afterwards; code under `no_grad`, in tests, or that only logs; and exponents whose meaning
-neither their name nor their origin tells: such an `exp` may be the definition of what is computed. Log-ratios
-and logit scales are information: training moves them slowly.
+neither their name nor their origin tells: such an `exp` may be the definition of what is computed; files whose model
+refuses to be trained. Log-ratios, logit scales and parameters, which no input multiplies, are information: training
+moves them slowly. So is a sample of a distribution that no loss ever sees.
 
 Sources
 -------
@@ -83,16 +84,21 @@ from autofix.transforms.ranges._context import (
     clamped_afterwards,
     is_compared,
     is_formula,
+    is_trained_with,
     is_used_plainly,
     out_of_training,
+    refuses_training,
     result_name,
+    role_in_use,
     shared_with_methods,
 )
 from autofix.transforms.ranges._exponents import (
     Quantity,
     bounded_by_hand,
     bounded_elsewhere,
+    is_bounded_by_its_maker,
     is_buffer,
+    is_own_parameter,
     quantity,
 )
 from autofix.transforms.ranges._roles import LOG_RATIO, LOG_SCALE, LOGIT_SCALE, Bounds, bounds
@@ -107,8 +113,7 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     if found is None or _was_reported(module, node, found):
         return
     message = _message(module, found)
-    # A learned scale of logits is one number that training moves slowly: its bound is advice about long runs.
-    severity = Severity.INFO if found.role in (LOG_RATIO, LOGIT_SCALE) else None
+    severity = Severity.INFO if _is_slow(module, found) or not is_trained_with(module, found) else None
     limits = bounds(found.role, context.rule, context.options)
     try:
         reason = shared_with_methods(module, found)
@@ -121,13 +126,21 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     yield context.finding(node, message, fix=fix, severity=severity)
 
 
+def _is_slow(module: Module, found: Quantity) -> bool:
+    """Whether training moves it slowly: a ratio of nearby policies, or a parameter, which no input multiplies. Its
+    bound is advice about long runs."""
+    return found.role in (LOG_RATIO, LOGIT_SCALE) or is_own_parameter(module, found.node)
+
+
 def _unbounded(module: Module, node: ast.AST) -> Quantity | None:
     """The quantity that `node` exponentiates and that nothing bounds."""
     op = _exponential(module, node)
     if op is None or op.args or op.extra:
         return None
     found = quantity(module, op.input, result_name(module, op.call))
-    return None if found is None or _is_harmless(module, op, found) else found
+    if found is None or _is_harmless(module, op, found):
+        return None
+    return Quantity(found.node, role_in_use(module, found, op.call), found.negative)
 
 
 def _exponential(module: Module, node: ast.AST) -> Op | None:
@@ -142,15 +155,26 @@ def _was_reported(module: Module, node: ast.AST, found: Quantity) -> bool:
         if _exponential(module, other) is None or other is node or module.chars(other)[0] >= here:
             continue
         earlier = _unbounded(module, other)
-        if earlier is not None and same(module, earlier.node, found.node):
+        if earlier is not None and (same(module, earlier.node, found.node) or _one_place(module, earlier, found)):
             return True
-    return False
+    return is_bounded_by_its_maker(module, found.node, lambda n: _unbounded(module, n) is not None)
+
+
+def _one_place(module: Module, a: Quantity, b: Quantity) -> bool:
+    """Whether two reads of a name, in branches that do not rebind it, have the same values."""
+    if not isinstance(a.node, ast.Name) or not isinstance(b.node, ast.Name) or a.node.id != b.node.id:
+        return False
+    flow = module.flow(a.node)
+    if flow.definition(a.node) is not None or flow.definition(b.node) is not None:
+        return False
+    first, last = sorted((module.chars(a.node)[0], module.chars(b.node)[0]))
+    return not any(first <= module.chars(s)[0] <= last for s in flow.stores(a.node.id))
 
 
 def _is_harmless(module: Module, op: Op, found: Quantity) -> bool:
     if found.role is LOGIT_SCALE and found.negative:
         return True
-    if out_of_training(module, op.call) or clamped_afterwards(module, op.call):
+    if out_of_training(module, op.call) or clamped_afterwards(module, op.call) or refuses_training(module):
         return True
     if is_formula(module, found) or is_compared(module, found) or is_used_plainly(module, found):
         return True

@@ -87,9 +87,13 @@ from autofix.transforms.ranges._division import (
     is_numpy,
     is_torch,
 )
+from autofix.transforms.ranges._emptiness import degenerate, never_empty, skips_nan_of
+from autofix.transforms.ranges._gradients import out_of_model
+from autofix.transforms.ranges._uses import only_ordered, only_reported
 from autofix.tree import walk
 
 _METRIC = re.compile(r"accura|metric|(^|_)(acc|stats?|log|logs|report|monitor|iou|precision|recall|f1)(_|$)")
+_CONVERTS = ("view", "reshape", "flatten", "float", "to", "type_as", "unsqueeze", "long", "int", "bool")
 _LOSS = re.compile(r"loss|nll|(^|_)(ce|kl|bce|mse|mae|err|error)(_|$)")
 
 
@@ -109,9 +113,14 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     shared = _shared(module, counted)
     if shared and shared[0] is not counted.at:
         return
+    if _never_divides_by_zero(module, found.numerator, counted) or _leads_nowhere(module, node, found.numerator):
+        return
+    when = degenerate(module, counted.of, node, _per_row(module, counted)) if counted.of is not None else ""
     reciprocal = analysis(module).of(found.numerator).bounded and not analysis(module).of(found.numerator).zero
-    message = _message(module, counted, reciprocal)
-    severity = Severity.INFO if reciprocal else _severity(module, node, counted)
+    message = _message(module, counted, reciprocal, when)
+    severity = Severity.INFO if reciprocal or when else _severity(module, node, counted)
+    if counted.of is not None and _is_nan_without_it(module, counted.of, node):
+        severity = Severity.INFO
     try:
         fix = _fix(module, counted, shared, found.denominator)
     except Unrewritable as error:
@@ -133,6 +142,24 @@ def _is_harmless(module: Module, node: ast.AST, counted: Count, denominator: ast
     if isinstance(made, ast.stmt) and is_guarded(module, made, about[1:]):
         return True
     return isinstance(node, ast.expr) and out_of_training(module, node)
+
+
+def _never_divides_by_zero(module: Module, numerator: ast.expr, counted: Count) -> bool:
+    """Whether the mask selects something by construction, or leaves out only what is NaN already."""
+    mask = counted.of
+    if mask is None or counted.summed is None:
+        return False
+    if skips_nan_of(module, mask, numerator):
+        return True
+    return not counted.less and never_empty(module, mask, _per_row(module, counted))
+
+
+def _leads_nowhere(module: Module, node: ast.AST, numerator: ast.expr) -> bool:
+    """Whether no gradient returns from the mean."""
+    if isinstance(node, ast.expr) and (only_ordered(module, node) or only_reported(module, node)):
+        return True
+    value = module.flow(numerator).value(numerator)
+    return value is not numerator and out_of_training(module, value)
 
 
 def _shared(module: Module, counted: Count) -> list[ast.Name]:
@@ -171,34 +198,85 @@ def _is_denominator(module: Module, read: ast.expr) -> bool:
 # -- what is said ----------------------------------------------------------------------------------------------
 
 
-def _message(module: Module, counted: Count, reciprocal: bool) -> str:
+def _message(module: Module, counted: Count, reciprocal: bool, data: str) -> str:
     text = re.sub(r"\s+", " ", module.source(counted.at))
     if len(text) > 60:
         text = "the count"
     when = "with one element selected" if counted.less else "when nothing is selected"
-    if _per_row(counted):
+    if _per_row(module, counted):
         when = "for a row in which nothing is selected" if not counted.less else when
+    if data == "padding" and not counted.less:
+        when = "for an example that is all padding" if _per_row(module, counted) else "when all of it is padding"
+    if data == "own":
+        when = "when the model masks nothing"
     if reciprocal:
         return f"{text} is 0 {when}, so its reciprocal is inf, and NaN where it is multiplied by 0"
     return f"{text} is 0 {when}, so the mean is 0 / 0 = NaN and so is every gradient of that batch"
 
 
-def _per_row(counted: Count) -> bool:
-    summed = counted.summed
-    return isinstance(summed, ast.Call) and (
-        bool(summed.keywords) or len(summed.args) > (not isinstance(getattr(summed.func, "value", None), ast.expr))
-    )
+def _per_row(module: Module, counted: Count) -> bool:
+    call = call_of(module, counted.summed) if isinstance(counted.summed, ast.Call) else None
+    return call is not None and "dim" in call.args
 
 
 def _severity(module: Module, node: ast.AST, counted: Count) -> Severity | None:
     if counted.summed is None or (counted.number and counted.definition is None):
         return Severity.INFO  # counted elsewhere, or over a whole accumulation window
+    if _is_summed_over_ranks(module, counted.at) or out_of_model(module, node):
+        return Severity.INFO
     statement = module.statement(node)
     targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
     names = [words(module, t) for t in targets if t is not None]
     function = module.function(node)
     names.append(getattr(function, "name", ""))
     return Severity.INFO if any(_METRIC.search(n.lower()) and not _LOSS.search(n.lower()) for n in names) else None
+
+
+def _is_summed_over_ranks(module: Module, count: ast.expr) -> bool:
+    """Whether all processes together have to count nothing."""
+    if not isinstance(count, ast.Name):
+        return False
+    calls = (n for n in walk(module.flow(count).scope) if isinstance(n, ast.Call) and n.args)
+    return any(
+        getattr(c.func, "attr", getattr(c.func, "id", "")) == "all_reduce"
+        and getattr(c.args[0], "id", "") == count.id
+        for c in calls
+    )
+
+
+def _is_nan_without_it(module: Module, mask: ast.expr, node: ast.AST) -> bool:
+    """Whether a mean of PyTorch's own over the same labels, in the same function, is NaN for the same batch."""
+    value = module.flow(mask).value(mask)
+    while isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr in _CONVERTS:
+        value = module.flow(value).value(value.func.value)
+    if isinstance(value, ast.Compare) and isinstance(value.ops[0], ast.NotEq):
+        labels = value.left
+    elif isinstance(value, ast.Call) and getattr(value.func, "attr", "") == "ne" and len(value.args) == 1:
+        labels = value.func.value  # type: ignore[attr-defined]
+    else:
+        return False
+    text = words(module, labels)
+    for call in (n for n in walk(module.flow(node).scope) if isinstance(n, ast.Call)):
+        keywords = {k.arg: k.value for k in call.keywords}
+        name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+        if name not in ("cross_entropy", "nll_loss") and "ignore_index" not in keywords:
+            continue
+        reduction = keywords.get("reduction")
+        if reduction is not None and getattr(reduction, "value", "") != "mean":
+            continue
+        if any(isinstance(n, ast.expr) and words(module, n) == text for a in call.args for n in walk(a)):
+            return not _excludes(module, call, node)
+    return False
+
+
+def _excludes(module: Module, a: ast.AST, b: ast.AST) -> bool:
+    """Whether they stand in different branches of one test, so that never both run."""
+    for ancestor in module.ancestors(a):
+        if isinstance(ancestor, ast.If):
+            inside = [n for part in (ancestor.body, ancestor.orelse) for n in [{id(x) for s in part for x in walk(s)}]]
+            if any(id(a) in p and id(b) not in p for p in inside) and any(id(b) in p for p in inside):
+                return True
+    return False
 
 
 # -- what is written -------------------------------------------------------------------------------------------
@@ -294,20 +372,21 @@ def _mean_of_selection(node: ast.Call, context: Context) -> Iterator[Finding]:
     if mask is None or is_numpy(module, node) or out_of_training(module, node):
         return
     about = [call.input, source, mask, *(n for n in walk(mask) if isinstance(n, ast.Name) and mask_kind(module, n))]
-    if is_guarded(module, node, about) or is_chosen_away(module, node):
+    if is_guarded(module, node, about) or is_chosen_away(module, node) or _leads_nowhere(module, node, call.input):
+        return
+    if never_empty(module, mask, per_row=False) or skips_nan_of(module, mask, source):
         return
     text = re.sub(r"\s+", " ", module.source(call.input))
     message = f"{text if len(text) <= 60 else 'the selection'} is empty when nothing is selected, and its mean is NaN"
+    severity = _severity(module, node, Count(node, None, node))
+    if degenerate(module, mask, node, per_row=False) or _is_nan_without_it(module, mask, node):
+        severity = Severity.INFO
     try:
         fix = _fix_of_mean(module, node, call.input)
     except Unrewritable as error:
-        yield context.finding(node, message, why=str(error), severity=_severity_of_mean(module, node))
+        yield context.finding(node, message, why=str(error), severity=severity)
         return
-    yield context.finding(node, message, fix=fix, severity=_severity_of_mean(module, node))
-
-
-def _severity_of_mean(module: Module, node: ast.Call) -> Severity | None:
-    return _severity(module, node, Count(node, None, node))
+    yield context.finding(node, message, fix=fix, severity=severity)
 
 
 def _selection(module: Module, node: ast.expr) -> ast.expr | None:

@@ -68,6 +68,7 @@ from autofix.transforms.masks._dtypes import is_plain
 from autofix.transforms.ranges._context import out_of_training
 from autofix.transforms.ranges._counts import mask_kind
 from autofix.transforms.ranges._division import division, is_inference, is_numpy, is_torch
+from autofix.transforms.ranges._uses import only_ordered
 
 _SAMPLES = re.compile(r"(^|_)(adv|advs|advantages?|rewards?|returns?|rets?|gae|deltas?|td_errors?)(_|\d|$)")
 _GROUPS = re.compile(r"(^|_)(view|reshape|unflatten)$")
@@ -83,6 +84,8 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         return
     found = _why(module, call)
     if found is None or is_numpy(module, node) or is_inference(module, node) or out_of_training(module, node):
+        return
+    if all(only_ordered(module, _quotient(module, r)) for r in _reads(module, node)):
         return
     if _is_counted(module, node, call.input):
         return
@@ -118,7 +121,7 @@ def _why(module: Module, call: Call) -> tuple[str, Severity | None] | None:
     name = words(module, call.input).rpartition(".")[2].lower()
     place = constant(module, dim) if dim is not None else None
     if dim is None and _SAMPLES.search(name):
-        return "for a single sample", None
+        return "for a single sample: a minibatch that is left over, a rollout of one step", None
     if place == 0 and is_plain(call.input) and _SAMPLES.search(name):
         return "for a batch of one", None
     if dim is not None and _is_grouped(module, call.input):
@@ -162,6 +165,11 @@ def _reads(module: Module, node: ast.Call) -> list[ast.expr]:
     return [n for n, d in found if d is not None and d.statement is statement]
 
 
+def _quotient(module: Module, read: ast.expr) -> ast.AST:
+    """The division by `read`, or `read`."""
+    return next((a for a in module.ancestors(read) if division(module, a) is not None), read)
+
+
 def _divides(module: Module, node: ast.expr) -> bool:
     child: ast.AST = node
     for ancestor in module.ancestors(node):
@@ -191,6 +199,9 @@ def _is_counted(module: Module, node: ast.Call, subject: ast.expr) -> bool:
 
 def _fix(module: Module, call: Call) -> Fix:
     subject, node = call.input, call.node
+    guard = _guard(module, call)
+    if guard is not None:
+        return guard
     if not is_plain(subject):
         raise Unrewritable("bind the tensor to a name and use correction=min(1, n - 1), or skip this for one element")
     if "correction" in call.args or (len(node.args) > (2 if call.form == "function" else 1)):
@@ -207,6 +218,32 @@ def _fix(module: Module, call: Call) -> Fix:
     return Fix(
         title="correction=min(1, n - 1): 1 as before, and 0 for a single element, whose deviation is then 0",
         edits=(module.insertion(end, text),),
+        applicability=Applicability.SAFE,
+        claim=Claim(Relation.EQUAL, extra=("one element",)),
+    )
+
+
+def _guard(module: Module, call: Call) -> Fix | None:
+    """`if x.numel() > 1:` around a statement that standardises a name in place of itself: a single sample keeps its
+    scale, as where nothing is standardised."""
+    subject, statement = call.input, module.statement(call.node)
+    if call.args or not isinstance(subject, ast.Name) or not isinstance(statement, ast.Assign):
+        return None
+    target = statement.targets[0]
+    if len(statement.targets) != 1 or not isinstance(target, ast.Name) or target.id != subject.id:
+        return None
+    start, end = module.chars(statement)
+    line = module.text.rfind("\n", 0, start) + 1
+    indent = module.text[line:start]
+    if indent.strip() or "\n" in module.text[start:end] or not all(
+        _is_protected(module, r) for r in _reads(module, call.node)
+    ):  # fmt: skip
+        return None
+    inner = "\t" if "\t" in indent else "    "
+    text = f"if {subject.id}.numel() > 1:\n{indent}{inner}"
+    return Fix(
+        title="standardise only more than one sample: the deviation of a single one says nothing about its scale",
+        edits=(module.insertion(start, text),),
         applicability=Applicability.SAFE,
         claim=Claim(Relation.EQUAL, extra=("one element",)),
     )
