@@ -62,9 +62,8 @@ from autofix.ranges import analysis
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
-from autofix.transforms.ranges._context import out_of_training
 from autofix.transforms.ranges._floors import held, limits
-from autofix.transforms.ranges._gradients import carries_gradient, only_compared, out_of_model
+from autofix.transforms.ranges._gradients import carries_gradient, learns_nothing, only_compared
 from autofix.transforms.ranges._roots import selected
 from autofix.tree import walk
 
@@ -76,7 +75,7 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     module = context.module
     called = getattr(node.func, "attr", getattr(node.func, "id", "")) if isinstance(node, ast.Call) else ""
     op = tensor_op(module, node, *_NAMES) if called in _NAMES else None
-    if op is None or op.extra or op.args or out_of_training(module, op.call) or out_of_model(module, op.call):
+    if op is None or op.extra or op.args or learns_nothing(module, op.call):
         return
     clamp = _closed_clamp(module, op.input)
     if clamp is None and ("tanh" in op.name or _stays_inside(module, op.input)):

@@ -65,10 +65,8 @@ from autofix.ops import constant
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
-from autofix.transforms.loops._clipping import inside_optimizer
-from autofix.transforms.ranges._context import out_of_training
 from autofix.transforms.ranges._floors import held, hold
-from autofix.transforms.ranges._gradients import carries_gradient
+from autofix.transforms.ranges._gradients import carries_gradient, learns_nothing, only_compared
 from autofix.transforms.ranges._roots import LARGEST_EPS, Root, is_named_eps, never_zero, root_of
 
 
@@ -83,7 +81,7 @@ class _Sum:
 def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     module = context.module
     found = _sum(module, node)
-    if found is None or out_of_training(module, found.root.node) or inside_optimizer(module, found.root.node):
+    if found is None or learns_nothing(module, found.root.node) or only_compared(module, node):
         return
     argument = found.root.argument
     if never_zero(module, argument) or not carries_gradient(module, argument):

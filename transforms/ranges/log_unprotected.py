@@ -67,10 +67,8 @@ from autofix.relations import same
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
-from autofix.transforms.loops._clipping import inside_optimizer
-from autofix.transforms.ranges._context import out_of_training
 from autofix.transforms.ranges._floors import held, hold, limits, unclamped
-from autofix.transforms.ranges._gradients import carries_gradient, out_of_model
+from autofix.transforms.ranges._gradients import carries_gradient, learns_nothing, only_compared
 from autofix.transforms.ranges._roots import (
     chosen_by_where,
     guarded_outside,
@@ -101,9 +99,9 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     how = _vanishes(module, op.input, 0) or _is_probability(module, op)
     if not how or guarded_outside(module, op.call):
         return
-    if never_zero(module, op.input) or out_of_training(module, op.call) or out_of_model(module, op.call):
+    if never_zero(module, op.input) or learns_nothing(module, op.call) or only_compared(module, op.call):
         return
-    if inside_optimizer(module, op.call) or selected(module, op.input) or refused(module, op.input):
+    if selected(module, op.input) or refused(module, op.input):
         return
     if _divides(module, op.input):
         return

@@ -63,10 +63,8 @@ from autofix.relations import same, signed_terms
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
-from autofix.transforms.loops._clipping import inside_optimizer
-from autofix.transforms.ranges._context import out_of_training
 from autofix.transforms.ranges._floors import held, hold, unclamped
-from autofix.transforms.ranges._gradients import carries_gradient, only_compared, out_of_model
+from autofix.transforms.ranges._gradients import carries_gradient, learns_nothing, only_compared
 from autofix.transforms.ranges._roots import (
     chosen_by_where,
     guarded_outside,
@@ -96,7 +94,7 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     how = _vanishes(module, root.argument, 0)
     if not how or never_zero(module, root.argument):
         return
-    if out_of_training(module, root.node) or inside_optimizer(module, root.node) or out_of_model(module, root.node):
+    if learns_nothing(module, root.node):
         return
     if selected(module, root.argument) or chosen_by_where(module, root.node, root.argument):
         return

@@ -71,11 +71,9 @@ from autofix.ranges import analysis
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
-from autofix.transforms.loops._clipping import inside_optimizer
 from autofix.transforms.ranges._clamping import brackets
-from autofix.transforms.ranges._context import out_of_training
-from autofix.transforms.ranges._division import DIVIDES, division, is_inference, is_numpy, is_torch
-from autofix.transforms.ranges._gradients import carries_gradient, out_of_model
+from autofix.transforms.ranges._division import DIVIDES, division, is_numpy, is_torch
+from autofix.transforms.ranges._gradients import carries_gradient, learns_nothing, only_compared
 from autofix.tree import children, walk
 
 _LOGS = ("log", "log2", "log10", "rsqrt", "sqrt")
@@ -117,13 +115,9 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         for unsafe in _unsafe_parts(module, choice.part, 0):
             if not _is_decided(module, unsafe, choice):
                 continue
-            if is_numpy(module, node) or is_inference(module, node) or out_of_training(module, node):
+            if is_numpy(module, node) or learns_nothing(module, node) or only_compared(module, node):
                 return
-            if (
-                inside_optimizer(module, node)
-                or out_of_model(module, node)
-                or not carries_gradient(module, choice.part)
-            ):
+            if not carries_gradient(module, choice.part):
                 return
             yield _finding(node, unsafe, choice, context)
             return
