@@ -15,7 +15,7 @@ from autofix.transforms.ranges._upstream import carries_gradient as carries_grad
 from autofix.tree import walk
 
 _ASIDE_PATH = re.compile(
-    r"(^|/)(\w*metrics?|pipelines?|modular_pipelines|schedulers?|datasets?|data|preprocessing|testing|optim|optimizers?|"
+    r"(^|/)(\w*metrics|metric|pipelines?|modular_pipelines|schedulers?|datasets?|data|preprocessing|testing|optim|optimizers?|"
     r"quantizers?|inference|augment(ation)?s?|sampl(ing|ers?))/"
     r"|(^|/)((processing|image_processing|feature_extraction|tokenization|generation|scheduling)_\w+|\w*plot(s|ting)?)\.py$"
 )

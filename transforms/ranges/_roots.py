@@ -105,9 +105,24 @@ def _indexes_a_tensor(node: ast.Subscript) -> bool:
 
 
 def selected(module: Module, node: ast.expr) -> bool:
-    """Whether `node` is the result of a `where`: somebody chose the safe values already."""
+    """Whether `node` is the result of a `where`, or computed from parts of one: somebody chose the safe values
+    already. So is `x[inside]`, the part that a mask keeps."""
     value = module.flow(node).value(node)
-    return tensor_op(module, value, "where") is not None
+    if tensor_op(module, value, "where") is not None:
+        return True
+    parts = [n for n in walk(value) if isinstance(n, ast.Subscript)]
+    return bool(parts) and all(_is_chosen(module, p) for p in parts)
+
+
+def _is_chosen(module: Module, node: ast.Subscript) -> bool:
+    if isinstance(node.slice, ast.Name):
+        mask = module.flow(node).value(node.slice)
+        compared = isinstance(mask, (ast.Compare, ast.UnaryOp)) or (
+            isinstance(mask, ast.BinOp) and isinstance(mask.op, (ast.BitAnd, ast.BitOr))
+        )
+        if compared or "mask" in node.slice.id:
+            return True
+    return tensor_op(module, module.flow(node).value(node.value), "where") is not None
 
 
 def chosen_by_where(module: Module, node: ast.expr, argument: ast.expr) -> bool:

@@ -14,9 +14,10 @@ from autofix.transforms.ranges._call_sites import call_sites, given
 from autofix.tree import parameter_names, walk
 
 _NO_GRADIENT = re.compile(
-    r"^(n|h|w|t|size|num\w*|height|width|length|steps?)$|running_|(^|_)grid|mesh|sigma_data|moving_|ema_|exp_avg|second_moment|sq_avg|alphas?_|betas?_|^alphas?$|^betas?$|sigmas?$"
+    r"running_|(^|_)grid|mesh|sigma_data|moving_|ema_|exp_avg|second_moment|sq_avg|alphas?_|betas?_|^alphas?$|^betas?$|sigmas?$"
     r"|(^|_)(window|counts?|timesteps?|lengths?|indices|idxs?|freqs|freqs_cis|inv_freq)$"
 )
+_SIZE = re.compile(r"^(n|h|w|t|size|num\w*|height|width|length|steps?)$")  # of parameters
 # What data sets and processors give to a model: nothing learns upstream of it.
 _RAW_INPUT = re.compile(
     r"^(input_(values|features|ids)|pixel_(values|mask|attention_mask)\w*|(past|future)_(values|time_features)|attention_mask"
@@ -86,7 +87,7 @@ class _Search:
     # -- attributes and calls ----------------------------------------------------------------------------------
 
     def _attribute(self, node: ast.Attribute) -> bool:
-        if node.attr in _PLAIN_PARTS or _NO_GRADIENT.search(node.attr):
+        if node.attr in _PLAIN_PARTS or _NO_GRADIENT.search(node.attr) or _SIZE.search(node.attr):
             return False
         if self.module.qualified(node) is not None:
             return False
@@ -153,8 +154,8 @@ class _Search:
             return self.carries(inner)
         changes = changes_in_place(module, node)
         definition = flow.definition(node)
-        if definition is not None and definition.value is not None and not changes:
-            return self._once(definition.statement, node.id, [definition.value])
+        if definition is not None and definition.kind in ("assign", "unpack") and not changes:
+            return self._once(definition.statement, node.id, _given_by(definition.statement, node.id))
         stores = flow.stores(node.id)
         function = flow.scope
         if not stores and node.id not in parameter_names(function):
@@ -162,8 +163,8 @@ class _Search:
             return outer is None or self._global(node)
         values: list[ast.AST | None] = [v for s in stores for v in _given_by(s, node.id)]
         values += [v for c in changes for v in _given_in_place(module, c)]
-        if node.id in parameter_names(function) and not (definition is not None and definition.kind != "parameter"):
-            return self._parameter(function, node.id) or self._once(function, node.id, values)
+        if node.id in parameter_names(function) and self._parameter(function, node.id):
+            return True
         return self._once(function, node.id, values)
 
     def _once(self, place: ast.AST, name: str, values: list[ast.AST | None]) -> bool:
@@ -182,8 +183,10 @@ class _Search:
         if (function, f"={name}") in self.asked:
             return False
         self.asked.add((function, f"={name}"))
-        if _RAW_INPUT.search(name) or not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            return not _RAW_INPUT.search(name)
+        if _RAW_INPUT.search(name) or _SIZE.search(name):
+            return False
+        if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            return True
         default = parameter_default(function, name)
         if isinstance(default, ast.Constant) and type(default.value) in (int, float):
             return False
@@ -216,7 +219,7 @@ def _bound_inside(module: Module, node: ast.Name) -> ast.expr | None:
     return None
 
 
-def _given_by(statement: ast.stmt, name: str) -> list[ast.AST | None]:
+def _given_by(statement: ast.AST, name: str) -> list[ast.AST | None]:
     """What a statement binds to a name: itself, where that is no expression."""
     if isinstance(statement, (ast.For, ast.AsyncFor)):
         return [statement.iter]

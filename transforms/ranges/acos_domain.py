@@ -85,10 +85,11 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     text = re.sub(r"\s+", " ", module.source(op.input))
     ends = "the clamp lets exactly 1 and -1 through, where" if clamp else f"where {text} is 1 or -1,"
     message = f"{ends} the derivative of {op.name} is inf and the gradient becomes NaN"
+    severity = Severity.INFO if clamp is None and _is_anything(module, op.input) else None
     try:
         edits = _edits(module, op, clamp)
     except Unrewritable as reason:
-        yield context.finding(node, message, why=str(reason))
+        yield context.finding(node, message, why=str(reason), severity=severity)
         return
     yield context.finding(
         node,
@@ -107,7 +108,15 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
                 else "values beyond 8.3 (3.8 in float16, 2.8 in bfloat16) are held there",
             ),
         ),
+        severity=severity,
     )
+
+
+def _is_anything(module: Module, node: ast.expr) -> bool:
+    """Whether `node` is a parameter, of which nothing here says that it comes near the ends."""
+    node = node.operand if isinstance(node, ast.UnaryOp) else node
+    value = module.flow(node).value(node)
+    return isinstance(value, ast.Name) and not re.search(r"cos|sin|dot|sim", value.id)
 
 
 def _closed_clamp(module: Module, node: ast.expr) -> Op | None:

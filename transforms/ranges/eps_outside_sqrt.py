@@ -67,7 +67,7 @@ from autofix.rule import Context, Rule
 from autofix.syntax import Module
 from autofix.transforms.ranges._floors import held, hold
 from autofix.transforms.ranges._gradients import carries_gradient, learns_nothing, only_compared
-from autofix.transforms.ranges._roots import LARGEST_EPS, Root, is_named_eps, never_zero, root_of
+from autofix.transforms.ranges._roots import LARGEST_EPS, Root, is_named_eps, never_zero, root_of, selected
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     if found is None or learns_nothing(module, found.root.node) or only_compared(module, node):
         return
     argument = found.root.argument
-    if never_zero(module, argument) or not carries_gradient(module, argument):
+    if never_zero(module, argument) or selected(module, argument) or not carries_gradient(module, argument):
         return
     text = re.sub(r"\s+", " ", module.source(argument))
     message = (
