@@ -23,6 +23,11 @@ def from_data_alone(module: Module, match: Match) -> bool:
     return "x" in match.captures and not carries_gradient(module, match.captures["x"])
 
 
+def ends_in_a_comparison(module: Module, match: Match) -> bool:
+    """Whether all that becomes of the matched expression is a comparison, an index or a number."""
+    return bool(match.ops) and only_compared(module, match.ops[0].call)
+
+
 def outside_models(module: Module, match: Match) -> bool:
     """Whether the code samples, prepares data or measures, where the last digits matter little."""
     return bool(match.ops) and out_of_model(module, match.ops[0].call)

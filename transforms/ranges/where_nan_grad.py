@@ -66,7 +66,7 @@ from autofix.guards import narrowed
 from autofix.intervals import Interval
 from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity, Span
 from autofix.operations import args_of_choice
-from autofix.ops import constant
+from autofix.ops import constant, tensor_op
 from autofix.ranges import analysis
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
@@ -117,10 +117,26 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
                 continue
             if is_numpy(module, node) or learns_nothing(module, node) or only_compared(module, node):
                 return
-            if not carries_gradient(module, choice.part):
+            if not carries_gradient(module, choice.part) or _is_softplus(module, unsafe):
                 return
             yield _finding(node, unsafe, choice, context)
             return
+
+
+def _is_softplus(module: Module, unsafe: Unsafe) -> bool:
+    """Whether the exponential is that of a softplus written by hand, of which a rule of its own speaks."""
+    made = module.parent(unsafe.argument)
+    call = module.parent(made) if isinstance(made, ast.Attribute) else made
+    if unsafe.kind != "exp" or not isinstance(call, ast.Call):
+        return False
+    parent = module.parent(call)
+    if isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Add):
+        other = parent.right if parent.left is call else parent.left
+        outer = module.parent(parent)
+        outer = module.parent(outer) if isinstance(outer, ast.Attribute) else outer
+        return constant(module, other) == 1 and outer is not None and tensor_op(module, outer, "log") is not None
+    outer = module.parent(parent) if isinstance(parent, ast.Attribute) else parent
+    return outer is not None and tensor_op(module, outer, "log1p") is not None
 
 
 def _choices(module: Module, node: ast.AST) -> list[Choice]:
