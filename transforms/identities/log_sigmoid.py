@@ -105,6 +105,16 @@ def _is_a_value(module: Module, match: Match) -> bool:
     return raised and readers is not None and len(readers) > 1
 
 
+def _is_predicted(module: Module, match: Match) -> bool:
+    """Whether the logit is no parameter of the class: those are one number each, which a loss does not drive far away."""
+    x = match.captures["x"]
+    cls = module.class_of(x)
+    if cls is None or not isinstance(x, ast.Attribute) or not isinstance(x.value, ast.Name) or x.value.id != "self":
+        return True
+    made = module.self_attribute(cls, x.attr)
+    return not isinstance(made, ast.Call) or module.qualified(made.func) != "torch.nn.Parameter"
+
+
 def _both_places(module: Module, match: Match) -> str:
     found = crossing(module, match.captures["p"])
     assert found is not None
@@ -152,7 +162,7 @@ IDENTITY = Identity(
             change=_CHANGE,
             hazard=("zero-gradient", "value", "gradient"),
             severity=Severity.WARNING,
-            when=(with_gradient,),
+            when=(with_gradient, _is_predicted),
             refuse=(minus_infinity_reason,),
             operands={"x": _X, "eps": _EPS, "top": _TOP},
         ),
@@ -169,7 +179,7 @@ IDENTITY = Identity(
             change=_CHANGE,
             hazard=("zero-gradient", "value", "gradient"),
             severity=Severity.WARNING,
-            when=(with_gradient,),
+            when=(with_gradient, _is_predicted),
             refuse=(minus_infinity_reason,),
             operands={"x": _X, "eps": _EPS, "top": _TOP},
         ),

@@ -53,12 +53,11 @@ import re
 
 from autofix.declare import Form, Identity, Operand
 from autofix.model import Severity
-from autofix.ops import tensor_op
 from autofix.origins import origins
 from autofix.pattern import Match
 from autofix.syntax import Module
 from autofix.transforms.identities._training import from_data_alone, without_gradient
-from autofix.transforms.ranges._roots import guarded_outside
+from autofix.transforms.ranges._roots import guarded_outside, no_zero_rows
 from autofix.tree import walk
 
 _MESSAGE = (
@@ -78,14 +77,9 @@ def _is_protected(module: Module, match: Match) -> bool:
 
 
 def _is_never_zero(module: Module, match: Match) -> bool:
-    """Whether a row of zeros is out of the question: an exponential is added in it, it is one of a Cholesky factor, or
-    the function asserts what its norm is."""
+    """Whether a row of zeros is out of the question, or the function asserts what its norm is."""
     x = match.captures["x"]
-    value = module.flow(x).value(x)
-    if _TRIANGULAR.search(module.source(x)):
-        return True
-    terms = [value.left, value.right] if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add) else []
-    if any(tensor_op(module, n, "exp", "softplus") for t in terms for n in walk(t) if isinstance(n, ast.Call)):
+    if no_zero_rows(module, x):
         return True
     statement = module.statement(x)
     name = statement.targets[0].id if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name) else ""
@@ -105,8 +99,6 @@ def _is_no_dense_tensor(module: Module, match: Match) -> bool:
             return (module.qualified(part.func) or "").partition(".")[0] != "torch"
     return False
 
-
-_TRIANGULAR = re.compile(r"tril|chol", re.I)
 
 IDENTITY = Identity(
     name="manual-norm",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 from autofix.syntax import Module
 from autofix.tree import walk
@@ -11,8 +12,9 @@ _ENTRIES = ("forward", "log_prob", "sample", "rsample", "compute", "update", "st
 
 
 def call_sites(module: Module, function: ast.AST) -> list[ast.Call]:
-    """The calls of a function that nothing outside of the file is meant to call: one with a leading underscore, one
-    inside another function, or a method that its class calls on itself. Empty when it may be called from elsewhere."""
+    """The calls of a function that serves its file: one with a leading underscore, one inside another function, a
+    method that its class calls on itself, a helper beside the classes that call it. Empty when it is handed over as a
+    value, exported by `__all__`, or called nowhere here."""
     if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
         return []
     known: dict[ast.AST, list[ast.Call]] = vars(module).setdefault("_call_sites", {})
@@ -26,7 +28,9 @@ def _call_sites(module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef
     if name.startswith("__") or name in _ENTRIES or module.text.count(name) < 2:
         return []
     if isinstance(holder, ast.Module) and not name.startswith("_"):
-        return []
+        exported = re.search(rf"__all__[^\]]*[\"']{name}[\"']", module.text)
+        if exported or not any(isinstance(s, ast.ClassDef) for s in module.tree.body):
+            return []
     found: list[ast.Call] = []
     for node in walk(module.tree):
         read = getattr(node, "id", None) if isinstance(node, ast.Name) else getattr(node, "attr", None)

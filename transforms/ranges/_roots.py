@@ -14,6 +14,7 @@ from autofix.tree import walk
 
 LARGEST_EPS = 0.01
 _PRODUCT = re.compile(r"(^|_)(dot|inner)(_?prod(uct)?)?$")
+_TRIANGULAR = re.compile(r"tril|chol", re.I)
 _EPS_NAME = re.compile(r"(^|_)(eps|epsilon|tiny|small)\d*$", re.I)
 
 
@@ -84,6 +85,28 @@ def never_zero(module: Module, node: ast.expr) -> bool:
     """Whether the range analysis proves that `node` keeps away from 0."""
     reach = analysis(module).of(node)
     return reach.positive or reach.magnitude > 0
+
+
+def squared(module: Module, node: ast.expr) -> ast.expr | None:
+    """What is squared, directly or in the definition of a name; None where nothing is."""
+    node = module.flow(node).value(node)
+    if not is_square(module, node):
+        return None
+    if isinstance(node, ast.BinOp):
+        return node.left
+    op = tensor_op(module, node, "pow", "square")
+    return op.input if op else None
+
+
+def no_zero_rows(module: Module, x: ast.expr) -> bool:
+    """Whether a row of zeros in `x` is out of the question: an exponential is added in it, or it is one of a Cholesky
+    factor, whose diagonal is positive."""
+    value = module.flow(x).value(x)
+    if _TRIANGULAR.search(module.source(x)):
+        return True
+    terms = [value.left, value.right] if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add) else []
+    calls = (n for t in terms for n in walk(t) if isinstance(n, ast.Call))
+    return any(tensor_op(module, n, "exp", "softplus") is not None for n in calls)
 
 
 def looks_like_tensor(module: Module, node: ast.expr) -> bool:

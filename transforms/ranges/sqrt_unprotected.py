@@ -73,6 +73,7 @@ from autofix.transforms.ranges._roots import (
     never_zero,
     root_of,
     selected,
+    squared,
 )
 from autofix.tree import walk
 
@@ -246,18 +247,7 @@ def _bases(module: Module, node: ast.BinOp) -> list[ast.expr | None]:
     terms: list[ast.expr] = [node]
     while isinstance(terms[0], ast.BinOp) and isinstance(terms[0].op, ast.Add):
         terms = [terms[0].left, terms[0].right, *terms[1:]]
-    return [_base(module, t) for t in terms]
-
-
-def _base(module: Module, node: ast.expr) -> ast.expr | None:
-    """What is squared, directly or in the definition of a name."""
-    node = module.flow(node).value(node)
-    if not is_square(module, node):
-        return None
-    if isinstance(node, ast.BinOp):
-        return node.left
-    op = tensor_op(module, node, "pow", "square")
-    return op.input if op else None
+    return [squared(module, t) for t in terms]
 
 
 def _alike(one: str, other: str) -> bool:
@@ -309,7 +299,7 @@ def _is_ordinary(module: Module, node: ast.expr, depth: int = 0) -> bool:
     node = module.flow(node).value(node)
     op = tensor_op(module, node)
     if op is None and is_square(module, node):
-        base = _base(module, node)
+        base = squared(module, node)
         return base is not None and _is_difference(module, base)
     if isinstance(node, ast.BinOp) and depth < 6:
         if isinstance(node.op, ast.Add) and _components(module, node):

@@ -73,6 +73,7 @@ from autofix.rule import Context, Rule
 from autofix.syntax import Module
 from autofix.transforms.ranges._clamping import brackets
 from autofix.transforms.ranges._division import DIVIDES, division, is_numpy, is_torch
+from autofix.transforms.ranges._floors import limits
 from autofix.transforms.ranges._gradients import carries_gradient, learns_nothing, only_compared
 from autofix.tree import children, walk
 
@@ -289,6 +290,8 @@ def _fix(module: Module, node: ast.expr, unsafe: Unsafe, choice: Choice) -> Fix:
         raise Unrewritable(
             "torch is not imported under its own name here; choose a harmless input by the same condition"
         )
+    if _is_inverse_root(module, unsafe):
+        return _held_root(module, unsafe)
     target = module.statement(unsafe.argument)
     edits, condition = _condition(module, node, choice, target)
     neutral = "1" if unsafe.kind == "divide" and analysis(module).of(unsafe.argument).integer else unsafe.neutral
@@ -305,6 +308,37 @@ def _fix(module: Module, node: ast.expr, unsafe: Unsafe, choice: Choice) -> Fix:
         edits=edits,
         applicability=Applicability.SAFE,
         claim=Claim(Relation.EQUAL, region=region),
+    )
+
+
+def _is_inverse_root(module: Module, unsafe: Unsafe) -> bool:
+    """Whether the operation is one over a square root: its derivative overflows well above 0."""
+    call = module.parent(unsafe.argument)
+    call = module.parent(call) if isinstance(call, ast.Attribute) else call
+    if unsafe.kind == "rsqrt" or unsafe.kind != "sqrt" or call is None:
+        return unsafe.kind == "rsqrt"
+    parent = module.parent(call)
+    return isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Div) and parent.right is call
+
+
+def _held_root(module: Module, unsafe: Unsafe) -> Fix:
+    """Hold the argument where the derivative, its power -1.5, is a finite number.
+
+    Raises:
+        Unrewritable: nothing names a tensor of its dtype.
+    """
+    for name in unsafe.names:
+        _require_single_use(module, name)
+    bound = f"{limits(module, unsafe.argument, 'tiny')} ** 0.5"
+    return Fix(
+        title="hold the number under the root where the derivative of the inverse root is finite",
+        edits=rewrite.replace(module, unsafe.argument, f"{{u}}.clamp_min({bound})", u=unsafe.argument),
+        applicability=Applicability.SAFE,
+        claim=Claim(
+            Relation.EQUAL,
+            change="a number below 1e-19 (0.008 in float16) under the root is held there: the derivative of the inverse "
+            "root overflows below 2e-26 (6e-4 in float16), not at 0 alone",
+        ),
     )
 
 
