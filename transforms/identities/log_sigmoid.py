@@ -106,7 +106,7 @@ def _is_a_value(module: Module, match: Match) -> bool:
 
 
 def _is_predicted(module: Module, match: Match) -> bool:
-    """Whether the logit is no parameter of the class: those are one number each, which a loss does not drive far away."""
+    """Whether the logit is no parameter of the class: those are one number each, and no loss drives them far away."""
     x = match.captures["x"]
     cls = module.class_of(x)
     if cls is None or not isinstance(x, ast.Attribute) or not isinstance(x.value, ast.Name) or x.value.id != "self":

@@ -89,8 +89,8 @@ def _is_unmasked(module: Module, match: Match) -> bool:
 
 
 def _weighs_itself(module: Module, match: Match) -> bool:
-    """Whether the logarithm is multiplied by the same probability, at once or by its name, as in an entropy: the product
-    goes to 0 with the probability, and so does its gradient, whatever the eps."""
+    """Whether the logarithm is multiplied by the same probability, at once or by its name, as in an entropy: the
+    product goes to 0 with the probability, and so does its gradient, whatever the eps."""
     log = match.ops[0].call
     names = {n.id for n in walk(log) if isinstance(n, ast.Name)}
     reads: list[ast.expr] = [log]

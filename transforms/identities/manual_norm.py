@@ -70,6 +70,7 @@ _ALONG = tuple(
 )
 _WHOLE = tuple(root.format(f"sum({square})") for root in ("sqrt({})", "{} ** 0.5") for square in _SQUARES)
 
+
 def _is_protected(module: Module, match: Match) -> bool:
     """Whether a small constant is added to the root, or the root is clamped: other rules speak about these."""
     root = module.parent(match.ops[0].call) if match.ops and match.ops[0].name == "sum" else None
@@ -82,7 +83,11 @@ def _is_never_zero(module: Module, match: Match) -> bool:
     if no_zero_rows(module, x):
         return True
     statement = module.statement(x)
-    name = statement.targets[0].id if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name) else ""
+    name = (
+        statement.targets[0].id
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)
+        else ""
+    )
     asserts = (s for s in module.block(statement) if isinstance(s, ast.Assert))
     return bool(name) and any(
         isinstance(n, ast.Compare) and any(isinstance(m, ast.Name) and m.id == name for m in walk(n.left))

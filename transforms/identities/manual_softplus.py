@@ -89,7 +89,9 @@ def _is_of_a_safe_input(module: Module, match: Match) -> bool:
 
 
 def _is_never_positive(module: Module, x: ast.expr) -> bool:
-    """Whether `x` is a minimum less a maximum: logaddexp by hand."""
+    """Whether `x` is a minimum less a maximum, logaddexp by hand, or a quotient that is never positive."""
+    if isinstance(x, ast.BinOp) and isinstance(x.op, ast.Div):
+        return interval(module, x.left).non_positive and interval(module, x.right).low >= 0
     if not isinstance(x, ast.BinOp) or not isinstance(x.op, ast.Sub):
         return False
     low, high = (module.flow(part).value(part) for part in (x.left, x.right))

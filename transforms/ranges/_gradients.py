@@ -15,9 +15,10 @@ from autofix.transforms.ranges._upstream import carries_gradient as carries_grad
 from autofix.tree import walk
 
 _ASIDE_PATH = re.compile(
-    r"(^|/)(\w*metrics|metric|pipelines?|modular_pipelines|schedulers?|datasets?|data|preprocessing|testing|optim|optimizers?|"
-    r"quantizers?|inference|augment(ation)?s?|sampl(ing|ers?))/"
-    r"|(^|/)((processing|image_processing|feature_extraction|tokenization|generation|scheduling)_\w+|\w*plot(s|ting)?)\.py$"
+    r"(^|/)(\w*metrics|metric|pipelines?|modular_pipelines|schedulers?|datasets?|data|preprocessing|testing|optim|"
+    r"optimizers?|quantizers?|inference|augment(ation)?s?|sampl(ing|ers?))/"
+    r"|(^|/)((processing|image_processing|feature_extraction|tokenization|generation|scheduling)_\w+"
+    r"|\w*plot(s|ting)?)\.py$"
 )
 _ASIDE_CLASS = re.compile(
     r"(FeatureExtractor|Processor(Fast|Pil)?|Scheduler|Pipeline|Metric|Dataset|Tokenizer(Fast)?|Guider|Guidance|Sampler)$"
@@ -26,8 +27,8 @@ _ASIDE_BASE = re.compile(r"(^Optimizer|BaseTransform|Dataset|Metric|Sampler)$")
 _ASIDE_FUNCTION = re.compile(r"_(test|init|check)$")
 _VERBOSE = re.compile(r"(^|_)(verbose|debug|log_\w+|logging)$")
 _SELECTING = (
-    "argmin argmax topk sort argsort eq ne lt le gt ge isnan isinf isfinite bucketize searchsorted histc allclose isclose "
-    "equal one_hot"
+    "argmin argmax topk sort argsort eq ne lt le gt ge isnan isinf isfinite bucketize searchsorted histc allclose "
+    "isclose equal one_hot"
 ).split()
 _ENDING = ("int", "float", "bool", "len", "range", "print", "str", "round", "isinstance", "warn_if_nan", "format")
 _MOST_STEPS = 60
@@ -138,7 +139,9 @@ class _Ends:
         name = _called(call)
         if name in _SELECTING or name in CUT or name in _ENDING:
             return True
-        known = tensor_op(self.module, call) is not None or (self.module.qualified(call.func) or "").startswith("torch.")
+        known = tensor_op(self.module, call) is not None or (self.module.qualified(call.func) or "").startswith(
+            "torch."
+        )
         return known and self.ends(call)
 
     def _bound(self, statement: ast.stmt, target: ast.expr) -> bool:

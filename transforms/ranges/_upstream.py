@@ -15,9 +15,11 @@ from autofix.tree import parameter_names, walk
 
 _NO_GRADIENT = re.compile(
     r"running_|(^|_)grid|mesh|sigma_data|moving_|ema_|exp_avg|second_moment|sq_avg|alphas?_|betas?_|^alphas?$|^betas?$|sigmas?$"
-    r"|(^|_)(window|counts?|timesteps?|lengths?|indices|idxs?|freqs|freqs_cis|inv_freq)$"
+    r"|(^|_)(window|counts?|timesteps?|indices|idxs?|freqs|freqs_cis|inv_freq)$"
 )
 _SIZE = re.compile(r"^(n|h|w|t|size|num\w*|height|width|length|steps?)$")  # of parameters
+_SETTINGS = re.compile(r"(^|[._])(config|cfg|hparams|settings|opts?|args)$")
+_NUMBER = re.compile(r"^(n|h|w|t|num\w*|height|width|steps?)$|(^|_)(size|lengths?|len|dims?|eps)$")  # of attributes
 # What data sets and processors give to a model: nothing learns upstream of it.
 _RAW_INPUT = re.compile(
     r"^(input_(values|features|ids)|pixel_(values|mask|attention_mask)\w*|(past|future)_(values|time_features)|attention_mask"
@@ -87,9 +89,9 @@ class _Search:
     # -- attributes and calls ----------------------------------------------------------------------------------
 
     def _attribute(self, node: ast.Attribute) -> bool:
-        if node.attr in _PLAIN_PARTS or _NO_GRADIENT.search(node.attr) or _SIZE.search(node.attr):
+        if node.attr in _PLAIN_PARTS or _NO_GRADIENT.search(node.attr) or _NUMBER.search(node.attr):
             return False
-        if self.module.qualified(node) is not None:
+        if self.module.qualified(node) is not None or _SETTINGS.search(ast.unparse(node.value)):
             return False
         if not isinstance(node.value, ast.Name) or node.value.id != "self":
             return node.attr not in ("real", "imag", "T", "mT", "H", "values") or self.carries(node.value)

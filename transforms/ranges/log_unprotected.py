@@ -82,9 +82,13 @@ from autofix.tree import walk
 
 _NAMES = ("log", "log2", "log10", "log_", "log2_", "log10_")
 _SATURATES = "it is a probability, which saturates at exactly 0 and 1"
-_PROBABILITY = re.compile(r"^(p|ps|q|probs?|p_\w+|\w*_probs?|prob\w*|preds?|pred(ict\w*)?|y_?(hat|pred)|scores?|conf\w*|outputs?)\d*$")
+_PROBABILITY = re.compile(
+    r"^(p|ps|q|probs?|p_\w+|\w*_probs?|prob\w*|preds?|pred(ict\w*)?|y_?(hat|pred)|scores?|conf\w*|outputs?)\d*$"
+)
 _DEVIATION = re.compile(r"(^|_)(std\w*|stddev|sigma|scale)$")
-_SIGNAL = re.compile(r"spec|mag|stft|fft|mel|wave|audio|signal|frame|power|energy|complex|fourier|err|diff|delta|resid", re.I)
+_SIGNAL = re.compile(
+    r"spec|mag|stft|fft|mel|wave|audio|signal|frame|power|energy|complex|fourier|err|diff|delta|resid", re.I
+)
 _WORDS = {
     "abs": "an absolute value is 0 where its argument is",
     "relu": "whatever is not positive is rectified to exactly 0",
@@ -160,7 +164,9 @@ def _is_ordinary(module: Module, op: Op, how: str) -> bool:
         return any(_PROBABILITY.search(n.id) for n in walk(op.input) if isinstance(n, ast.Name))
     absolute = tensor_op(module, _value(module, op.input), "abs", "absolute")
     if absolute is None:
-        return not any(_DEVIATION.search(last_name(n)) for n in walk(op.input) if isinstance(n, (ast.Name, ast.Attribute)))
+        return not any(
+            _DEVIATION.search(last_name(n)) for n in walk(op.input) if isinstance(n, (ast.Name, ast.Attribute))
+        )
     inner = _value(module, absolute.input)
     if isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.Sub) and constant(module, inner.left) is None:
         return True

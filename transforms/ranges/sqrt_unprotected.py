@@ -311,18 +311,31 @@ def _is_ordinary(module: Module, node: ast.expr, depth: int = 0) -> bool:
             return _is_ordinary(module, node.left, depth + 1)
         return _is_difference(module, node)
     if op is None or depth > 5:
-        return True
-    if op.name in ("mean", "clamp", "clamp_min", "clamp_", "clamp_min_", "sum", "amax", "unsqueeze", "squeeze", "float"):
+        return depth == 0
+    if op.name in (
+        "mean",
+        "clamp",
+        "clamp_min",
+        "clamp_",
+        "clamp_min_",
+        "sum",
+        "amax",
+        "unsqueeze",
+        "squeeze",
+        "float",
+    ):
         return _is_ordinary(module, op.input, depth + 1) if not isinstance(op.input, ast.Attribute) else False
     if op.name in ("pow", "square"):
         return _is_difference(module, op.input)
-    return True
+    return depth == 0 or op.name == "var"
 
 
 def _is_difference(module: Module, node: ast.expr) -> bool:
     """Whether `node` is a difference, or is called an error, as it is or behind a mask, a cast or an absolute value."""
     named = [n.id for n in walk(node) if isinstance(n, ast.Name)]
-    if any(re.search(r"diff|delta|err|resid|cent(ered|red)|(^|_)(wave\w*|audio|frames?|signal|speech)", n) for n in named):
+    if any(
+        re.search(r"diff|delta|err|resid|cent(ered|red)|(^|_)(wave\w*|audio|frames?|signal|speech)", n) for n in named
+    ):
         return True
     for _ in range(6):
         node = module.flow(node).value(node)

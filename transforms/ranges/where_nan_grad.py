@@ -336,8 +336,8 @@ def _held_root(module: Module, unsafe: Unsafe) -> Fix:
         applicability=Applicability.SAFE,
         claim=Claim(
             Relation.EQUAL,
-            change="a number below 1e-19 (0.008 in float16) under the root is held there: the derivative of the inverse "
-            "root overflows below 2e-26 (6e-4 in float16), not at 0 alone",
+            change="a number below 1e-19 (0.008 in float16) under the root is held there: the derivative of the "
+            "inverse root overflows below 2e-26 (6e-4 in float16), not at 0 alone",
         ),
     )
 
