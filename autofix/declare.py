@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from autofix.model import Applicability, Claim, Finding, Fix, Relation, Severity
+from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity
 from autofix.origins import has_complex
 from autofix.pattern import Match, Pattern
 from autofix.rewrite import Unrewritable
@@ -135,6 +135,7 @@ class Identity:
         """At most one finding: the first form that `node` has.
 
         The fix rewrites every match in the statement: one that stays would still fail, whatever became of the other.
+        What the fix of an earlier match rewrites all the same is not told again.
         """
         module = context.module
         found = self._found(module, node)
@@ -161,7 +162,10 @@ class Identity:
             change="; ".join(dict.fromkeys(o.change for o in matches if o.change)),
             assumptions=tuple(dict.fromkeys(a for o in matches for a in o.assumptions)),
         )
-        edits = tuple(dict.fromkeys(e for m in made.values() for e in m.edits))
+        edits = _edits(made)
+        others_first = sorted((o for o in beside if o.node in made), key=lambda o: module.chars(o.node))
+        if others_first and self._is_told(module, others_first[0], found, [*beside, found], edits):
+            return
         title = (found.form.title or self.title).replace("{new}", _short(made[found.node].text))
         fix = Fix(title, edits, found.form.applicability, claim)
         yield context.finding(found.node, found.message, fix=fix, severity=found.form.severity)
@@ -180,6 +184,21 @@ class Identity:
             if len(made) == len(derived):
                 return _Found.of(module, node, form, match, made)
         return None
+
+    def _is_told(
+        self, module: Module, first: _Found, found: _Found, group: list[_Found], edits: tuple[Edit, ...]
+    ) -> bool:
+        """Whether the finding at `first`, earlier in the statement, has the same edits as that at `found`."""
+        if module.chars(first.node) > module.chars(found.node) or not found.is_like(first):
+            return False
+        beside = [o for o in group if o is not first]
+        try:
+            made = self._rewritten(module, [first, *_apart(module, first, beside)])
+        except Unrewritable:
+            return False
+        if first.form.tidy and not made[first.node].complete:
+            return False
+        return set(_edits(made)) == set(edits)
 
     def _rewritten(self, module: Module, group: list[_Found]) -> dict[ast.expr, Substitution]:
         """The rewrites of the first match and of those beside it that can be rewritten too.
@@ -231,6 +250,10 @@ class _Found:
     def template(self) -> str:
         by_method = self.form.method and all(op.form == "method" for op in self.match.ops)
         return self.form.method if by_method else self.form.replacement
+
+
+def _edits(made: Mapping[ast.expr, Substitution]) -> tuple[Edit, ...]:
+    return tuple(dict.fromkeys(e for m in made.values() for e in m.edits))
 
 
 def _apart(module: Module, found: _Found, others: list[_Found]) -> list[_Found]:

@@ -6,8 +6,7 @@ import ast
 
 from autofix.pattern import Match
 from autofix.syntax import Module
-from autofix.transforms.ranges._context import out_of_training
-from autofix.transforms.ranges._gradients import only_compared, out_of_model
+from autofix.transforms.ranges._gradients import carries_gradient, learns_nothing, only_compared, out_of_model
 
 
 def without_gradient(module: Module, match: Match) -> bool:
@@ -16,7 +15,17 @@ def without_gradient(module: Module, match: Match) -> bool:
     if not match.ops:
         return False
     call = match.ops[0].call
-    return out_of_training(module, call) or out_of_model(module, call) or only_compared(module, call)
+    return learns_nothing(module, call) or only_compared(module, call)
+
+
+def from_data_alone(module: Module, match: Match) -> bool:
+    """Whether what the matched expression is computed from carries no gradient."""
+    return "x" in match.captures and not carries_gradient(module, match.captures["x"])
+
+
+def ends_in_a_comparison(module: Module, match: Match) -> bool:
+    """Whether all that becomes of the matched expression is a comparison, an index or a number."""
+    return bool(match.ops) and only_compared(module, match.ops[0].call)
 
 
 def outside_models(module: Module, match: Match) -> bool:

@@ -59,6 +59,7 @@ PyTorch documentation: `torch.nn.functional.logsigmoid`. Lin et al.: Focal loss 
 
 from __future__ import annotations
 
+import ast
 import re
 
 from autofix.declare import Form, Identity, Operand
@@ -89,6 +90,29 @@ _HANDED = "the logits have to be handed over in place of the probability, which 
 def _crosses(module: Module, match: Match) -> bool:
     found = crossing(module, match.captures["p"])
     return found is not None and found.name == "sigmoid"
+
+
+def _is_a_value(module: Module, match: Match) -> bool:
+    """Whether the sum of the sigmoid and the eps has a name that something else reads too: the scale of a flow, whose
+    log-determinant must be the logarithm of that very number."""
+    name = match.ops[0].input if match.ops else None
+    if not isinstance(name, ast.Name):
+        return False
+    flow = module.flow(name)
+    found = flow.definition(name)
+    readers = flow.readers(found) if found is not None else None
+    raised = found is not None and isinstance(found.value, ast.BinOp) and isinstance(found.value.op, ast.Add)
+    return raised and readers is not None and len(readers) > 1
+
+
+def _is_predicted(module: Module, match: Match) -> bool:
+    """Whether the logit is no parameter of the class: those are one number each, and no loss drives them far away."""
+    x = match.captures["x"]
+    cls = module.class_of(x)
+    if cls is None or not isinstance(x, ast.Attribute) or not isinstance(x.value, ast.Name) or x.value.id != "self":
+        return True
+    made = module.self_attribute(cls, x.attr)
+    return not isinstance(made, ast.Call) or module.qualified(made.func) != "torch.nn.Parameter"
 
 
 def _both_places(module: Module, match: Match) -> str:
@@ -138,7 +162,7 @@ IDENTITY = Identity(
             change=_CHANGE,
             hazard=("zero-gradient", "value", "gradient"),
             severity=Severity.WARNING,
-            when=(with_gradient,),
+            when=(with_gradient, _is_predicted),
             refuse=(minus_infinity_reason,),
             operands={"x": _X, "eps": _EPS, "top": _TOP},
         ),
@@ -155,7 +179,7 @@ IDENTITY = Identity(
             change=_CHANGE,
             hazard=("zero-gradient", "value", "gradient"),
             severity=Severity.WARNING,
-            when=(with_gradient,),
+            when=(with_gradient, _is_predicted),
             refuse=(minus_infinity_reason,),
             operands={"x": _X, "eps": _EPS, "top": _TOP},
         ),
@@ -188,6 +212,7 @@ IDENTITY = Identity(
             when=(_crosses,),
         ),
     ),
+    silent=(_is_a_value,),
     near_misses=(
         "torch.log(2 - torch.sigmoid(x))",
         "torch.log(torch.sigmoid(x) * y)",

@@ -60,6 +60,7 @@ log-sum-exp and softmax functions (2021).
 
 from __future__ import annotations
 
+import ast
 import re
 
 from autofix.declare import Form, Identity, Operand
@@ -70,12 +71,14 @@ from autofix.transforms.identities._boundary import crossing
 from autofix.transforms.identities._links import links_to, reshaped_log_softmax
 from autofix.transforms.identities._operands import masked_reason
 from autofix.transforms.identities._training import outside_models
+from autofix.tree import walk
 
 _FUNCTION = "torch.log_softmax|torch.nn.functional.log_softmax({x}, dim={dim}, dtype={dtype})"
 _METHOD = "{x}.log_softmax(dim={dim}, dtype={dtype})"
 _LOGITS = Operand()
 _DIM = Operand(code="-1")
 
+_ENTROPY = "the two together are log_softmax, which needs no {eps}: the entropy is exact, and one operation does it"
 _HANDED = "the logits have to be handed over in place of the probabilities, which other callers may read"
 
 
@@ -83,6 +86,28 @@ def _is_unmasked(module: Module, match: Match) -> bool:
     """Whether nothing shows that the logits may be -inf, where the eps keeps products finite."""
     found = links_to(module, match.captures["p"], "softmax")
     return found is not None and not masked_reason(module, Match({"x": found.op.input}))
+
+
+def _weighs_itself(module: Module, match: Match) -> bool:
+    """Whether the logarithm is multiplied by the same probability, at once or by its name, as in an entropy: the
+    product goes to 0 with the probability, and so does its gradient, whatever the eps."""
+    log = match.ops[0].call
+    names = {n.id for n in walk(log) if isinstance(n, ast.Name)}
+    reads: list[ast.expr] = [log]
+    parent = module.parent(log)
+    if isinstance(parent, ast.Assign) and isinstance(parent.targets[0], ast.Name):
+        found = module.flow(log).loads.get(parent.targets[0].id, [])
+        reads = [r for r in found if module.chars(r) > module.chars(log)]
+    return bool(reads) and all(_is_times(module, r, names) for r in reads)
+
+
+def _is_times(module: Module, node: ast.expr, names: set[str]) -> bool:
+    parent = module.parent(node)
+    if not isinstance(parent, ast.BinOp) or not isinstance(parent.op, ast.Mult):
+        return False
+    other = parent.left if parent.right is node else parent.right
+    other = other.operand if isinstance(other, ast.UnaryOp) else other
+    return isinstance(other, ast.Name) and other.id in names
 
 
 def _crosses(module: Module, match: Match) -> bool:
@@ -128,6 +153,22 @@ IDENTITY = Identity(
                 "log(clamp(softmax($x, $dim, dtype=$dtype?), $eps:small, max=$top:near_one?))",
             ),
             _FUNCTION,
+            _ENTROPY,
+            method=_METHOD,
+            change="log-probabilities near and below log({eps}) are no longer raised towards it; elsewhere they change "
+            "by less than {eps} divided by the probability",
+            hazard=("zero-gradient", "value", "gradient"),
+            severity=Severity.INFO,
+            when=(_weighs_itself,),
+            refuse=(masked_reason,),
+            operands={"x": _LOGITS, "dim": _DIM, "eps": Operand(code="1e-8"), "top": Operand(code="1.0")},
+        ),
+        Form(
+            (
+                "log(softmax($x, $dim, dtype=$dtype?) + $eps:small)",
+                "log(clamp(softmax($x, $dim, dtype=$dtype?), $eps:small, max=$top:near_one?))",
+            ),
+            _FUNCTION,
             "where a probability falls below {eps} the loss flattens out and the gradient vanishes, so the model stops "
             "learning where it is most wrong",
             method=_METHOD,
@@ -143,6 +184,17 @@ IDENTITY = Identity(
             "{selected}",
             "the logarithm is -inf and its gradient NaN once a logit lies 104 below the largest of its row "
             "(17 in float16)",
+            derive={"selected": reshaped_log_softmax},
+        ),
+        Form(
+            ("log($p + $eps:small)", "log(clamp($p, $eps:small, max=$top:near_one?))"),
+            "{selected}",
+            _ENTROPY,
+            change="log-probabilities near and below log({eps}) are no longer raised towards it; elsewhere they change "
+            "by less than {eps} divided by the probability",
+            hazard=("zero-gradient", "value", "gradient"),
+            severity=Severity.INFO,
+            when=(_is_unmasked, _weighs_itself),
             derive={"selected": reshaped_log_softmax},
         ),
         Form(

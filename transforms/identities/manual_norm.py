@@ -48,11 +48,17 @@ PyTorch documentation: `torch.linalg.vector_norm`.
 
 from __future__ import annotations
 
+import ast
 import re
 
 from autofix.declare import Form, Identity, Operand
 from autofix.model import Severity
-from autofix.transforms.identities._training import without_gradient
+from autofix.origins import origins
+from autofix.pattern import Match
+from autofix.syntax import Module
+from autofix.transforms.identities._training import from_data_alone, without_gradient
+from autofix.transforms.ranges._roots import guarded_outside, no_zero_rows
+from autofix.tree import walk
 
 _MESSAGE = (
     "the gradient is NaN at a zero vector (infinite at the root, times 0), and in float16 the squares overflow at 256"
@@ -63,6 +69,41 @@ _ALONG = tuple(
     root.format(f"sum({square}, $dim, keepdim=$keep?)") for root in ("sqrt({})", "{} ** 0.5") for square in _SQUARES
 )
 _WHOLE = tuple(root.format(f"sum({square})") for root in ("sqrt({})", "{} ** 0.5") for square in _SQUARES)
+
+
+def _is_protected(module: Module, match: Match) -> bool:
+    """Whether a small constant is added to the root, or the root is clamped: other rules speak about these."""
+    root = module.parent(match.ops[0].call) if match.ops and match.ops[0].name == "sum" else None
+    return guarded_outside(module, root if isinstance(root, ast.BinOp) else match.ops[0].call) if match.ops else False
+
+
+def _is_never_zero(module: Module, match: Match) -> bool:
+    """Whether a row of zeros is out of the question, or the function asserts what its norm is."""
+    x = match.captures["x"]
+    if no_zero_rows(module, x):
+        return True
+    statement = module.statement(x)
+    name = (
+        statement.targets[0].id
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)
+        else ""
+    )
+    asserts = (s for s in module.block(statement) if isinstance(s, ast.Assert))
+    return bool(name) and any(
+        isinstance(n, ast.Compare) and any(isinstance(m, ast.Name) and m.id == name for m in walk(n.left))
+        for s in asserts for n in walk(s) if "shape" not in module.source(n)
+    )  # fmt: skip
+
+
+def _is_no_dense_tensor(module: Module, match: Match) -> bool:
+    """Whether the norm is taken of a symbolic or a sparse tensor, which `vector_norm` does not know."""
+    if ".to_dense()" in module.source(module.statement(match.captures["x"])):
+        return True
+    for part in origins(module, match.captures["x"]):
+        if isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id[:1].isupper():
+            return (module.qualified(part.func) or "").partition(".")[0] != "torch"
+    return False
+
 
 IDENTITY = Identity(
     name="manual-norm",
@@ -91,7 +132,7 @@ IDENTITY = Identity(
             operands={"x": _X},
         ),
     ),
-    silent=(without_gradient,),
+    silent=(without_gradient, from_data_alone, _is_protected, _is_never_zero, _is_no_dense_tensor),
     near_misses=(
         "torch.sqrt((x**3).sum(-1))",
         "torch.sqrt((x * y).sum(-1))",

@@ -59,6 +59,7 @@ from autofix.declare import Form, Identity, Operand
 from autofix.model import Severity
 from autofix.pattern import Match
 from autofix.syntax import Module
+from autofix.transforms.identities._training import ends_in_a_comparison
 
 _ZERO = "a zero vector is divided by its length 0, which is NaN, forward and in every gradient before it"
 _ZERO_CHANGE = "vectors shorter than 1e-12 are divided by 1e-12"
@@ -116,6 +117,7 @@ IDENTITY = Identity(
     ),
     title="write {new}, which turns a zero vector into zeros",
     local="vectors",
+    silent=(ends_in_a_comparison,),
     forms=(
         Form(
             (*(f"$x / {norm}" for norm in (*_NORM, *_ROOT, *_LOST)), *(f"$x * {norm}" for norm in _RECIPROCAL)),

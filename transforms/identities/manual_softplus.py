@@ -62,6 +62,7 @@ from autofix.pattern import Match
 from autofix.ranges import interval
 from autofix.syntax import Module
 from autofix.transforms.identities._operands import is_fixed_grid, is_shifted
+from autofix.tree import parameter_names
 
 
 def _is_silent(module: Module, match: Match) -> bool:
@@ -70,8 +71,27 @@ def _is_silent(module: Module, match: Match) -> bool:
     return interval(module, match.captures["x"]).high <= 80
 
 
+def _is_chosen(module: Module, match: Match) -> bool:
+    """Whether a `where` around the softplus picks something else for large exponents: its value is right."""
+    for ancestor in module.ancestors(match.captures["x"]):
+        if isinstance(ancestor, ast.stmt):
+            return False
+        if tensor_op(module, ancestor, "where") is not None:
+            return True
+    return False
+
+
+def _is_of_a_safe_input(module: Module, match: Match) -> bool:
+    """Whether the exponent is the parameter of a lambda: what it is called with is not known."""
+    x = match.captures["x"]
+    inner = next((a for a in module.ancestors(x) if isinstance(a, (ast.Lambda, ast.stmt))), None)
+    return isinstance(inner, ast.Lambda) and isinstance(x, ast.Name) and x.id in parameter_names(inner)
+
+
 def _is_never_positive(module: Module, x: ast.expr) -> bool:
-    """Whether `x` is a minimum less a maximum: logaddexp by hand."""
+    """Whether `x` is a minimum less a maximum, logaddexp by hand, or a quotient that is never positive."""
+    if isinstance(x, ast.BinOp) and isinstance(x.op, ast.Div):
+        return interval(module, x.left).non_positive and interval(module, x.right).low >= 0
     if not isinstance(x, ast.BinOp) or not isinstance(x.op, ast.Sub):
         return False
     low, high = (module.flow(part).value(part) for part in (x.left, x.right))
@@ -94,11 +114,19 @@ IDENTITY = Identity(
         Form(
             ("log(1 + exp($x))", "log1p(exp($x))"),
             "torch.nn.functional.softplus({x})",
+            "where picks the right value, but the gradient is 0 * inf = NaN once the exponent passes 88.7 "
+            "(11.09 in float16): both sides are computed and differentiated",
+            hazard=("gradient",),
+            when=(_is_chosen,),
+        ),
+        Form(
+            ("log(1 + exp($x))", "log1p(exp($x))"),
+            "torch.nn.functional.softplus({x})",
             "the result is inf with a NaN gradient once the exponent passes 88.7 (11.09 in float16)",
             operands={"x": Operand()},
         ),
     ),
-    silent=(_is_silent,),
+    silent=(_is_silent, _is_of_a_safe_input),
     near_misses=(
         "torch.log(2 + torch.exp(x))",
         "torch.log(1 - torch.exp(x))",

@@ -1,112 +1,161 @@
-"""Whether a gradient flows through an expression, as far as names and uses tell."""
+"""What becomes of a result: whether a gradient can return from there, and whether anything learns where it stands."""
 
 from __future__ import annotations
 
 import ast
 import re
 
-from autofix.ops import constant, tensor_op
+from autofix.ops import tensor_op
 from autofix.syntax import Module
+from autofix.transforms.loops._clipping import inside_optimizer
+from autofix.transforms.ranges._call_sites import call_sites
+from autofix.transforms.ranges._context import out_of_training
+from autofix.transforms.ranges._upstream import CUT
+from autofix.transforms.ranges._upstream import carries_gradient as carries_gradient
+from autofix.tree import walk
 
-_NO_GRADIENT = re.compile(
-    r"^(n|h|w|t|size|num\w*|height|width|length|steps?)$|running_|(^|_)grid|mesh|sigma_data|moving_|ema_|exp_avg|second_moment|sq_avg|alphas?_|betas?_|^alphas?$|^betas?$|sigmas?$"
-)
 _ASIDE_PATH = re.compile(
-    r"(^|/)(metrics?|pipelines?|modular_pipelines|schedulers?|datasets?|preprocessing|testing|optim|optimizers?|quantizers?|"
-    r"inference|augment(ation)?s?)/"
-    r"|(^|/)(processing|image_processing|feature_extraction|tokenization|generation|scheduling)_\w+\.py$"
+    r"(^|/)(\w*metrics|metric|pipelines?|modular_pipelines|schedulers?|datasets?|data|preprocessing|testing|optim|"
+    r"optimizers?|quantizers?|inference|augment(ation)?s?|sampl(ing|ers?))/"
+    r"|(^|/)((processing|image_processing|feature_extraction|tokenization|generation|scheduling)_\w+"
+    r"|\w*plot(s|ting)?)\.py$"
 )
-_ASIDE_CLASS = re.compile(r"(FeatureExtractor|Processor|Scheduler|Pipeline|Metric|Dataset|Tokenizer)$")
-_CUT = ("detach", "item", "long", "int", "bool", "floor", "ceil", "round", "sign", "argmax", "argmin", "numel")
+_ASIDE_CLASS = re.compile(
+    r"(FeatureExtractor|Processor(Fast|Pil)?|Scheduler|Pipeline|Metric|Dataset|Tokenizer(Fast)?|Guider|Guidance|Sampler)$"
+)
+_ASIDE_BASE = re.compile(r"(^Optimizer|BaseTransform|Dataset|Metric|Sampler)$")
+_ASIDE_FUNCTION = re.compile(r"_(test|init|check)$")
+_VERBOSE = re.compile(r"(^|_)(verbose|debug|log_\w+|logging)$")
 _SELECTING = (
-    "argmin",
-    "argmax",
-    "topk",
-    "sort",
-    "argsort",
-    "eq",
-    "ne",
-    "lt",
-    "le",
-    "gt",
-    "ge",
-    "isnan",
-    "isinf",
-    "isfinite",
-)
+    "argmin argmax topk sort argsort eq ne lt le gt ge isnan isinf isfinite bucketize searchsorted histc allclose "
+    "isclose equal one_hot"
+).split()
+_ENDING = ("int", "float", "bool", "len", "range", "print", "str", "round", "isinstance", "warn_if_nan", "format")
+_MOST_STEPS = 60
 
 
-def carries_gradient(module: Module, node: ast.expr) -> bool:
-    """Whether a gradient may flow through `node`: not when its every tensor is detached, a running statistic, a noise
-    schedule, an index or a number."""
-    return any(_may_carry(module, leaf) for leaf in _leaves(module, node, 0))
-
-
-def _leaves(module: Module, node: ast.expr, depth: int) -> list[ast.expr]:
-    """What `node` is computed from, through single definitions."""
-    if depth > 12:
-        return [node]
-    if isinstance(node, ast.Call):
-        op = tensor_op(module, node)
-        if op is None:
-            method = isinstance(node.func, ast.Attribute) and module.qualified(node.func) is None
-            receiver = node.func.value if isinstance(node.func, ast.Attribute) else node
-            own = isinstance(receiver, ast.Name) and receiver.id in ("self", "cls")
-            return _leaves(module, receiver, depth + 1) if method and not own else [node]
-        if op.name in _CUT:
-            return []
-        inputs = [op.input, *(v for k, v in op.args.items() if k in ("other", "mat2", "src"))]
-        return [leaf for i in inputs for leaf in _leaves(module, i, depth + 1)]
-    if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.FloorDiv, ast.Mod)):
-        return []
-    if isinstance(node, (ast.BinOp, ast.UnaryOp)):
-        parts = [node.left, node.right] if isinstance(node, ast.BinOp) else [node.operand]
-        return [leaf for part in parts for leaf in _leaves(module, part, depth + 1)]
-    if isinstance(node, ast.Subscript):
-        return _leaves(module, node.value, depth + 1)
-    if isinstance(node, ast.Name):
-        value = module.flow(node).value(node)
-        if value is not node and not isinstance(value, ast.Name):
-            return _leaves(module, value, depth + 1) or []
-    return [node]
-
-
-def _may_carry(module: Module, leaf: ast.expr) -> bool:
-    if isinstance(leaf, ast.Constant) or constant(module, leaf) is not None:
-        return False
-    name = leaf.attr if isinstance(leaf, ast.Attribute) else getattr(leaf, "id", "")
-    if _NO_GRADIENT.search(name):
-        return False
-    if isinstance(leaf, ast.Call):
-        dotted = module.qualified(leaf.func) or getattr(leaf.func, "attr", "") or str(getattr(leaf.func, "id", ""))
-        return not re.search(
-            r"^(numpy|math)\.|^(len|int|float)$|(^|[._])(meshgrid|arange|linspace|size|tensor|rand\w*)$", dotted
-        )
-    return True
+def learns_nothing(module: Module, node: ast.expr) -> bool:
+    """Whether no gradient passes where `node` stands, whatever it is computed from: tests, evaluation, logging, the
+    preparation of data, sampling, optimizers, and functions that only such code of this file calls."""
+    if out_of_training(module, node) or inside_optimizer(module, node) or out_of_model(module, node):
+        return True
+    function = module.function(node)
+    for _ in range(3):
+        calls = call_sites(module, function) if function is not None else []
+        if not calls:
+            return False
+        if all(out_of_training(module, c) or out_of_model(module, c) for c in calls):
+            return True
+        function = module.function(calls[0]) if len(calls) == 1 else None
+    return False
 
 
 def out_of_model(module: Module, node: ast.AST) -> bool:
-    """Whether the code prepares data, samples, measures or rounds the result: no gradient flows through it."""
+    """Whether the code prepares data, samples, measures, initialises or rounds the result: no gradient flows."""
     if _ASIDE_PATH.search(module.path.replace("\\", "/")):
         return True
-    if any((op := tensor_op(module, a)) is not None and op.name in _CUT for a in module.ancestors(node)):
+    inner = node
+    for ancestor in module.ancestors(node):
+        op = tensor_op(module, ancestor)
+        if op is not None and op.name in CUT:
+            return True
+        if isinstance(ancestor, ast.Call) and ancestor.func is not inner and _called(ancestor) == "Parameter":
+            return True
+        if isinstance(ancestor, ast.If) and inner in ancestor.body and _is_logging(ancestor.test):
+            return True
+        if isinstance(ancestor, (ast.FunctionDef, ast.AsyncFunctionDef)) and _ASIDE_FUNCTION.search(ancestor.name):
+            return True
+        if isinstance(ancestor, ast.ClassDef) and _is_aside(ancestor, inner):
+            return True
+        inner = ancestor
+    return False
+
+
+def _is_aside(cls: ast.ClassDef, member: ast.AST) -> bool:
+    """Whether a class prepares inputs, measures, samples or is an optimizer; or transforms data when it is called."""
+    bases = [getattr(b, "attr", getattr(b, "id", "")) for b in cls.bases]
+    if _ASIDE_CLASS.search(cls.name) or any(_ASIDE_BASE.search(b) for b in bases):
         return True
-    cls = module.class_of(node)
-    return cls is not None and _ASIDE_CLASS.search(cls.name) is not None
+    return cls.name.endswith("Transform") and not bases and getattr(member, "name", "") == "__call__"
+
+
+def _is_logging(test: ast.expr) -> bool:
+    names = [n.attr if isinstance(n, ast.Attribute) else getattr(n, "id", "") for n in walk(test)]
+    negated = isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not)
+    return not negated and any(_VERBOSE.search(n) for n in names)
+
+
+def _called(node: ast.Call) -> str:
+    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
 
 
 def only_compared(module: Module, node: ast.AST) -> bool:
-    """Whether all that becomes of `node` is a comparison or an index: no gradient returns from there."""
-    parent = module.parent(node)
-    if isinstance(parent, ast.Compare):
-        return True
-    if isinstance(parent, ast.Attribute):
-        called = module.parent(parent)
-        return isinstance(called, ast.Call) and called.func is parent and parent.attr in _SELECTING
-    if isinstance(parent, ast.Call) and tensor_op(module, parent, *_SELECTING) is not None:
-        return True
-    if isinstance(parent, ast.Assign) and len(parent.targets) == 1 and isinstance(parent.targets[0], ast.Name):
-        flow = module.flow(parent)
-        reads = [r for r in flow.loads.get(parent.targets[0].id, []) if module.chars(r)[0] > module.chars(node)[1]]
-        return bool(reads) and all(only_compared(module, r) for r in reads)
-    return False
+    """Whether all that becomes of `node`, and of what is computed from it, is a comparison, an index or a number: no
+    gradient returns from there."""
+    return _Ends(module).ends(node)
+
+
+class _Ends:
+    """One question, with the results that it has already followed."""
+
+    def __init__(self, module: Module) -> None:
+        self.module = module
+        self.seen: set[tuple[ast.AST, str]] = set()
+        self.steps = 0
+
+    def ends(self, node: ast.AST) -> bool:
+        self.steps += 1
+        parent = self.module.parent(node)
+        if self.steps > _MOST_STEPS or parent is None:
+            return False
+        if isinstance(parent, (ast.Compare, ast.Assert, ast.FormattedValue)):
+            return True
+        if isinstance(parent, (ast.If, ast.While)):
+            return parent.test is node
+        if isinstance(parent, ast.Subscript):
+            return parent.slice is node or (isinstance(parent.ctx, ast.Load) and self.ends(parent))
+        if isinstance(parent, (ast.BinOp, ast.UnaryOp)):
+            return self.ends(parent)
+        if isinstance(parent, ast.Attribute):
+            return self._attribute(parent)
+        if isinstance(parent, ast.keyword):
+            parent = self.module.parent(parent)
+        if isinstance(parent, ast.Call):
+            return self._argument(parent)
+        if isinstance(parent, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
+            targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
+            return all(self._bound(parent, t) for t in targets)
+        return False
+
+    def _attribute(self, parent: ast.Attribute) -> bool:
+        called = self.module.parent(parent)
+        if not isinstance(called, ast.Call) or called.func is not parent:
+            return parent.attr in ("shape", "ndim", "dtype", "device") or (
+                parent.attr in ("values", "real", "imag", "T") and self.ends(parent)
+            )
+        return parent.attr in _SELECTING or parent.attr in CUT or self.ends(called)
+
+    def _argument(self, call: ast.Call) -> bool:
+        name = _called(call)
+        if name in _SELECTING or name in CUT or name in _ENDING:
+            return True
+        known = tensor_op(self.module, call) is not None or (self.module.qualified(call.func) or "").startswith(
+            "torch."
+        )
+        return known and self.ends(call)
+
+    def _bound(self, statement: ast.stmt, target: ast.expr) -> bool:
+        """Whether all reads of what an assignment binds end in comparisons; there must be some."""
+        if isinstance(target, (ast.Tuple, ast.List)):
+            return all(self._bound(statement, t) for t in target.elts)
+        while isinstance(target, ast.Subscript):
+            target = target.value
+        if not isinstance(target, ast.Name):
+            return False
+        if (statement, target.id) in self.seen:
+            return True
+        self.seen.add((statement, target.id))
+        flow = self.module.flow(statement)
+        start = self.module.chars(statement)[1]
+        reads = [r for r in flow.loads.get(target.id, []) if self.module.chars(r)[0] > start]
+        return (bool(reads) or isinstance(statement, ast.AugAssign)) and all(self.ends(r) for r in reads)

@@ -14,6 +14,7 @@ from autofix.tree import walk
 
 LARGEST_EPS = 0.01
 _PRODUCT = re.compile(r"(^|_)(dot|inner)(_?prod(uct)?)?$")
+_TRIANGULAR = re.compile(r"tril|chol", re.I)
 _EPS_NAME = re.compile(r"(^|_)(eps|epsilon|tiny|small)\d*$", re.I)
 
 
@@ -86,6 +87,28 @@ def never_zero(module: Module, node: ast.expr) -> bool:
     return reach.positive or reach.magnitude > 0
 
 
+def squared(module: Module, node: ast.expr) -> ast.expr | None:
+    """What is squared, directly or in the definition of a name; None where nothing is."""
+    node = module.flow(node).value(node)
+    if not is_square(module, node):
+        return None
+    if isinstance(node, ast.BinOp):
+        return node.left
+    op = tensor_op(module, node, "pow", "square")
+    return op.input if op else None
+
+
+def no_zero_rows(module: Module, x: ast.expr) -> bool:
+    """Whether a row of zeros in `x` is out of the question: an exponential is added in it, or it is one of a Cholesky
+    factor, whose diagonal is positive."""
+    value = module.flow(x).value(x)
+    if _TRIANGULAR.search(module.source(x)):
+        return True
+    terms = [value.left, value.right] if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add) else []
+    calls = (n for t in terms for n in walk(t) if isinstance(n, ast.Call))
+    return any(tensor_op(module, n, "exp", "softplus") is not None for n in calls)
+
+
 def looks_like_tensor(module: Module, node: ast.expr) -> bool:
     """Whether some tensor operation is in `node`, or in the values of its names: `**` works on numbers too."""
     for part in walk(node):
@@ -105,9 +128,24 @@ def _indexes_a_tensor(node: ast.Subscript) -> bool:
 
 
 def selected(module: Module, node: ast.expr) -> bool:
-    """Whether `node` is the result of a `where`: somebody chose the safe values already."""
+    """Whether `node` is the result of a `where`, or computed from parts of one: somebody chose the safe values
+    already. So is `x[inside]`, the part that a mask keeps."""
     value = module.flow(node).value(node)
-    return tensor_op(module, value, "where") is not None
+    if tensor_op(module, value, "where") is not None:
+        return True
+    parts = [n for n in walk(value) if isinstance(n, ast.Subscript)]
+    return bool(parts) and all(_is_chosen(module, p) for p in parts)
+
+
+def _is_chosen(module: Module, node: ast.Subscript) -> bool:
+    if isinstance(node.slice, ast.Name):
+        mask = module.flow(node).value(node.slice)
+        compared = isinstance(mask, (ast.Compare, ast.UnaryOp)) or (
+            isinstance(mask, ast.BinOp) and isinstance(mask.op, (ast.BitAnd, ast.BitOr))
+        )
+        if compared or "mask" in node.slice.id:
+            return True
+    return tensor_op(module, module.flow(node).value(node.value), "where") is not None
 
 
 def chosen_by_where(module: Module, node: ast.expr, argument: ast.expr) -> bool:

@@ -62,9 +62,8 @@ from autofix.ranges import analysis
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
-from autofix.transforms.ranges._context import out_of_training
 from autofix.transforms.ranges._floors import held, limits
-from autofix.transforms.ranges._gradients import carries_gradient, only_compared, out_of_model
+from autofix.transforms.ranges._gradients import carries_gradient, learns_nothing, only_compared
 from autofix.transforms.ranges._roots import selected
 from autofix.tree import walk
 
@@ -76,7 +75,7 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     module = context.module
     called = getattr(node.func, "attr", getattr(node.func, "id", "")) if isinstance(node, ast.Call) else ""
     op = tensor_op(module, node, *_NAMES) if called in _NAMES else None
-    if op is None or op.extra or op.args or out_of_training(module, op.call) or out_of_model(module, op.call):
+    if op is None or op.extra or op.args or learns_nothing(module, op.call):
         return
     clamp = _closed_clamp(module, op.input)
     if clamp is None and ("tanh" in op.name or _stays_inside(module, op.input)):
@@ -86,10 +85,11 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     text = re.sub(r"\s+", " ", module.source(op.input))
     ends = "the clamp lets exactly 1 and -1 through, where" if clamp else f"where {text} is 1 or -1,"
     message = f"{ends} the derivative of {op.name} is inf and the gradient becomes NaN"
+    severity = Severity.INFO if clamp is None and _is_anything(module, op.input) else None
     try:
         edits = _edits(module, op, clamp)
     except Unrewritable as reason:
-        yield context.finding(node, message, why=str(reason))
+        yield context.finding(node, message, why=str(reason), severity=severity)
         return
     yield context.finding(
         node,
@@ -108,7 +108,15 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
                 else "values beyond 8.3 (3.8 in float16, 2.8 in bfloat16) are held there",
             ),
         ),
+        severity=severity,
     )
+
+
+def _is_anything(module: Module, node: ast.expr) -> bool:
+    """Whether `node` is a parameter, of which nothing here says that it comes near the ends."""
+    node = node.operand if isinstance(node, ast.UnaryOp) else node
+    value = module.flow(node).value(node)
+    return isinstance(value, ast.Name) and not re.search(r"cos|sin|dot|sim", value.id)
 
 
 def _closed_clamp(module: Module, node: ast.expr) -> Op | None:

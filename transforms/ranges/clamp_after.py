@@ -69,14 +69,13 @@ from autofix.ranges import analysis
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
-from autofix.transforms.ranges._context import out_of_training
 from autofix.transforms.ranges._floors import HALF_ZERO, TINY, at_least, literal
+from autofix.transforms.ranges._gradients import carries_gradient, learns_nothing, only_compared
 from autofix.transforms.ranges._roles import LOGIT_SCALE, role_of
 
 _CLAMPS = ("clamp", "clamp_min", "clamp_max", "clamp_", "clamp_min_", "clamp_max_")
 _NAMES = (*_CLAMPS, "clip", "clip_")
 _FUNCTIONS = ("exp", "log", "sqrt")
-_DETACHED = ("detach", "item", "long", "int", "bool")
 _LARGEST_EXPONENT = 11.0  # exp of it is finite in float16 too
 
 
@@ -97,10 +96,10 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     if clamp is None or bounds is None:
         return
     inner = _function(module, clamp)
-    if inner is None or inner.args or inner.extra or out_of_training(module, node):
+    if inner is None or inner.args or inner.extra or learns_nothing(module, node) or only_compared(module, node):
         return
     moved = _moved(module, inner, bounds)
-    if moved is None or _detached(module, inner.input) or _is_logit_scale(inner.input):
+    if moved is None or _is_logit_scale(inner.input) or not carries_gradient(module, inner.input):
         return
     message = _message(module, inner, clamp)
     try:
@@ -176,19 +175,6 @@ def _moved(module: Module, inner: Op, bounds: _Bounds) -> _Bounds | None:
 
 def _exp(value: float) -> float:
     return math.exp(min(value, 700.0))
-
-
-def _detached(module: Module, node: ast.expr) -> bool:
-    """Whether the argument certainly carries no gradient."""
-    value = module.flow(node).value(node)
-    for _ in range(6):
-        op = tensor_op(module, value)
-        if op is None:
-            return False
-        if op.name in _DETACHED:
-            return True
-        value = module.flow(op.input).value(op.input)
-    return False
 
 
 def _is_logit_scale(node: ast.expr) -> bool:

@@ -61,15 +61,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from autofix.model import Applicability, Finding, Fix, Severity
-from autofix.ops import constant
+from autofix.ops import constant, tensor_op
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
-from autofix.transforms.loops._clipping import inside_optimizer
-from autofix.transforms.ranges._context import out_of_training
 from autofix.transforms.ranges._floors import held, hold
-from autofix.transforms.ranges._gradients import carries_gradient
-from autofix.transforms.ranges._roots import LARGEST_EPS, Root, is_named_eps, never_zero, root_of
+from autofix.transforms.ranges._gradients import carries_gradient, learns_nothing, only_compared
+from autofix.transforms.ranges._roots import (
+    LARGEST_EPS,
+    Root,
+    is_named_eps,
+    never_zero,
+    no_zero_rows,
+    root_of,
+    selected,
+    squared,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +90,12 @@ class _Sum:
 def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     module = context.module
     found = _sum(module, node)
-    if found is None or out_of_training(module, found.root.node) or inside_optimizer(module, found.root.node):
+    if found is None or learns_nothing(module, found.root.node) or only_compared(module, node):
         return
     argument = found.root.argument
-    if never_zero(module, argument) or not carries_gradient(module, argument):
+    if never_zero(module, argument) or selected(module, argument) or not carries_gradient(module, argument):
+        return
+    if _has_no_zero_rows(module, argument):
         return
     text = re.sub(r"\s+", " ", module.source(argument))
     message = (
@@ -114,6 +123,13 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
             ),
         ),
     )
+
+
+def _has_no_zero_rows(module: Module, argument: ast.expr) -> bool:
+    """Whether the number under the root is a sum of squares along rows that cannot be 0."""
+    total = tensor_op(module, module.flow(argument).value(argument), "sum", "mean")
+    base = squared(module, total.input) if total is not None else None
+    return base is not None and no_zero_rows(module, base)
 
 
 def _sum(module: Module, node: ast.AST) -> _Sum | None:

@@ -67,10 +67,9 @@ from autofix.relations import same
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
-from autofix.transforms.loops._clipping import inside_optimizer
-from autofix.transforms.ranges._context import out_of_training
+from autofix.transforms.loops._bindings import last_name
 from autofix.transforms.ranges._floors import held, hold, limits, unclamped
-from autofix.transforms.ranges._gradients import carries_gradient, out_of_model
+from autofix.transforms.ranges._gradients import carries_gradient, learns_nothing, only_compared
 from autofix.transforms.ranges._roots import (
     chosen_by_where,
     guarded_outside,
@@ -82,6 +81,14 @@ from autofix.transforms.ranges._roots import (
 from autofix.tree import walk
 
 _NAMES = ("log", "log2", "log10", "log_", "log2_", "log10_")
+_SATURATES = "it is a probability, which saturates at exactly 0 and 1"
+_PROBABILITY = re.compile(
+    r"^(p|ps|q|probs?|p_\w+|\w*_probs?|prob\w*|preds?|pred(ict\w*)?|y_?(hat|pred)|scores?|conf\w*|outputs?)\d*$"
+)
+_DEVIATION = re.compile(r"(^|_)(std\w*|stddev|sigma|scale)$")
+_SIGNAL = re.compile(
+    r"spec|mag|stft|fft|mel|wave|audio|signal|frame|power|energy|complex|fourier|err|diff|delta|resid", re.I
+)
 _WORDS = {
     "abs": "an absolute value is 0 where its argument is",
     "relu": "whatever is not positive is rectified to exactly 0",
@@ -101,22 +108,23 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     how = _vanishes(module, op.input, 0) or _is_probability(module, op)
     if not how or guarded_outside(module, op.call):
         return
-    if never_zero(module, op.input) or out_of_training(module, op.call) or out_of_model(module, op.call):
+    if never_zero(module, op.input) or learns_nothing(module, op.call) or only_compared(module, op.call):
         return
-    if inside_optimizer(module, op.call) or selected(module, op.input) or refused(module, op.input):
+    if selected(module, op.input) or refused(module, op.input):
         return
     if _divides(module, op.input):
         return
     if chosen_by_where(module, op.call, op.input) or not carries_gradient(module, op.input):
         return
     text = re.sub(r"\s+", " ", module.source(op.input))
+    severity = None if _is_ordinary(module, op, how) else Severity.INFO
     message = f"nothing keeps {text} above 0: {how}, and then the logarithm is -inf and the gradient NaN"
     try:
         fix = _squashed(module, op) or _held(module, op)
     except Unrewritable as reason:
-        yield context.finding(op.call, message, why=str(reason))
+        yield context.finding(op.call, message, why=str(reason), severity=severity)
         return
-    yield context.finding(op.call, message, fix=fix)
+    yield context.finding(op.call, message, fix=fix, severity=severity)
 
 
 def _vanishes(module: Module, node: ast.expr, depth: int) -> str:
@@ -149,6 +157,22 @@ def _vanishes(module: Module, node: ast.expr, depth: int) -> str:
     return _WORDS.get(op.name, "")
 
 
+def _is_ordinary(module: Module, op: Op, how: str) -> bool:
+    """Whether ordinary data makes the argument exactly 0. Silence does with a spectrum, equal things with a difference;
+    a determinant, or a diagonal that is learnt, is 0 only where the map has stopped to be one."""
+    if how == _SATURATES:
+        return any(_PROBABILITY.search(n.id) for n in walk(op.input) if isinstance(n, ast.Name))
+    absolute = tensor_op(module, _value(module, op.input), "abs", "absolute")
+    if absolute is None:
+        return not any(
+            _DEVIATION.search(last_name(n)) for n in walk(op.input) if isinstance(n, (ast.Name, ast.Attribute))
+        )
+    inner = _value(module, absolute.input)
+    if isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.Sub) and constant(module, inner.left) is None:
+        return True
+    return any(_SIGNAL.search(last_name(n)) for n in walk(inner) if isinstance(n, (ast.Name, ast.Attribute)))
+
+
 def _divides(module: Module, node: ast.expr) -> bool:
     """`log(abs(d))` in a function that divides by d, as in the log-determinant of a rational map: where d is 0, the
     quotient has failed before its logarithm is asked for."""
@@ -175,7 +199,7 @@ def _is_probability(module: Module, op: Op) -> str:
     else:
         logs = [tensor_op(module, n, "log") for n in walk(module.statement(op.call)) if isinstance(n, ast.Call)]
         paired = [o for o in logs if o is not None and same(module, o.input, p)]
-    return "it is a probability, which saturates at exactly 0 and 1" if paired else ""
+    return _SATURATES if paired else ""
 
 
 def _logs_of_complement(module: Module, op: Op) -> list[Op]:

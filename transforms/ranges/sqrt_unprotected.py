@@ -63,10 +63,8 @@ from autofix.relations import same, signed_terms
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
-from autofix.transforms.loops._clipping import inside_optimizer
-from autofix.transforms.ranges._context import out_of_training
 from autofix.transforms.ranges._floors import held, hold, unclamped
-from autofix.transforms.ranges._gradients import carries_gradient, only_compared, out_of_model
+from autofix.transforms.ranges._gradients import carries_gradient, learns_nothing, only_compared
 from autofix.transforms.ranges._roots import (
     chosen_by_where,
     guarded_outside,
@@ -75,11 +73,16 @@ from autofix.transforms.ranges._roots import (
     never_zero,
     root_of,
     selected,
+    squared,
 )
+from autofix.tree import walk
 
 _CALLS = ("sqrt", "rsqrt", "pow", "sqrt_", "rsqrt_")
 
 _SPECTRUM = "a matrix without full rank has a singular value of 0, or a rounding below"
+_CLAMPED = "a clamp passes the gradient on where its input is exactly 0"
+_CLAMPED_VALUE = "whatever is not positive is clamped to exactly 0"
+_COORDINATE = re.compile(r"^_?(\w_)?([xyz]|xx|yy|zz)(\d|_\w+|w|c)?$", re.I)
 _DECOMPOSED = (
     "two equal singular values make the gradient of the decomposition itself infinite: add a small multiple of the "
     "identity to the matrix, or a constant under the root if the values are all that is used"
@@ -93,16 +96,17 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     root = root_of(module, node)
     if root is None or guarded_outside(module, root.node):
         return
-    how = _vanishes(module, root.argument, 0)
+    divides = root.inverse or _is_divisor(module, root.node)
+    how = _vanishes(module, root.argument, 0, divides)
     if not how or never_zero(module, root.argument):
         return
-    if out_of_training(module, root.node) or inside_optimizer(module, root.node) or out_of_model(module, root.node):
+    if learns_nothing(module, root.node):
         return
     if selected(module, root.argument) or chosen_by_where(module, root.node, root.argument):
         return
     if not carries_gradient(module, root.argument) or only_compared(module, root.node):
         return
-    divides = root.inverse or _is_divisor(module, root.node)
+    severity = None if divides or _is_ordinary(module, root.argument) else Severity.INFO
     limit = "eps" if divides else "tiny"
     result = "the quotient is inf or NaN" if divides else "the gradient is NaN or inf"
     text = re.sub(r"\s+", " ", module.source(root.argument))
@@ -112,7 +116,7 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
             raise Unrewritable(_DECOMPOSED)
         edits = hold(module, root.argument, limit)
     except Unrewritable as reason:
-        yield context.finding(node, message, why=str(reason))
+        yield context.finding(node, message, why=str(reason), severity=severity)
         return
     bound = "1.2e-7 (0.001 in float16)" if divides else "the smallest normal number (6e-5 in float16)"
     yield context.finding(
@@ -130,10 +134,11 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
                 f"a number below {bound} under the root is held there",
             ),
         ),
+        severity=severity,
     )
 
 
-def _vanishes(module: Module, node: ast.expr, depth: int) -> str:
+def _vanishes(module: Module, node: ast.expr, depth: int, divides: bool) -> str:
     """How `node` comes to be exactly 0 in ordinary data, in words; empty when nothing says so."""
     if depth > 8:
         return ""
@@ -141,9 +146,9 @@ def _vanishes(module: Module, node: ast.expr, depth: int) -> str:
         if _is_spectrum(module, node):
             return _SPECTRUM
         value = module.flow(node).value(node)
-        return _vanishes(module, value, depth + 1) if value is not node else ""
+        return _vanishes(module, value, depth + 1, divides) if value is not node else ""
     if isinstance(node, ast.BinOp):
-        return _arithmetic(module, node, depth)
+        return _arithmetic(module, node, depth, divides)
     if is_own_product(module, node):
         return "the product of a vector with itself is 0 where it is zero"
     op = tensor_op(module, node)
@@ -151,13 +156,16 @@ def _vanishes(module: Module, node: ast.expr, depth: int) -> str:
         return ""
     if op.name == "var":
         return "a constant row has variance 0"
-    if op.name in ("clamp", "clamp_min", "relu", "clamp_", "clamp_min_"):
-        low = 0 if op.name == "relu" else constant(module, op.args.get("min"))
-        return "whatever is not positive is clamped to exactly 0" if low == 0 else ""
+    if op.name == "relu":  # its derivative at 0 is 0, which selects: the infinite one of the root goes no further
+        return "whatever is not positive is rectified to exactly 0" if divides else ""
+    if op.name in ("clamp", "clamp_min", "clamp_", "clamp_min_"):
+        if constant(module, op.args.get("min")) != 0:
+            return ""
+        return _CLAMPED_VALUE if divides else _CLAMPED
     if op.name == "mean" and _squares(module, op.input, 0):
         return "a mean of squares is 0 where all are equal to 0"
     if op.name in ("sum", "amax", "diag", "diag_embed", "unsqueeze", "squeeze", "view", "reshape", "float"):
-        return _vanishes(module, op.input, depth + 1)
+        return _vanishes(module, op.input, depth + 1, divides)
     return ""
 
 
@@ -206,7 +214,7 @@ def _is_entry(module: Module, node: ast.expr) -> bool:
     return len(numbers) == 2 and all(isinstance(n, ast.Constant) and isinstance(n.value, int) for n in numbers)
 
 
-def _arithmetic(module: Module, node: ast.BinOp, depth: int) -> str:
+def _arithmetic(module: Module, node: ast.BinOp, depth: int, divides: bool) -> str:
     if isinstance(node.op, ast.Add) and _components(module, node):
         return "a sum of squares is 0 where all are 0"
     if isinstance(node.op, (ast.Add, ast.Sub)) and _is_rotation_sum(module, node):
@@ -214,21 +222,18 @@ def _arithmetic(module: Module, node: ast.BinOp, depth: int) -> str:
     if isinstance(node.op, ast.Sub) and constant(module, node.left) == 1 and is_square(module, node.right):
         return "it is 0, or a rounding below, where the square is 1"
     if isinstance(node.op, ast.Div):
-        return _vanishes(module, node.left, depth + 1)
+        return _vanishes(module, node.left, depth + 1, divides)
     if isinstance(node.op, ast.Mult):
         number = constant(module, node.left) is not None, constant(module, node.right) is not None
         if number[0] != number[1]:
-            return _vanishes(module, node.right if number[0] else node.left, depth + 1)
+            return _vanishes(module, node.right if number[0] else node.left, depth + 1, divides)
     return ""
 
 
 def _components(module: Module, node: ast.BinOp) -> bool:
     """Whether a sum of squares is the length of a vector: its terms are components of one thing (`gx`, `gy`; `x[0]`,
     `x[1]`; `real`, `imag`) or differences. `sigma ** 2 + noise ** 2` is none: nobody expects both to be 0."""
-    terms: list[ast.expr] = [node]
-    while isinstance(terms[0], ast.BinOp) and isinstance(terms[0].op, ast.Add):
-        terms = [terms[0].left, terms[0].right, *terms[1:]]
-    bases = [_base(module, t) for t in terms]
+    bases = _bases(module, node)
     if any(b is None for b in bases):
         return False
     if all(isinstance(b, ast.BinOp) and isinstance(b.op, ast.Sub) for b in bases):
@@ -237,15 +242,12 @@ def _components(module: Module, node: ast.BinOp) -> bool:
     return all(_alike(texts[0], t) for t in texts[1:])
 
 
-def _base(module: Module, node: ast.expr) -> ast.expr | None:
-    """What is squared, directly or in the definition of a name."""
-    node = module.flow(node).value(node)
-    if not is_square(module, node):
-        return None
-    if isinstance(node, ast.BinOp):
-        return node.left
-    op = tensor_op(module, node, "pow", "square")
-    return op.input if op else None
+def _bases(module: Module, node: ast.BinOp) -> list[ast.expr | None]:
+    """What the terms of a sum are the squares of; None for a term that is no square."""
+    terms: list[ast.expr] = [node]
+    while isinstance(terms[0], ast.BinOp) and isinstance(terms[0].op, ast.Add):
+        terms = [terms[0].left, terms[0].right, *terms[1:]]
+    return [squared(module, t) for t in terms]
 
 
 def _alike(one: str, other: str) -> bool:
@@ -273,7 +275,7 @@ def _squares(module: Module, node: ast.expr, depth: int) -> bool:
 
 
 def _is_divisor(module: Module, node: ast.expr) -> bool:
-    """Whether the root, or the name it is bound to, divides something."""
+    """Whether the root, or the name it is bound to, divides something, a positive factor beside it or not."""
     if _is_right_of_division(module, node):
         return True
     parent = module.parent(node)
@@ -286,7 +288,68 @@ def _is_divisor(module: Module, node: ast.expr) -> bool:
 
 def _is_right_of_division(module: Module, node: ast.expr) -> bool:
     parent = module.parent(node)
+    while isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Mult):
+        node, parent = parent, module.parent(parent)
     return isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Div) and parent.right is node
+
+
+def _is_ordinary(module: Module, node: ast.expr, depth: int = 0) -> bool:
+    """Whether ordinary data makes the number under the root exactly 0: equal things are subtracted, a row is constant,
+    an image is flat. A whole vector of features that is 0, or a point at the origin, is no ordinary thing."""
+    node = module.flow(node).value(node)
+    op = tensor_op(module, node)
+    if op is None and is_square(module, node):
+        base = squared(module, node)
+        return base is not None and _is_difference(module, base)
+    if isinstance(node, ast.BinOp) and depth < 6:
+        if isinstance(node.op, ast.Add) and _components(module, node):
+            names = [getattr(b, "id", "") for b in _bases(module, node)]
+            return not all(_COORDINATE.search(n) for n in names)
+        if isinstance(node.op, ast.Mult):
+            return any(_is_ordinary(module, p, depth + 1) for p in (node.left, node.right))
+        if isinstance(node.op, ast.Div):
+            return _is_ordinary(module, node.left, depth + 1)
+        return _is_difference(module, node)
+    if op is None or depth > 5:
+        return depth == 0
+    if op.name in (
+        "mean",
+        "clamp",
+        "clamp_min",
+        "clamp_",
+        "clamp_min_",
+        "sum",
+        "amax",
+        "unsqueeze",
+        "squeeze",
+        "float",
+    ):
+        return _is_ordinary(module, op.input, depth + 1) if not isinstance(op.input, ast.Attribute) else False
+    if op.name in ("pow", "square"):
+        return _is_difference(module, op.input)
+    return depth == 0 or op.name == "var"
+
+
+def _is_difference(module: Module, node: ast.expr) -> bool:
+    """Whether `node` is a difference, or is called an error, as it is or behind a mask, a cast or an absolute value."""
+    named = [n.id for n in walk(node) if isinstance(n, ast.Name)]
+    if any(
+        re.search(r"diff|delta|err|resid|cent(ered|red)|(^|_)(wave\w*|audio|frames?|signal|speech)", n) for n in named
+    ):
+        return True
+    for _ in range(6):
+        node = module.flow(node).value(node)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Sub, ast.Add)):
+            return any(s < 0 for s, _ in signed_terms(module, node))
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+            return _is_difference(module, node.left) or _is_difference(module, node.right)
+        op = tensor_op(module, node)
+        if op is None or op.name not in ("abs", "float", "masked_fill", "mul", "sub", "view", "reshape"):
+            return False
+        if op.name == "sub":
+            return True
+        node = op.input
+    return False
 
 
 # What stands before `** -0.5` where the scale of attention or of an initialiser is computed from a size.

@@ -66,16 +66,15 @@ from autofix.guards import narrowed
 from autofix.intervals import Interval
 from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity, Span
 from autofix.operations import args_of_choice
-from autofix.ops import constant
+from autofix.ops import constant, tensor_op
 from autofix.ranges import analysis
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
-from autofix.transforms.loops._clipping import inside_optimizer
 from autofix.transforms.ranges._clamping import brackets
-from autofix.transforms.ranges._context import out_of_training
-from autofix.transforms.ranges._division import DIVIDES, division, is_inference, is_numpy, is_torch
-from autofix.transforms.ranges._gradients import carries_gradient, out_of_model
+from autofix.transforms.ranges._division import DIVIDES, division, is_numpy, is_torch
+from autofix.transforms.ranges._floors import limits
+from autofix.transforms.ranges._gradients import carries_gradient, learns_nothing, only_compared
 from autofix.tree import children, walk
 
 _LOGS = ("log", "log2", "log10", "rsqrt", "sqrt")
@@ -117,16 +116,28 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         for unsafe in _unsafe_parts(module, choice.part, 0):
             if not _is_decided(module, unsafe, choice):
                 continue
-            if is_numpy(module, node) or is_inference(module, node) or out_of_training(module, node):
+            if is_numpy(module, node) or learns_nothing(module, node) or only_compared(module, node):
                 return
-            if (
-                inside_optimizer(module, node)
-                or out_of_model(module, node)
-                or not carries_gradient(module, choice.part)
-            ):
+            if not carries_gradient(module, choice.part) or _is_softplus(module, unsafe):
                 return
             yield _finding(node, unsafe, choice, context)
             return
+
+
+def _is_softplus(module: Module, unsafe: Unsafe) -> bool:
+    """Whether the exponential is that of a softplus written by hand, of which a rule of its own speaks."""
+    made = module.parent(unsafe.argument)
+    call = module.parent(made) if isinstance(made, ast.Attribute) else made
+    if unsafe.kind != "exp" or not isinstance(call, ast.Call):
+        return False
+    parent = module.parent(call)
+    if isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Add):
+        other = parent.right if parent.left is call else parent.left
+        outer = module.parent(parent)
+        outer = module.parent(outer) if isinstance(outer, ast.Attribute) else outer
+        return constant(module, other) == 1 and outer is not None and tensor_op(module, outer, "log") is not None
+    outer = module.parent(parent) if isinstance(parent, ast.Attribute) else parent
+    return outer is not None and tensor_op(module, outer, "log1p") is not None
 
 
 def _choices(module: Module, node: ast.AST) -> list[Choice]:
@@ -279,6 +290,8 @@ def _fix(module: Module, node: ast.expr, unsafe: Unsafe, choice: Choice) -> Fix:
         raise Unrewritable(
             "torch is not imported under its own name here; choose a harmless input by the same condition"
         )
+    if _is_inverse_root(module, unsafe):
+        return _held_root(module, unsafe)
     target = module.statement(unsafe.argument)
     edits, condition = _condition(module, node, choice, target)
     neutral = "1" if unsafe.kind == "divide" and analysis(module).of(unsafe.argument).integer else unsafe.neutral
@@ -295,6 +308,37 @@ def _fix(module: Module, node: ast.expr, unsafe: Unsafe, choice: Choice) -> Fix:
         edits=edits,
         applicability=Applicability.SAFE,
         claim=Claim(Relation.EQUAL, region=region),
+    )
+
+
+def _is_inverse_root(module: Module, unsafe: Unsafe) -> bool:
+    """Whether the operation is one over a square root: its derivative overflows well above 0."""
+    call = module.parent(unsafe.argument)
+    call = module.parent(call) if isinstance(call, ast.Attribute) else call
+    if unsafe.kind == "rsqrt" or unsafe.kind != "sqrt" or call is None:
+        return unsafe.kind == "rsqrt"
+    parent = module.parent(call)
+    return isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Div) and parent.right is call
+
+
+def _held_root(module: Module, unsafe: Unsafe) -> Fix:
+    """Hold the argument where the derivative, its power -1.5, is a finite number.
+
+    Raises:
+        Unrewritable: nothing names a tensor of its dtype.
+    """
+    for name in unsafe.names:
+        _require_single_use(module, name)
+    bound = f"{limits(module, unsafe.argument, 'tiny')} ** 0.5"
+    return Fix(
+        title="hold the number under the root where the derivative of the inverse root is finite",
+        edits=rewrite.replace(module, unsafe.argument, f"{{u}}.clamp_min({bound})", u=unsafe.argument),
+        applicability=Applicability.SAFE,
+        claim=Claim(
+            Relation.EQUAL,
+            change="a number below 1e-19 (0.008 in float16) under the root is held there: the derivative of the "
+            "inverse root overflows below 2e-26 (6e-4 in float16), not at 0 alone",
+        ),
     )
 
 
