@@ -76,6 +76,10 @@ Paths = Annotated[
 Select = Annotated[
     list[str] | None, typer.Option(help="Only these rules (repeat, or separate by commas).", autocompletion=_rule_names)
 ]
+ExtendSelect = Annotated[
+    list[str] | None,
+    typer.Option(help="These rules too: some run only when they are named.", autocompletion=_rule_names),
+]
 Ignore = Annotated[list[str] | None, typer.Option(help="Not these rules.", autocompletion=_rule_names)]
 Exclude = Annotated[list[str] | None, typer.Option(help="Skip files that match this gitignore pattern.")]
 Unsafe = Annotated[
@@ -135,6 +139,7 @@ def fix_command(
         bool, typer.Option("--interactive", "-i", help="Show each fix with its evidence, and ask.")
     ] = False,
     select: Select = None,
+    extend_select: ExtendSelect = None,
     ignore: Ignore = None,
     exclude: Exclude = None,
     unsafe_fixes: Unsafe = None,
@@ -159,6 +164,7 @@ def fix_command(
     settings = _settings(
         places,
         select,
+        extend_select,
         ignore,
         exclude,
         unsafe_fixes,
@@ -194,6 +200,7 @@ def fix_command(
 def check_command(
     paths: Paths = None,
     select: Select = None,
+    extend_select: ExtendSelect = None,
     ignore: Ignore = None,
     exclude: Exclude = None,
     unsafe_fixes: Unsafe = None,
@@ -208,7 +215,7 @@ def check_command(
 ) -> None:
     """List findings only; nothing is executed and nothing is written."""
     places = _places(paths)
-    settings = _settings(places, select, ignore, exclude, unsafe_fixes, routing, no_verify, jobs=jobs)
+    settings = _settings(places, select, extend_select, ignore, exclude, unsafe_fixes, routing, no_verify, jobs=jobs)
     err = terminal.console(stderr=True)
     request = _request(settings, no_cache)
     if _from_stdin(places):
@@ -288,6 +295,7 @@ def _split(names: list[str] | None) -> tuple[str, ...] | None:
 def _settings(
     places: Sequence[Path],
     select: list[str] | None = None,
+    extend_select: list[str] | None = None,
     ignore: list[str] | None = None,
     exclude: list[str] | None = None,
     unsafe_fixes: bool | None = None,
@@ -306,6 +314,7 @@ def _settings(
     merged = config.merge(
         loaded,
         select=_split(select),
+        extend_select=_split(extend_select),
         ignore=_split(ignore),
         exclude=tuple(exclude) if exclude else None,
         unsafe_fixes=unsafe_fixes,
@@ -325,7 +334,7 @@ def _settings(
 
 def _request(settings: config.Config, no_cache: bool) -> engine.Request:
     return engine.Request(
-        rules=engine.select_rules(settings.select, settings.ignore),
+        rules=engine.select_rules(settings.select, settings.ignore, settings.extend_select),
         options=settings.options,
         unsafe=settings.unsafe_fixes,
         allow_unverified=settings.allow_unverified,

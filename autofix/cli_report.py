@@ -50,6 +50,9 @@ def report_command(
         typer.Option("--output-file", "-o", dir_okay=False, help="Write there what would be printed."),
     ] = None,
     select: Annotated[list[str] | None, typer.Option(help="Only these rules (repeat, or separate by commas).")] = None,
+    extend_select: Annotated[
+        list[str] | None, typer.Option(help="These rules too: some run only when they are named.")
+    ] = None,
     ignore: Annotated[list[str] | None, typer.Option(help="Not these rules.")] = None,
     exclude: Annotated[list[str] | None, typer.Option(help="Skip files that match this gitignore pattern.")] = None,
     unsafe_fixes: Annotated[
@@ -85,6 +88,7 @@ def report_command(
     settings = config.merge(
         loaded,
         select=_split(select),
+        extend_select=_split(extend_select),
         ignore=_split(ignore),
         exclude=tuple(exclude) if exclude else None,
         unsafe_fixes=unsafe_fixes,
@@ -117,7 +121,7 @@ def _audited(places: Sequence[Path], settings: config.Config, run_models: bool, 
     """Findings with their evidence, then what is drawn of them and of the classes around."""
     cache = None if no_cache else Cache.default()
     request = engine.Request(
-        rules=engine.select_rules(settings.select, settings.ignore),
+        rules=engine.select_rules(settings.select, settings.ignore, settings.extend_select),
         options=settings.options,
         unsafe=settings.unsafe_fixes,
         jobs=settings.jobs,

@@ -42,7 +42,8 @@ class Sandbox(str, enum.Enum):
 class Config:
     """One run's settings.
 
-    root: the project's directory. exclude: as in .gitignore; a pattern with a slash inside is absolute.
+    root: the project's directory. select: the rules that run, empty for those that run by default; extend_select: rules
+    beside these. exclude: as in .gitignore; a pattern with a slash inside is absolute.
     smoke: the project's own command, "" for none; smoke_timeout: its limit in seconds. python: the interpreter that
     executes fixes, None for the project's own. jobs: 0 for one per core. level: how far executing a fix goes, one of
     LEVELS; module_seconds: the limit of one class there. example: by "package.module:Class" or "Class", arguments for
@@ -52,6 +53,7 @@ class Config:
 
     root: Path
     select: tuple[str, ...] = ()
+    extend_select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     unsafe_fixes: bool = False
@@ -297,6 +299,7 @@ def _named(value: object) -> str:
 
 _CHECKS: Mapping[str, Callable[[object], str]] = {
     "select": _rule_names,
+    "extend_select": _rule_names,
     "ignore": _rule_names,
     "exclude": _strings,
     "unsafe_fixes": _boolean,

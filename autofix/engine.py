@@ -19,7 +19,7 @@ from autofix.cache import Cache, content_key, findings_from_json, findings_to_js
 from autofix.config import suppressions
 from autofix.detect import Scan, scan
 from autofix.model import Applicability, Evidence, Finding, Fix, Patch, Problem, Source, Verdict
-from autofix.registry import all_rules
+from autofix.registry import all_rules, default_rules
 from autofix.report import FileReport, Item, Report, Status
 from autofix.rule import Options, Rule
 from autofix.syntax import parse, with_deep_stack
@@ -47,10 +47,11 @@ class Request:
     cache: Cache | None = None
 
 
-def select_rules(select: Iterable[str], ignore: Iterable[str]) -> tuple[Rule, ...]:
-    """The rules of a run; an empty selection means all."""
-    chosen, dropped = set(select), set(ignore)
-    return tuple(r for r in all_rules() if (not chosen or r.name in chosen) and r.name not in dropped)
+def select_rules(select: Iterable[str], ignore: Iterable[str], extend: Iterable[str] = ()) -> tuple[Rule, ...]:
+    """The rules of a run: those selected, or all that run by default when none is; `extend` adds to either."""
+    chosen = set(select) or {r.name for r in default_rules()}
+    dropped = set(ignore)
+    return tuple(r for r in all_rules() if r.name in chosen.union(extend) and r.name not in dropped)
 
 
 # -- detection -------------------------------------------------------------------------------------------------

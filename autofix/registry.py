@@ -29,5 +29,10 @@ def all_rules() -> tuple[Rule, ...]:
     return tuple(rules[name] for name in sorted(rules))
 
 
+def default_rules() -> tuple[Rule, ...]:
+    """The rules of a run that selects none."""
+    return tuple(rule for rule in all_rules() if rule.by_default)
+
+
 def rule_named(name: str) -> Rule | None:
     return next((r for r in all_rules() if r.name == name), None)

@@ -76,11 +76,11 @@ def stages(paths: list[Path]) -> list[tuple[str, float]]:
     from autofix.config import Config
     from autofix.detect import scan_module
     from autofix.model import Problem
-    from autofix.registry import all_rules
+    from autofix.registry import default_rules
     from autofix.syntax import parse
     from autofix.triage import candidates
 
-    rules, options = all_rules(), Config(Path()).options
+    rules, options = default_rules(), Config(Path()).options
     spent = {"read": 0.0, "triage": 0.0, "parse": 0.0, "rules": 0.0}
     parsed = 0
     for path in paths:

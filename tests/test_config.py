@@ -39,6 +39,7 @@ def test_every_key(tmp_path: Path) -> None:
         f"""
         [tool.autofix]
         select = ["{RULE}"]
+        extend-select = ["{RULE}"]
         ignore = ["{RULE}"]
         exclude = ["*_pb2.py", "data/generated", "/top.py"]
         unsafe-fixes = true
@@ -63,6 +64,7 @@ def test_every_key(tmp_path: Path) -> None:
     assert found == Config(
         root=tmp_path,
         select=(RULE,),
+        extend_select=(RULE,),
         ignore=(RULE,),
         exclude=("*_pb2.py", f"{tmp_path}/data/generated", f"{tmp_path}/top.py"),
         unsafe_fixes=True,

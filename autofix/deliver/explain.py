@@ -17,30 +17,39 @@ def show_rules(out: Console) -> None:
     """A table on a terminal; `name: summary` lines when piped."""
     if not out.is_terminal:
         for rule in all_rules():
-            out.print(f"{rule.name}: {rule.summary}")
+            out.print(f"{rule.name}: {rule.summary}{_when(rule)}")
         return
     table = Table(box=None, pad_edge=False)
     for title in ("rule", "severity", "what it finds"):
         table.add_column(title, no_wrap=title == "rule")
     for rule in all_rules():
-        table.add_row(Text(rule.name, "bold"), rule.severity.value, rule.summary)
+        table.add_row(Text(rule.name, "bold"), rule.severity.value, rule.summary + _when(rule))
     out.print(table)
 
 
 def rules_json() -> str:
-    records = [{"rule": r.name, "severity": r.severity.value, "summary": r.summary} for r in all_rules()]
+    records = [
+        {"rule": r.name, "severity": r.severity.value, "summary": r.summary, "by_default": r.by_default}
+        for r in all_rules()
+    ]
     return json.dumps(records, indent=2, ensure_ascii=False) + "\n"
 
 
 def show_page(out: Console, rule: Rule) -> None:
     """The rule's docstring, its titles in bold."""
     out.print(Text(f"{rule.name} ({rule.severity.value})", "bold"))
+    if not rule.by_default:
+        out.print(Text(f"runs only when it is named: --extend-select {rule.name}"))
     sections = rule.sections
     out.print(Text("\n" + sections["summary"]))
     for title in SECTIONS:
         if title in sections:
             out.print(Text(f"\n{title}", "bold"))
             out.print(Text(sections[title]))
+
+
+def _when(rule: Rule) -> str:
+    return "" if rule.by_default else " (only when selected)"
 
 
 def page_markdown(rule: Rule) -> str:

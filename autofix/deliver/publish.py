@@ -205,7 +205,7 @@ def _prepared(
     if isinstance(settings, Problem):
         return replace(settings, path=settings.path.replace(f"{folder}/", ""))
     request = engine.Request(
-        rules=engine.select_rules(settings.select, settings.ignore),
+        rules=engine.select_rules(settings.select, settings.ignore, settings.extend_select),
         options=settings.options,
         unsafe=settings.unsafe_fixes,
         allow_unverified=settings.allow_unverified,

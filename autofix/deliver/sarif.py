@@ -59,7 +59,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
         "shortDescription": {"text": rule.summary},
         "fullDescription": {"text": rule.sections.get("summary") or rule.summary},
         "help": {"text": page, "markdown": page},
-        "defaultConfiguration": {"level": _level(rule.severity)},
+        "defaultConfiguration": {"enabled": rule.by_default, "level": _level(rule.severity)},
         "properties": {
             "problem.severity": as_severity(rule.severity, _GITHUB),
             "precision": "high",

@@ -16,7 +16,7 @@ _KNOWN_BASES = re.compile(
     r"|torch_geometric\.nn(\.conv)?\.MessagePassing|abc\.ABC|object"
 )
 # What fills parameters elsewhere: checkpoints, serving engines, deferred and sharded construction.
-_FILLED_ELSEWHERE = re.compile(
+FILLED_ELSEWHERE = re.compile(
     r"load_state_dict\(|_load_from_state_dict|load_weights|weight_loader|set_weight_attrs|from_pretrained\(|init_empty_weights"
     r"|param_init_fn|deferred_init|[\"']meta[\"']|from_float|PreTrainedModel|post_init\(\)|dequant|load_checkpoint"
     r"|hypernet"
@@ -41,9 +41,9 @@ _INITIALISERS = re.compile(r"_?(init|initialize|initialise|reset)_(weights?|para
 
 def may_be_initialised(module: Module, made: Made) -> bool:
     """Whether the file shows, or leaves open, that something writes to the parameter before it is read."""
-    if _FILLED_ELSEWHERE.search(module.text):
+    if FILLED_ELSEWHERE.search(module.text):
         return True
-    family = _family(module, made.cls)
+    family = family_of(module, made.cls)
     if family is None:
         return True
     text = "\n".join(module.source(cls) for cls in family)
@@ -60,7 +60,7 @@ def may_be_initialised(module: Module, made: Made) -> bool:
     return _mentioned(module, family, made) or _whole_module(module, family) or _by_others(module, family, made)
 
 
-def _family(module: Module, cls: ast.ClassDef) -> list[ast.ClassDef] | None:
+def family_of(module: Module, cls: ast.ClassDef) -> list[ast.ClassDef] | None:
     """The class, the classes of the file it derives from and those that derive from it; None when one of its bases is
     out of view and may initialise it."""
     here = {n.name: n for n in module.tree.body if isinstance(n, ast.ClassDef)}

@@ -44,7 +44,7 @@ def _obstacle(before: Built, after: Built, names: list[str]) -> str:
     for built in (before, after):
         if built.reason:
             return built.reason
-    missing = [name for name in names if not isinstance(getattr(before.module, name, None), torch.Tensor)]
+    missing = [n for n in names if not isinstance(getattr(before.module, n, None), (torch.Tensor, torch.nn.Module))]
     if missing:
         skipped = f" ({before.skipped[0][1]})" if before.skipped else ""
         return f"self.{missing[0]} is not made with made-up arguments{skipped}"
@@ -80,7 +80,9 @@ def _judged(spec: dict[str, Any], before: Built, after: Built) -> dict[str, Any]
         claim = {"name": "runs", "held": False, "detail": new[0]}
         return {**answer, "verdict": "REFUTED", "claims": [claim], "reason": f"the patched constructor fails: {new[0]}"}
     old, now = _summaries(before.module), _summaries(after.module)
-    names = spec["names"]
+    names = _parameters(before.module, spec["names"])
+    if not names:
+        return {"verdict": "INCONCLUSIVE", "reason": "no layer is made with made-up arguments"}
     claims = [
         _witness(old, now, names, spec["role"]),
         _initialised(now, names),
@@ -95,6 +97,20 @@ def _judged(spec: dict[str, Any], before: Built, after: Built) -> dict[str, Any]
     summary = f"{spec['class']}({before.arguments}): {claims[0]['detail']}"
     shown = _program(spec, names, before.arguments) if before.alone and after.alone else _memory(names[0], now)
     return {**answer, "verdict": "PROVED", "claims": claims, "witness_summary": summary, "witness": shown}
+
+
+def _parameters(module: torch.nn.Module, names: list[str]) -> list[str]:
+    """The names of the parameters: for a module, those of the linear and convolution layers in it."""
+    found = []
+    for name in names:
+        part = getattr(module, name)
+        if isinstance(part, torch.Tensor):
+            found.append(name)
+            continue
+        for inner, layer in part.named_modules(prefix=name):
+            if isinstance(layer, (torch.nn.Linear, torch.nn.modules.conv._ConvNd)):
+                found += [f"{inner}.{own}" for own, _ in layer.named_parameters(recurse=False)]
+    return found
 
 
 def _summaries(module: torch.nn.Module) -> dict[str, _Summary]:
@@ -136,7 +152,7 @@ def _witness(old: dict[str, _Summary], now: dict[str, _Summary], names: list[str
                 "witness", True,
                 f"{one.unwritten} of {math.prod(one.shape)} elements of {name} are uninitialised memory before, {ends}",
             )  # fmt: skip
-        if role == "weight" and one.spread > _bound(one.shape):
+        if role == "weight" and not name.endswith(".bias") and one.spread > _bound(one.shape):
             return _claim("witness", True, f"{name} has standard deviation {one.spread:.2g} before, {ends}")
     return _claim("witness", None, "before the patch it holds no uninitialised memory, and nothing far too large")
 
@@ -157,6 +173,8 @@ def _scale(now: dict[str, _Summary], names: list[str], role: str) -> dict[str, A
         if name not in now or math.isnan(now[name].largest):
             return _claim("scale", None, f"{name} holds no value")
         one = now[name]
+        if name.endswith(".bias"):  # of a layer that is initialised as a whole
+            continue
         if role in ("weight", "embedding"):
             if math.prod(one.shape) > 1 and one.spread == 0:
                 why = "all units receive the same gradient" if one.mean else "nothing passes, forward or back"

@@ -13,7 +13,7 @@ from typing import Any
 
 from autofix.detect import scan
 from autofix.model import Applicability, Finding, Source
-from autofix.registry import all_rules, rule_named
+from autofix.registry import default_rules, rule_named
 from autofix.rule import Options
 
 _MASKS = ("mask-neg-inf", "mask-constant-overflow")
@@ -191,7 +191,7 @@ def findings_in(path: str) -> tuple[Finding, ...]:
 @functools.lru_cache(maxsize=256)
 def _findings(path: str, data: bytes) -> tuple[Finding, ...]:
     """A rule that fails costs the suggestion, not the run: `autofix check` names it."""
-    rules = all_rules()
+    rules = default_rules()
     try:
         return scan(Source(path, data), rules, Options()).findings
     except Exception:

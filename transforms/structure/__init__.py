@@ -1,0 +1,1 @@
+"""How a model is put together: observations, told only when they are asked for."""
