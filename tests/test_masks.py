@@ -266,3 +266,17 @@ def test_only_a_mask_that_the_file_shows_to_close_rows_is_an_error(mask: str, se
 def test_replacing_nan_helps_where_the_scores_were_filled(filled: str, weights: str, severity: str | None) -> None:
     code = f"def f(s, m, n, w):\n    s = {filled}\n    p = F.softmax(s, dim=-1)\n    return {weights}\n"
     assert severities(code) == ([severity] if severity else [])
+
+
+@pytest.mark.parametrize(
+    ("mask", "severity"),
+    [
+        ("~torch.cat([m, torch.ones_like(n)], dim=-1)", None),
+        ("torch.cat([m, torch.zeros_like(n)], dim=-1).bool()", None),
+        ("~torch.cat([m, torch.zeros_like(n)], dim=-1)", "info"),  # padded to a length
+        ("torch.cat([m, n], dim=-1)", "info"),
+    ],
+)
+def test_a_joined_column_opens_rows_when_it_is_open(mask: str, severity: str | None) -> None:
+    code = f'def f(s, m, n, w):\n    s = s.masked_fill({mask}, float("-inf"))\n    return F.softmax(s, dim=-1) @ w\n'
+    assert severities(code) == ([severity] if severity else [])

@@ -28,7 +28,7 @@ def keeps_one(module: Module, site: Site, fate: Fate) -> bool:
     if site.kind == "full" and _is_container(module, site):
         return True
     if site.mask is not None:
-        return _leaves_one(module, site.mask, site.keeps) or _opened(module, site.mask)
+        return _leaves_one(module, site.mask, site.keeps) or _opened(module, site.mask, site.keeps)
     causal = any(keeps_diagonal(module, call) for call in fate.through)
     return causal and not any(_adds_mask(module, s, site) for s in fate.sums)
 
@@ -86,15 +86,38 @@ def _leaves_one(module: Module, mask: ast.expr, keeps: bool) -> bool:
     return False
 
 
-def _opened(module: Module, mask: ast.expr) -> bool:
-    """Whether a mask is built so that no row stays closed: it asks itself for closed rows (`m & ~m.all(-1)`), or one
-    of its columns is set (`m[:, 0] = False`: a class token)."""
+def _opened(module: Module, mask: ast.expr, keeps: bool) -> bool:
+    """Whether a mask is built so that no row stays closed: it asks itself for closed rows (`m & ~m.all(-1)`), one of
+    its columns is set (`m[:, 0] = False`: a class token), or open ones are joined to it."""
     parts = resolved(module, mask)
     asked = (p for p in parts if _leaf(p) in ("all", "any") and _has_dimension(p))
     if any(asked):
         return True
+    inverted = (sum(_inverts(module, p) for p in parts) + keeps) % 2 == 1
+    if any(_extended_with(module, p, inverted) for p in parts):
+        return True
     names = {p.id for p in parts if isinstance(p, ast.Name)}
     return any(_sets_column(module, n, names) for n in walk(module.function_scope(mask)))
+
+
+def _extended_with(module: Module, node: ast.AST, ones: bool) -> bool:
+    """`torch.cat([m, torch.ones_like(n)], dim=-1)`, with zeros where `ones` is False."""
+    if _leaf(node) not in ("cat", "concat") or not isinstance(node, ast.Call) or not node.args:
+        return False
+    pieces = node.args[0].elts if isinstance(node.args[0], (ast.List, ast.Tuple)) else []
+    name = "ones" if ones else "zeros"
+    calls = [module.flow(p).value(p) if isinstance(p, ast.Name) else p for p in pieces]
+    return any(
+        _leaf(c) in (name, f"{name}_like", f"new_{name}") or (_leaf(c) == "full" and _filled_with(module, c) == ones)
+        for c in map(without_casts, calls)
+    )
+
+
+def _filled_with(module: Module, call: ast.expr) -> object:
+    if not isinstance(call, ast.Call):
+        return None
+    values = [k.value for k in call.keywords if k.arg == "fill_value"] or call.args[1:2]
+    return constant(module, values[0]) if values else None
 
 
 def _has_dimension(call: ast.AST) -> bool:
