@@ -105,7 +105,7 @@ RULE = Rule(
         (b"oftmax", b"mask", b"attention", b"attn"),
     ),
     anchor=re.compile(
-        r"-\s*inf\b|-[iI]nf|[\"']inf|\.inf\b|NINF|masked_fill_?\(|where\(.*self\."
+        r"-\s*inf\b|-[iI]nf|inf(?<=[\"']inf)|\.inf\b|NINF|masked_fill_?\(|where\(.*self\."
         r"|NEG_?INF|neg_inf|MASK_VALUE|mask_value|finfo\(.*\)\.min\b"
     ),
     nodes=(ast.Call, ast.Assign, ast.BinOp),
