@@ -49,8 +49,9 @@ one, so that nothing is computed twice.
 Left alone
 ----------
 `math.log`, NumPy and loggers; complex tensors; a name that may hold another value by the time its logarithm is taken;
-a softmax under `no_grad` whose logarithm is not. Where the logits are masked, an eps is reported and not removed: `p
-* log(p + eps)` is 0 at a masked position, and `p * log_softmax(x)` would be NaN there.
+a softmax under `no_grad` whose logarithm is not. Where the logits are masked, an eps is reported and not removed: `p *
+log(p + eps)` is 0 at a masked position, and `p * log_softmax(x)` would be NaN there. In an entropy `p * log(p + eps)`
+the eps does no harm, and there is advice.
 
 Sources
 -------
