@@ -49,8 +49,9 @@ advice that names both places: the logits have to be handed over instead.
 Left alone
 ----------
 `math.log`, NumPy and loggers; complex tensors; other bases; a name that may hold another value by the time its
-logarithm is taken; other constants than 1. Where the logits are masked, an eps is reported and not removed; an eps in
-code without gradients (matching costs, metrics) is right as it is.
+logarithm is taken; other constants than 1; a sum with an eps that has other readers, as the scale of a flow whose
+log-determinant must match; a gate that is one parameter with an eps added. Where the logits are masked, an eps is
+reported and not removed; an eps in code without gradients (matching costs, metrics) is right as it is.
 
 Sources
 -------

@@ -49,8 +49,9 @@ one, so that nothing is computed twice.
 Left alone
 ----------
 `math.log`, NumPy and loggers; complex tensors; a name that may hold another value by the time its logarithm is taken;
-a softmax under `no_grad` whose logarithm is not. Where the logits are masked, an eps is reported and not removed: `p
-* log(p + eps)` is 0 at a masked position, and `p * log_softmax(x)` would be NaN there.
+a softmax under `no_grad` whose logarithm is not. Where the logits are masked, an eps is reported and not removed: `p *
+log(p + eps)` is 0 at a masked position, and `p * log_softmax(x)` would be NaN there. In an entropy `p * log(p + eps)`
+the eps does no harm, and there is advice.
 
 Sources
 -------
@@ -78,6 +79,14 @@ _METHOD = "{x}.log_softmax(dim={dim}, dtype={dtype})"
 _LOGITS = Operand()
 _DIM = Operand(code="-1")
 
+_FLAT = (
+    "where a probability falls below {eps} the loss flattens out and the gradient vanishes, so the model stops "
+    "learning where it is most wrong"
+)
+_CHANGE = (
+    "log-probabilities near and below log({eps}) are no longer raised towards it; elsewhere they change "
+    "by less than {eps} divided by the probability"
+)
 _ENTROPY = "the two together are log_softmax, which needs no {eps}: the entropy is exact, and one operation does it"
 _HANDED = "the logits have to be handed over in place of the probabilities, which other callers may read"
 
@@ -155,8 +164,7 @@ IDENTITY = Identity(
             _FUNCTION,
             _ENTROPY,
             method=_METHOD,
-            change="log-probabilities near and below log({eps}) are no longer raised towards it; elsewhere they change "
-            "by less than {eps} divided by the probability",
+            change=_CHANGE,
             hazard=("zero-gradient", "value", "gradient"),
             severity=Severity.INFO,
             when=(_weighs_itself,),
@@ -169,11 +177,9 @@ IDENTITY = Identity(
                 "log(clamp(softmax($x, $dim, dtype=$dtype?), $eps:small, max=$top:near_one?))",
             ),
             _FUNCTION,
-            "where a probability falls below {eps} the loss flattens out and the gradient vanishes, so the model stops "
-            "learning where it is most wrong",
+            _FLAT,
             method=_METHOD,
-            change="log-probabilities near and below log({eps}) are no longer raised towards it; elsewhere they change "
-            "by less than {eps} divided by the probability",
+            change=_CHANGE,
             hazard=("zero-gradient", "value", "gradient"),
             severity=Severity.WARNING,
             refuse=(masked_reason,),
@@ -190,8 +196,7 @@ IDENTITY = Identity(
             ("log($p + $eps:small)", "log(clamp($p, $eps:small, max=$top:near_one?))"),
             "{selected}",
             _ENTROPY,
-            change="log-probabilities near and below log({eps}) are no longer raised towards it; elsewhere they change "
-            "by less than {eps} divided by the probability",
+            change=_CHANGE,
             hazard=("zero-gradient", "value", "gradient"),
             severity=Severity.INFO,
             when=(_is_unmasked, _weighs_itself),
@@ -200,10 +205,8 @@ IDENTITY = Identity(
         Form(
             ("log($p + $eps:small)", "log(clamp($p, $eps:small, max=$top:near_one?))"),
             "{selected}",
-            "where a probability falls below {eps} the loss flattens out and the gradient vanishes, so the model stops "
-            "learning where it is most wrong",
-            change="log-probabilities near and below log({eps}) are no longer raised towards it; elsewhere they change "
-            "by less than {eps} divided by the probability",
+            _FLAT,
+            change=_CHANGE,
             hazard=("zero-gradient", "value", "gradient"),
             severity=Severity.WARNING,
             when=(_is_unmasked,),

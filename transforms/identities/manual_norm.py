@@ -38,8 +38,10 @@ It is the same function: values and gradients agree wherever today's are finite.
 
 Left alone
 ----------
-Roots with an eps or a clamp inside, which are protected; means of squares (an RMS is no norm); sums of squares of
-different quantities; other exponents; code without gradients; complex tensors and `out=`.
+Roots with an eps or a clamp inside, which are protected, or outside, which have rules of their own; rows that cannot
+be 0: those of a Cholesky factor, those that hold an exponential, those whose norm is asserted; random draws and
+windows; symbolic and sparse tensors; means of squares (an RMS is no norm); sums of squares of different quantities;
+other exponents; code without gradients; complex tensors and `out=`.
 
 Sources
 -------

@@ -42,8 +42,9 @@ the finding is information.
 
 Left alone
 ----------
-Lengths of something else than the numerator; lengths that are clamped, or read elsewhere as well; norms of a whole
-tensor, for which `normalize` has no dimension; roots of means (RMS); eps inside the root; complex tensors.
+Directions of which only comparisons are made; lengths of something else than the numerator; lengths that are clamped,
+or read elsewhere as well; norms of a whole tensor, for which `normalize` has no dimension; roots of means (RMS); eps
+inside the root; complex tensors.
 
 Sources
 -------

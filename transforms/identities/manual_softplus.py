@@ -42,8 +42,8 @@ which differs by less than 2.1e-9. An exponential that is read elsewhere as well
 Left alone
 ----------
 Exponents proved to stay below the overflow, such as `log(1 + exp(-abs(x)))`, the second half of a softplus that is
-already split by hand, or a difference from a maximum; other constants than 1; sums of exponentials
-(`manual-logsumexp`); NumPy, `math`, `out=` and complex tensors.
+already split by hand, or a difference from a maximum; the parameter of a lambda; other constants than 1; sums of
+exponentials (`manual-logsumexp`); NumPy, `math`, `out=` and complex tensors.
 
 Sources
 -------

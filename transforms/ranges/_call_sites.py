@@ -32,10 +32,7 @@ def _call_sites(module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef
         if exported or not any(isinstance(s, ast.ClassDef) for s in module.tree.body):
             return []
     found: list[ast.Call] = []
-    for node in walk(module.tree):
-        read = getattr(node, "id", None) if isinstance(node, ast.Name) else getattr(node, "attr", None)
-        if read != name or not isinstance(node, (ast.Name, ast.Attribute)):
-            continue
+    for node in _reads(module).get(name, []):
         if isinstance(node, ast.Attribute) != isinstance(holder, ast.ClassDef):
             continue
         call = module.parent(node)
@@ -46,6 +43,18 @@ def _call_sites(module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef
         if not _inside(module, call, function):
             found.append(call)
     return found
+
+
+def _reads(module: Module) -> dict[str, list[ast.Name | ast.Attribute]]:
+    """Every name and attribute that the file reads, by its last identifier."""
+    known: dict[str, list[ast.Name | ast.Attribute]] | None = vars(module).get("_reads_by_name")
+    if known is None:
+        known = {}
+        for node in walk(module.tree):
+            if isinstance(node, (ast.Name, ast.Attribute)):
+                known.setdefault(node.id if isinstance(node, ast.Name) else node.attr, []).append(node)
+        vars(module)["_reads_by_name"] = known
+    return known
 
 
 def given(module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> list[ast.expr | None]:

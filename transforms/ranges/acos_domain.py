@@ -41,8 +41,9 @@ such ends; where small angles matter, it is the better formula.
 
 Left alone
 ----------
-Arguments that are proved to stay inside; constants and whatever carries no gradient; evaluation, metrics and tests;
-`atanh` of anything but a number that was clamped to the closed interval or came from a tanh.
+Arguments that are proved to stay inside; angles that are only compared; parameters, of which nothing says that they
+come near the ends (advice); constants and whatever carries no gradient; evaluation, metrics and tests; `atanh` of
+anything but a number that was clamped to the closed interval or came from a tanh.
 
 Sources
 -------

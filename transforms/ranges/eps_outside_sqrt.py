@@ -45,8 +45,9 @@ deviation of 0.02 by more than one per cent at 1e-5, which a trained model would
 
 Left alone
 ----------
-Arguments that are proved positive; `std` and `norm`, whose gradient at 0 torch itself returns as 0; optimizers and
-whatever runs without gradients, such as running statistics, evaluation and logging; Python numbers.
+Arguments that are proved positive, chosen by a `where`, or sums of squares along rows that hold an exponential; what
+is computed from raw inputs or random draws alone; `std` and `norm`, whose gradient at 0 torch itself returns as 0;
+optimizers and whatever runs without gradients, such as running statistics, evaluation and logging; Python numbers.
 
 Sources
 -------

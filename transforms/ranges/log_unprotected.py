@@ -46,7 +46,9 @@ Left alone
 Arguments whose range is proved positive, or of which nothing is known; softmax, sigmoid and sums of exponentials,
 whose logarithms have stable forms and rules of their own; logarithms clamped afterwards, likewise; arguments that the
 function checks and refuses with an exception; `log(abs(d))` where the function divides by d too; code without
-gradients: evaluation, logging, feature extraction, schedules, sizes and Python numbers.
+gradients: evaluation, logging, feature extraction, schedules, random draws, sizes and Python numbers; the part that a
+mask keeps. There is advice for determinants, diagonals that are learnt and deviations, which nothing ordinary makes 0,
+and for odds of a number whose name does not say that it is predicted.
 
 Sources
 -------

@@ -42,9 +42,15 @@ of the quotient stays moderate: an argument below 1.2e-7 (0.001 in float16) is h
 
 Left alone
 ----------
-Arguments whose range is proved positive, or of which nothing is known; `std` and `norm`, whose gradient at 0 torch
-itself returns as 0; roots with a constant added outside and roots clamped afterwards, which have rules of their own, as
-has the root of a sum of squares; optimizers, running statistics, noise schedules and evaluation; Python numbers.
+Arguments whose range is proved positive, or of which nothing is known; what is computed from raw inputs, fixed tables
+or random draws alone, and roots that are only compared; `sqrt(relu(x))`, whose derivative at 0 is 0, unless it divides
+(`clamp(min=0)` passes the root's infinite derivative on where its input is exactly 0, and only there); `std` and
+`norm`, whose gradient at 0 torch itself returns as 0; roots with a constant added outside and roots clamped
+afterwards, which have rules of their own, as has the root of a sum of squares; optimizers, running statistics, noise
+schedules and evaluation; Python numbers.
+
+There is advice where nothing ordinary makes the number exactly 0: the mean square of a vector of features, a point at
+the origin, a clamped quantity that is no difference and no variance.
 
 Sources
 -------
