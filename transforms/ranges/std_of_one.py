@@ -57,7 +57,7 @@ from collections.abc import Iterator
 
 from autofix.calls import Call, call_of
 from autofix.guards import conditions
-from autofix.model import Applicability, Claim, Finding, Fix, Relation, Severity
+from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity
 from autofix.ops import constant
 from autofix.ranges import analysis
 from autofix.relations import words
@@ -240,10 +240,10 @@ def _guard(module: Module, call: Call) -> Fix | None:
     ):  # fmt: skip
         return None
     inner = "\t" if "\t" in indent else "    "
-    text = f"if {subject.id}.numel() > 1:\n{indent}{inner}"
+    text = f"if {subject.id}.numel() > 1:\n{indent}{inner}{module.text[start:end]}"
     return Fix(
         title="standardise only more than one sample: the deviation of a single one says nothing about its scale",
-        edits=(module.insertion(start, text),),
+        edits=(Edit(module.char_span(start, end), text),),
         applicability=Applicability.SAFE,
         claim=Claim(Relation.EQUAL, extra=("one element",)),
     )
