@@ -34,7 +34,8 @@ _LOGGING = (
 _METHODS_OF_RESULT = ("item", "detach", "numpy", "tolist", "cpu")
 _REFUSES = re.compile(r"raise NotImplementedError\(\s*f?[\"'][^\"']*\btrain", re.I)
 _LOSSES = re.compile(
-    r"(?<![a-zA-Z])(kld?|elbo|nll)(?![a-zA-Z])|loss|log_?prob|likelihood|backward|log_?(abs_?)?det|objective|optim", re.I
+    r"(?<![a-zA-Z])(kld?|elbo|nll)(?![a-zA-Z])|loss|log_?prob|likelihood|backward|log_?(abs_?)?det|objective|optim",
+    re.I,
 )
 _TRAINING = re.compile(
     r"repara|loss|kl(d|_|$)|elbo|vae|forward|step|train|nll|encode|policy|actor|objective|update_policy|learn|optimi|"
@@ -125,7 +126,8 @@ def is_trained_with(module: Module, found: Quantity) -> bool:
     if definition is None or definition.kind == "parameter":
         return True
     return any(
-        isinstance(a, (ast.Return, ast.Yield)) or (isinstance(a, ast.Assign) and isinstance(a.targets[0], ast.Attribute))
+        isinstance(a, (ast.Return, ast.Yield))
+        or (isinstance(a, ast.Assign) and isinstance(a.targets[0], ast.Attribute))
         for read in module.flow(node).loads.get(node.id, [])
         for a in module.ancestors(read)
         if _is_handed_on(module, read, a)
@@ -150,7 +152,11 @@ def role_in_use(module: Module, found: Quantity, call: ast.Call) -> Role:
     `log_scale` whose exponential multiplies noise is the logarithm of a standard deviation."""
     if found.role is LOG_SCALE and _multiplies_noise(module, call):
         return LOG_STD
-    if found.role is LOG_STD and isinstance(found.node, (ast.Name, ast.Attribute)) and _is_log_determinant(module, found):
+    if (
+        found.role is LOG_STD
+        and isinstance(found.node, (ast.Name, ast.Attribute))
+        and _is_log_determinant(module, found)
+    ):
         return LOG_SCALE
     return found.role
 
@@ -162,7 +168,9 @@ def _multiplies_noise(module: Module, call: ast.Call) -> bool:
     other = parent.left if parent.right is call else parent.right
     values = [other]
     if isinstance(other, ast.Name):
-        values += [v for s in module.flow(other).stores(other.id) if isinstance(v := getattr(s, "value", None), ast.expr)]
+        values += [
+            v for s in module.flow(other).stores(other.id) if isinstance(v := getattr(s, "value", None), ast.expr)
+        ]
     calls = (n for v in values for n in walk(v) if isinstance(n, ast.Call))
     return any(_last(c.func).startswith("randn") for c in calls)
 
@@ -171,7 +179,9 @@ def _is_log_determinant(module: Module, found: Quantity) -> bool:
     """Whether the function sums the quantity into a name that says it is a log-determinant."""
     text = words(module, found.node)
     for statement in walk(module.flow(found.node).scope):
-        if not isinstance(statement, ast.Assign) or not re.search(r"log_?(abs_?)?det", words(module, statement.targets[0])):
+        if not isinstance(statement, ast.Assign) or not re.search(
+            r"log_?(abs_?)?det", words(module, statement.targets[0])
+        ):
             continue
         if any(isinstance(n, ast.expr) and words(module, n) == text for n in walk(statement.value)):
             return True

@@ -49,8 +49,7 @@ def skips_nan_of(module: Module, mask: ast.expr, summand: ast.expr) -> bool:
     if op is None:
         return False
     text = words(module, op.input)
-    parts = [summand, *(d.value for d in _behind(module, summand) if d.value is not None)]
-    return any(isinstance(n, ast.expr) and words(module, n) == text for p in parts for n in walk(p))
+    return any(words(module, n) == text for n in _averaged(module, summand, 0))
 
 
 def degenerate(module: Module, mask: ast.expr, node: ast.AST, per_row: bool) -> str:
@@ -72,7 +71,9 @@ def _is_said_to_pad(module: Module, mask: ast.expr, node: ast.AST, per_row: bool
     if not per_row:
         return False
     divided = getattr(node, "left", None)
-    if isinstance(divided, ast.expr) and words(module, _stripped(module, divided)) == words(module, _stripped(module, mask)):
+    if isinstance(divided, ast.expr) and words(module, _stripped(module, divided)) == words(
+        module, _stripped(module, mask)
+    ):
         return True  # weights that add up to 1 in each row
     return any(_POOLS.search(getattr(f, "name", "")) for f in (function, cls))
 
@@ -219,14 +220,32 @@ def _stripped(module: Module, node: ast.expr) -> ast.expr:
     return node
 
 
+def _averaged(module: Module, node: ast.expr, depth: int) -> Iterator[ast.expr]:
+    """The tensors whose own elements a sum adds up."""
+    if depth > 8:
+        return
+    yield node
+    if isinstance(node, ast.Name):
+        for statement in module.flow(node).stores(node.id):
+            value = getattr(statement, "value", None)
+            if isinstance(value, ast.expr) and not isinstance(statement, ast.AugAssign):
+                yield from _averaged(module, value, depth + 2)
+    elif isinstance(node, ast.Subscript):
+        yield from _averaged(module, node.value, depth + 1)
+    elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+        yield from _averaged(module, node.left, depth + 1)
+        yield from _averaged(module, node.right, depth + 1)
+    elif isinstance(node, ast.Call):
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        own = isinstance(node.func, ast.Attribute) and module.qualified(node.func) is None
+        if name in ("sum", "nansum", "masked_fill", "nan_to_num", "where", "mean") or name in _KEEPING:
+            for part in [node.func.value] if own else node.args:  # type: ignore[attr-defined]
+                yield from _averaged(module, part, depth + 1)
+        elif name == "nanmean":
+            yield from (n for n in walk(node) if isinstance(n, ast.Name))
+
+
 # -- seldom ----------------------------------------------------------------------------------------------------
-
-
-def _behind(module: Module, node: ast.expr) -> Iterator[Definition]:
-    for name in (n for n in walk(node) if isinstance(n, ast.Name)):
-        found = module.flow(name).definition(name)
-        if found is not None:
-            yield found
 
 
 def _leaves(module: Module, node: ast.expr, depth: int) -> Iterator[ast.expr]:

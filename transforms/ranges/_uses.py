@@ -24,6 +24,10 @@ def only_ordered(module: Module, node: ast.AST, depth: int = 0) -> bool:
         if isinstance(parent, ast.Assign):
             reads = _later_reads(module, parent)
             return depth < 4 and bool(reads) and all(only_ordered(module, r, depth + 1) for r in reads)
+        called = module.parent(parent) if isinstance(parent, ast.Attribute) else None
+        if isinstance(called, ast.Call) and called.func is parent and tensor_op(module, called) is not None:
+            current, parent = called, module.parent(called)
+            continue
         operation = isinstance(parent, ast.Call) and current in parent.args and tensor_op(module, parent) is not None
         if not operation and not isinstance(parent, (ast.BinOp, ast.UnaryOp, ast.IfExp)):
             return False

@@ -52,8 +52,13 @@ Left alone
 ----------
 Denominators that are clamped, have an epsilon added, or are proved positive by a branch, an assert or an early return;
 results that are one side of a `where` (see where-nan-grad); lengths, shapes and sizes; masks predicted by a network;
-code under `no_grad`, in tests, or that only logs; numpy and jax. Metrics and counts over a whole accumulation window
-are reported as information.
+code under `no_grad`, in tests, or that only logs or sorts; numpy and jax. Masks that select something by construction:
+a 1 is written at some index, ranks are compared with a bound of at least 1, values with their own maximum. Masks that
+leave out what is NaN in the very tensor they average, where the mean of nothing is NaN by convention.
+
+Information, since it takes degenerate data: masks of padding, which are empty only for an example without content;
+masks that the model chose itself, as in masked autoencoders; metrics; counts over a whole accumulation window or all
+ranks; and a mean beside a `cross_entropy` over the same labels, which is NaN for the same batch.
 
 Sources
 -------
@@ -92,7 +97,9 @@ from autofix.transforms.ranges._gradients import out_of_model
 from autofix.transforms.ranges._uses import only_ordered, only_reported
 from autofix.tree import walk
 
-_METRIC = re.compile(r"accura|metric|(^|_)(acc|stats?|log|logs|report|monitor|iou|precision|recall|f1)(_|$)")
+_METRIC = re.compile(
+    r"accura|metric|(^|_)(acc|stats?|logs?(?!_?p(s|rob)?)|report|monitor|iou|precision|recall|f1)(_|$)"
+)
 _CONVERTS = ("view", "reshape", "flatten", "float", "to", "type_as", "unsqueeze", "long", "int", "bool")
 _LOSS = re.compile(r"loss|nll|(^|_)(ce|kl|bce|mse|mae|err|error)(_|$)")
 
@@ -238,8 +245,7 @@ def _is_summed_over_ranks(module: Module, count: ast.expr) -> bool:
         return False
     calls = (n for n in walk(module.flow(count).scope) if isinstance(n, ast.Call) and n.args)
     return any(
-        getattr(c.func, "attr", getattr(c.func, "id", "")) == "all_reduce"
-        and getattr(c.args[0], "id", "") == count.id
+        getattr(c.func, "attr", getattr(c.func, "id", "")) == "all_reduce" and getattr(c.args[0], "id", "") == count.id
         for c in calls
     )
 

@@ -20,7 +20,8 @@ Before
 After
 -----
 
-    advantages = (advantages - advantages.mean()) / (advantages.std(correction=min(1, advantages.numel() - 1)) + 1e-8)
+    if advantages.numel() > 1:
+        advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
 
 Try it
 ------
@@ -28,21 +29,21 @@ Try it
     import torch
 
     advantages = torch.tensor([3.0])  # the minibatch that is left over
-    centred = advantages - advantages.mean()
-    before = centred / (advantages.std() + 1e-8)
-    after = centred / (advantages.std(correction=min(1, advantages.numel() - 1)) + 1e-8)
-    assert before.isnan() and after == 0
+    before = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+    if advantages.numel() > 1:
+        advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+    assert before.isnan() and advantages == 3
 
 When the fix is safe
 --------------------
-For two elements and more the correction is 1, as before: every value and gradient stays. For one element it is 0, and
-the standard deviation is 0 with gradient 0, so that the standardised value is 0. Skipping the standardisation when
-there is one element is as good, where the scale of a single advantage should be kept.
+For two elements and more nothing changes. A single element is left as it is, as where nothing is standardised. Where
+the result has a name of its own, or the deviation is along a dimension, the fix is `correction=min(1, n - 1)`: 1 as
+before, and 0 for one element, whose deviation is then 0 with gradient 0, so that its standardised value is 0.
 
 Left alone
 ----------
 `unbiased=False` and `correction=0`; dimensions of features; code under a test of the number of elements, under
-`no_grad`, or that only logs; tensors of which nothing says that their number varies.
+`no_grad`, or that only logs or compares; tensors of which nothing says that their number varies.
 
 Sources
 -------
@@ -57,7 +58,7 @@ from collections.abc import Iterator
 
 from autofix.calls import Call, call_of
 from autofix.guards import conditions
-from autofix.model import Applicability, Claim, Finding, Fix, Relation, Severity
+from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity
 from autofix.ops import constant
 from autofix.ranges import analysis
 from autofix.relations import words
@@ -240,10 +241,10 @@ def _guard(module: Module, call: Call) -> Fix | None:
     ):  # fmt: skip
         return None
     inner = "\t" if "\t" in indent else "    "
-    text = f"if {subject.id}.numel() > 1:\n{indent}{inner}"
+    text = f"if {subject.id}.numel() > 1:\n{indent}{inner}{module.text[start:end]}"
     return Fix(
         title="standardise only more than one sample: the deviation of a single one says nothing about its scale",
-        edits=(module.insertion(start, text),),
+        edits=(Edit(module.char_span(start, end), text),),
         applicability=Applicability.SAFE,
         claim=Claim(Relation.EQUAL, extra=("one element",)),
     )

@@ -1,0 +1,6 @@
+import torch
+
+
+def relative_weights(weights):
+    check_shape(weights, ["B", "N"])
+    return weights / weights.abs().amax(dim=1, keepdim=True)
