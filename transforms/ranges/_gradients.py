@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from pathlib import PurePath
 
 from autofix.ops import tensor_op
 from autofix.syntax import Module
@@ -14,11 +15,15 @@ from autofix.transforms.ranges._upstream import CUT
 from autofix.transforms.ranges._upstream import carries_gradient as carries_gradient
 from autofix.tree import walk
 
-_ASIDE_PATH = re.compile(
-    r"(^|/)(\w*metrics|metric|pipelines?|modular_pipelines|schedulers?|datasets?|data|preprocessing|testing|optim|"
-    r"optimizers?|quantizers?|inference|augment(ation)?s?|sampl(ing|ers?))/"
-    r"|(^|/)((processing|image_processing|feature_extraction|tokenization|generation|scheduling)_\w+"
-    r"|\w*plot(s|ting)?)\.py$"
+# A folder says something of its files when it is theirs, or a part of their package: what lies above a project is no
+# business of its code.
+_ASIDE_FOLDER = re.compile(
+    r"\w*metrics|metric|pipelines?|modular_pipelines|schedulers?|datasets?|preprocessing|testing|optim|optimizers?|"
+    r"quantizers?|inference|augment(ation)?s?|sampl(ing|ers?)"
+)
+_ASIDE_FAMILY = re.compile(r"\w*metrics|pipelines?|modular_pipelines|schedulers?")  # divided into folders
+_ASIDE_FILE = re.compile(
+    r"(processing|image_processing|feature_extraction|tokenization|generation|scheduling)_\w+\.py|\w*plot(s|ting)?\.py"
 )
 _ASIDE_CLASS = re.compile(
     r"(FeatureExtractor|Processor(Fast|Pil)?|Scheduler|Pipeline|Metric|Dataset|Tokenizer(Fast)?|Guider|Guidance|Sampler)$"
@@ -52,7 +57,7 @@ def learns_nothing(module: Module, node: ast.expr) -> bool:
 
 def out_of_model(module: Module, node: ast.AST) -> bool:
     """Whether the code prepares data, samples, measures, initialises or rounds the result: no gradient flows."""
-    if _ASIDE_PATH.search(module.path.replace("\\", "/")):
+    if _is_aside_file(module.path):
         return True
     inner = node
     for ancestor in module.ancestors(node):
@@ -69,6 +74,11 @@ def out_of_model(module: Module, node: ast.AST) -> bool:
             return True
         inner = ancestor
     return False
+
+
+def _is_aside_file(path: str) -> bool:
+    *_, above, folder, name = ("", "", *PurePath(path).parts)
+    return bool(_ASIDE_FILE.fullmatch(name) or _ASIDE_FOLDER.fullmatch(folder) or _ASIDE_FAMILY.fullmatch(above))
 
 
 def _is_aside(cls: ast.ClassDef, member: ast.AST) -> bool:

@@ -23,7 +23,7 @@ _NUMBER = re.compile(r"^(n|h|w|t|num\w*|height|width|steps?)$|(^|_)(size|lengths
 # What data sets and processors give to a model: nothing learns upstream of it.
 _RAW_INPUT = re.compile(
     r"^(input_(values|features|ids)|pixel_(values|mask|attention_mask)\w*|(past|future)_(values|time_features)|attention_mask"
-    r"|decoder_input_ids|input_features_mask|camera_(conditions|intrinsics)|bbox)$"
+    r"|decoder_input_ids|input_features_mask|bbox)$"
 )
 _NO_TENSOR = re.compile(r"^(int|float|bool|str|np\.\w+|numpy\.\w+|\w*\.?(Long|Bool|Int)Tensor)( \| None)?$")
 CUT = (
