@@ -63,6 +63,7 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import replace
 
 from autofix.declare import Form, Identity, Operand
 from autofix.model import Severity
@@ -71,7 +72,7 @@ from autofix.syntax import Module
 from autofix.transforms.identities._boundary import crossing
 from autofix.transforms.identities._links import links_to, reshaped_log_softmax
 from autofix.transforms.identities._operands import masked_reason
-from autofix.transforms.identities._training import outside_models
+from autofix.transforms.identities._training import outside_models, without_gradient
 from autofix.tree import walk
 
 _FUNCTION = "torch.log_softmax|torch.nn.functional.log_softmax({x}, dim={dim}, dtype={dtype})"
@@ -133,6 +134,17 @@ def _both_places(module: Module, match: Match) -> str:
     )
 
 
+_VALUE = "the logarithm is -inf once a logit lies 104 below the largest of its row (17 in float16)"
+_BOTH = "the logarithm is -inf and its gradient NaN once a logit lies 104 below the largest of its row (17 in float16)"
+_ALONG = Form(
+    ("log(softmax($x, $dim, dtype=$dtype?))",),
+    _FUNCTION,
+    _BOTH,
+    method=_METHOD,
+    operands={"x": _LOGITS, "dim": _DIM},
+)
+_WHOLE = Form(("log(softmax($x))",), "torch.nn.functional.log_softmax({x})", _BOTH, operands={"x": _LOGITS})
+
 IDENTITY = Identity(
     name="log-softmax",
     summary="log(softmax(x)) becomes log_softmax(x)",
@@ -141,21 +153,10 @@ IDENTITY = Identity(
     anchor=re.compile(r"log\((?<!math\.log\()(?<!np\.log\()(?<!\wlog\()"),
     title="write {new}, which takes the logarithm without rounding the probability to 0 first",
     forms=(
-        Form(
-            ("log(softmax($x, $dim, dtype=$dtype?))",),
-            _FUNCTION,
-            "the logarithm is -inf and its gradient NaN once a logit lies 104 below the largest of its row "
-            "(17 in float16)",
-            method=_METHOD,
-            operands={"x": _LOGITS, "dim": _DIM},
-        ),
-        Form(
-            ("log(softmax($x))",),
-            "torch.nn.functional.log_softmax({x})",
-            "the logarithm is -inf and its gradient NaN once a logit lies 104 below the largest of its row "
-            "(17 in float16)",
-            operands={"x": _LOGITS},
-        ),
+        replace(_ALONG, message=_VALUE, severity=Severity.INFO, when=(without_gradient,)),
+        replace(_WHOLE, message=_VALUE, severity=Severity.INFO, when=(without_gradient,)),
+        _ALONG,
+        _WHOLE,
         Form(
             (
                 "log(softmax($x, $dim, dtype=$dtype?) + $eps:small)",

@@ -21,7 +21,7 @@ _ASIDE_FOLDER = re.compile(
     r"\w*metrics|metric|pipelines?|modular_pipelines|schedulers?|datasets?|preprocessing|testing|optim|optimizers?|"
     r"quantizers?|inference|augment(ation)?s?|sampl(ing|ers?)"
 )
-_ASIDE_FAMILY = re.compile(r"\w*metrics|pipelines?|modular_pipelines|schedulers?")  # divided into folders
+_ASIDE_FAMILY = re.compile(r"\w*metrics|pipelines?|modular_pipelines|schedulers?|quantizers")  # divided into folders
 _ASIDE_FILE = re.compile(
     r"(processing|image_processing|feature_extraction|tokenization|generation|scheduling)_\w+\.py|\w*plot(s|ting)?\.py"
 )
