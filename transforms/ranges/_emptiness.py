@@ -17,7 +17,8 @@ from autofix.tree import walk
 # What keeps every element, or at least one of each row that had one.
 _KEEPING = frozenset(
     "view reshape unsqueeze squeeze transpose permute expand expand_as repeat contiguous clone detach flatten to type "
-    "type_as float double half bfloat16 cpu cuda flip cumsum bool int long byte rearrange broadcast_to as_tensor".split()
+    "type_as float double half bfloat16 cpu cuda flip cumsum bool int long byte rearrange broadcast_to "
+    "as_tensor".split()
 )
 _SELECTED = re.compile(
     r"label|loss|target|completion|response|action|answer|supervis|valid|(^|_)(pos|neg|fg|tgt|gt|obj\w*)(_|$)"
@@ -171,7 +172,7 @@ def _comparison_holds(module: Module, node: ast.Compare) -> bool:
     if isinstance(op, ast.Lt):
         return _counts_up(module, left) and analysis(module).of(_stripped(module, right)).low >= 1
     if isinstance(op, (ast.GtE, ast.LtE, ast.Eq)):
-        extremes = ("max", "amax") if not isinstance(op, ast.LtE) else ("min", "amin")
+        extremes: tuple[str, ...] = ("max", "amax") if not isinstance(op, ast.LtE) else ("min", "amin")
         extremes += ("min", "amin") if isinstance(op, ast.Eq) else ()
         return _is_extreme_of(module, right, left, extremes, isinstance(op, ast.GtE))
     probability = re.search(r"prob|softmax", words(module, left).lower())

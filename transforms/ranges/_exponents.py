@@ -264,6 +264,11 @@ def is_own_parameter(module: Module, node: ast.expr) -> bool:
         factor = _without_factor(module, node)
         if inner is None and factor is not None:
             inner = factor[1]
+        if inner is None and isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+            own = all(
+                isinstance(s, ast.Attribute) and getattr(s.value, "id", "") == "self" for s in (node.left, node.right)
+            )
+            inner = node.left if own else None
         if inner is None:
             return isinstance(node, ast.Name) and _is_made_by_its_class(module, node)
         node = inner

@@ -7,6 +7,7 @@ import re
 
 from autofix.ops import tensor_op
 from autofix.syntax import Module
+from autofix.transfer import MOVES
 from autofix.transforms.ranges._gradients import only_compared
 from autofix.tree import walk
 
@@ -17,23 +18,26 @@ _RECORD = re.compile(r"metric|(^|[._])(logs?|logger|stats|history|monitor|report
 
 def only_ordered(module: Module, node: ast.AST, depth: int = 0) -> bool:
     """Whether all that becomes of `node`, after arithmetic, is a comparison, an order or an index."""
-    current, parent = node, module.parent(node)
+    current: ast.AST = node
     for _ in range(12):
+        parent = module.parent(current)
         if only_compared(module, current):
             return True
         if isinstance(parent, ast.Assign):
             reads = _later_reads(module, parent)
             return depth < 4 and bool(reads) and all(only_ordered(module, r, depth + 1) for r in reads)
-        called = module.parent(parent) if isinstance(parent, ast.Attribute) else None
-        if isinstance(called, ast.Call) and called.func is parent and tensor_op(module, called) is not None:
-            current, parent = called, module.parent(called)
+        if isinstance(parent, ast.Attribute) and parent.attr in MOVES:
+            called = module.parent(parent)
+            if not isinstance(called, ast.Call) or called.func is not parent:
+                return False
+            current = called
             continue
         operation = isinstance(parent, ast.Call) and current in parent.args and tensor_op(module, parent) is not None
-        if not operation and not isinstance(parent, (ast.BinOp, ast.UnaryOp, ast.IfExp)):
+        if parent is None or (not operation and not isinstance(parent, (ast.BinOp, ast.UnaryOp, ast.IfExp))):
             return False
         if isinstance(parent, ast.IfExp) and current is parent.test:
             return True
-        current, parent = parent, module.parent(parent)
+        current = parent
     return False
 
 
