@@ -124,7 +124,8 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         return
     when = degenerate(module, counted.of, node, _per_row(module, counted)) if counted.of is not None else ""
     reciprocal = analysis(module).of(found.numerator).bounded and not analysis(module).of(found.numerator).zero
-    message = _message(module, counted, reciprocal, when)
+    raises = counted.number and _is_number(module, found.numerator)
+    message = _message(module, counted, reciprocal, raises, when)
     severity = Severity.INFO if reciprocal or when else _severity(module, node, counted)
     if counted.of is not None and _is_nan_without_it(module, counted.of, node):
         severity = Severity.INFO
@@ -205,7 +206,13 @@ def _is_denominator(module: Module, read: ast.expr) -> bool:
 # -- what is said ----------------------------------------------------------------------------------------------
 
 
-def _message(module: Module, counted: Count, reciprocal: bool, data: str) -> str:
+def _is_number(module: Module, node: ast.expr) -> bool:
+    """Whether `node` is plainly a Python number: `x.sum().item()`."""
+    value = module.flow(node).value(node)
+    return isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr == "item"
+
+
+def _message(module: Module, counted: Count, reciprocal: bool, raises: bool, data: str) -> str:
     text = re.sub(r"\s+", " ", module.source(counted.at))
     if len(text) > 60:
         text = "the count"
@@ -216,6 +223,8 @@ def _message(module: Module, counted: Count, reciprocal: bool, data: str) -> str
         when = "for an example that is all padding" if _per_row(module, counted) else "when all of it is padding"
     if data == "own":
         when = "when the model masks nothing"
+    if raises:
+        return f"{text} is 0 {when}, and the division of two Python numbers then raises ZeroDivisionError"
     if reciprocal:
         return f"{text} is 0 {when}, so its reciprocal is inf, and NaN where it is multiplied by 0"
     return f"{text} is 0 {when}, so the mean is 0 / 0 = NaN and so is every gradient of that batch"
