@@ -10,7 +10,7 @@ import ast
 from dataclasses import dataclass
 from functools import cached_property
 
-from autofix.tree import Tree, children, parameter_names, walk
+from autofix.tree import Tree, inner_statements, parameter_names, walk
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
@@ -235,13 +235,12 @@ def _bound_by(module: Tree, statement: ast.AST) -> frozenset[str]:
 def _statements(scope: ast.AST) -> list[ast.stmt]:
     """Every statement below `scope`, not entering functions and classes defined there."""
     out: list[ast.stmt] = []
-    pending = list(children(scope))
+    pending = inner_statements(scope)
     while pending:
         node = pending.pop()
-        if isinstance(node, ast.stmt):
-            out.append(node)
-        if isinstance(node, (ast.stmt, ast.excepthandler, ast.match_case)) and not isinstance(node, _SCOPES):
-            pending.extend(children(node))
+        out.append(node)
+        if not isinstance(node, _SCOPES):
+            pending += inner_statements(node)
     return out
 
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from autofix.model import Edit
-from autofix.tree import Tree, parameter_names, walk
+from autofix.tree import Tree, inner_statements, parameter_names, walk
 
 # The same object under several public paths; rules see the right-hand one only.
 _CANONICAL = {
@@ -187,26 +187,16 @@ def _imported(node: ast.AST) -> list[tuple[str, str]]:
     return []
 
 
-def _walk_scope(scope: ast.AST) -> list[ast.AST]:
+def _walk_scope(scope: ast.AST) -> list[ast.stmt]:
     """Statements of one scope, without those of functions and classes defined inside it."""
-    out: list[ast.AST] = []
-    pending = list(_body(scope))
+    out: list[ast.stmt] = []
+    pending = inner_statements(scope) if isinstance(getattr(scope, "body", None), list) else []
     while pending:
         node = pending.pop()
         out.append(node)
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            continue
-        for name in ("body", "orelse", "finalbody"):
-            pending.extend(getattr(node, name, []) if isinstance(getattr(node, name, None), list) else [])
-        for handler in getattr(node, "handlers", []):
-            pending.extend(handler.body)
-        for case in getattr(node, "cases", []):
-            pending.extend(case.body)
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            pending += inner_statements(node)
     return out
-
-
-def _body(scope: ast.AST) -> list[ast.stmt]:
-    return scope.body if isinstance(getattr(scope, "body", None), list) else []  # type: ignore[attr-defined]
 
 
 def _bound_names(module: Tree, scope: ast.AST) -> frozenset[str]:

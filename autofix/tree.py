@@ -87,6 +87,20 @@ def walk(root: ast.AST) -> list[ast.AST]:
     return nodes
 
 
+def inner_statements(node: ast.AST) -> list[ast.stmt]:
+    """The statements directly inside a statement or a module, of all its branches, handlers and cases."""
+    if type(node) in _SIMPLE:
+        return []
+    below: list[ast.stmt] = []
+    for name in ("body", "handlers", "cases", "orelse", "finalbody"):
+        for part in getattr(node, name, ()):
+            if isinstance(part, ast.stmt):
+                below.append(part)
+            else:
+                below += part.body
+    return below
+
+
 @dataclass(frozen=True, slots=True)
 class Unit:
     """A top-level statement or a direct member of a top-level class: what one visit walks."""
@@ -118,8 +132,8 @@ class Tree:
         """Offset in characters at which each line starts (lines end as Python's tokenizer ends them)."""
         if "\r" in self.text:
             return [0, *(m.end() for m in _LINE_BREAK.finditer(self.text))]
-        lengths = (len(line) + 1 for line in self.text.split("\n"))
-        return [0, *itertools.accumulate(lengths)][:-1]
+        lengths = map((1).__add__, map(len, self.text.split("\n")))
+        return list(itertools.accumulate(lengths, initial=0))[:-1]
 
     @cached_property
     def _byte_equals_utf8(self) -> bool:
@@ -389,6 +403,10 @@ def bound_by(statement: ast.AST, inside: bool = True) -> set[str]:
     return names
 
 
+_SIMPLE = frozenset(
+    {ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.Return, ast.Raise, ast.Assert, ast.Delete, ast.Pass,
+     ast.Break, ast.Continue, ast.Import, ast.ImportFrom, ast.Global, ast.Nonlocal}
+)  # fmt: skip
 _ONE_TARGET = frozenset({ast.AugAssign, ast.AnnAssign, ast.For, ast.AsyncFor})
 
 
