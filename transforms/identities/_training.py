@@ -18,6 +18,11 @@ def without_gradient(module: Module, match: Match) -> bool:
     return learns_nothing(module, call) or only_compared(module, call)
 
 
+def where_nothing_learns(module: Module, match: Match) -> bool:
+    """Whether the matched expression stands in tests, evaluation, sampling or the like, whatever becomes of it."""
+    return bool(match.ops) and learns_nothing(module, match.ops[0].call)
+
+
 def from_data_alone(module: Module, match: Match) -> bool:
     """Whether what the matched expression is computed from carries no gradient."""
     return "x" in match.captures and not carries_gradient(module, match.captures["x"])

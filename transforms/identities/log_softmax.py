@@ -72,7 +72,7 @@ from autofix.syntax import Module
 from autofix.transforms.identities._boundary import crossing
 from autofix.transforms.identities._links import links_to, reshaped_log_softmax
 from autofix.transforms.identities._operands import masked_reason
-from autofix.transforms.identities._training import outside_models, without_gradient
+from autofix.transforms.identities._training import outside_models, where_nothing_learns
 from autofix.tree import walk
 
 _FUNCTION = "torch.log_softmax|torch.nn.functional.log_softmax({x}, dim={dim}, dtype={dtype})"
@@ -153,8 +153,8 @@ IDENTITY = Identity(
     anchor=re.compile(r"log\((?<!math\.log\()(?<!np\.log\()(?<!\wlog\()"),
     title="write {new}, which takes the logarithm without rounding the probability to 0 first",
     forms=(
-        replace(_ALONG, message=_VALUE, severity=Severity.INFO, when=(without_gradient,)),
-        replace(_WHOLE, message=_VALUE, severity=Severity.INFO, when=(without_gradient,)),
+        replace(_ALONG, message=_VALUE, severity=Severity.INFO, when=(where_nothing_learns,)),
+        replace(_WHOLE, message=_VALUE, severity=Severity.INFO, when=(where_nothing_learns,)),
         _ALONG,
         _WHOLE,
         Form(

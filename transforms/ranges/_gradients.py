@@ -32,9 +32,10 @@ _ASIDE_BASE = re.compile(r"(^Optimizer|BaseTransform|Dataset|Metric|Sampler)$")
 _ASIDE_FUNCTION = re.compile(r"_(test|init|check)$")
 _VERBOSE = re.compile(r"(^|_)(verbose|debug|log_\w+|logging)$")
 _SELECTING = (
-    "argmin argmax topk sort argsort eq ne lt le gt ge isnan isinf isfinite bucketize searchsorted histc allclose "
+    "argmin argmax argsort eq ne lt le gt ge isnan isinf isfinite bucketize searchsorted histc allclose "
     "isclose equal one_hot"
 ).split()
+_RANKING = ("topk", "sort")  # they give values, which carry a gradient, and indices
 _ENDING = ("int", "float", "bool", "len", "range", "print", "str", "round", "isinstance", "warn_if_nan", "format")
 _MOST_STEPS = 60
 
@@ -143,16 +144,39 @@ class _Ends:
             return parent.attr in ("shape", "ndim", "dtype", "device") or (
                 parent.attr in ("values", "real", "imag", "T") and self.ends(parent)
             )
+        if parent.attr in _RANKING:
+            return self._ranked(called)
         return parent.attr in _SELECTING or parent.attr in CUT or self.ends(called)
 
     def _argument(self, call: ast.Call) -> bool:
         name = _called(call)
         if name in _SELECTING or name in CUT or name in _ENDING:
             return True
+        if name in _RANKING:
+            return self._ranked(call)
         known = tensor_op(self.module, call) is not None or (self.module.qualified(call.func) or "").startswith(
             "torch."
         )
         return known and self.ends(call)
+
+    def _ranked(self, call: ast.Call) -> bool:
+        """Whether the values of a ranking come to nothing, whatever its indices are for."""
+        parent = self.module.parent(call)
+        if isinstance(parent, ast.Attribute) and parent.attr == "indices":
+            return True
+        if isinstance(parent, ast.Subscript) and isinstance(parent.slice, ast.Constant) and parent.slice.value == 1:
+            return True
+        if isinstance(parent, ast.Assign) and isinstance(parent.targets[0], ast.Tuple):
+            values = parent.targets[0].elts[0]
+            return self._is_unread(parent, values) or self._bound(parent, values)
+        return self.ends(call)
+
+    def _is_unread(self, statement: ast.stmt, target: ast.expr) -> bool:
+        if not isinstance(target, ast.Name):
+            return False
+        start = self.module.chars(statement)[1]
+        reads = self.module.flow(statement).loads.get(target.id, [])
+        return not any(self.module.chars(r)[0] > start for r in reads)
 
     def _bound(self, statement: ast.stmt, target: ast.expr) -> bool:
         """Whether all reads of what an assignment binds end in comparisons; there must be some."""
