@@ -92,7 +92,8 @@ class Claim:
     hazard: what the original is accused of and the patch must survive; any of "value" (non-finite value),
         "gradient" (non-finite gradient), "zero-gradient", "exception", "leak" (a masked position keeps
         weight), "underflow", "collapse" (a router that sends all tokens to a few experts), "graph" (a result that
-        outlives the step keeps its graph), "warning" (a deprecation).
+        outlives the step keeps its graph), "warning" (a deprecation), "stale gradients" (a step sees those of earlier
+        steps too).
     parameters: figures of the relation. CLAMPED: "quantity" (source text of the clamped expression, as it
         stands before the patch), "min", "max" (None when open; source text may read `trial_dtype`, the dtype
         under trial). CLIP: "max_norm", or "clip_value" for a bound on each element. SOFT: "temperature". BALANCE:

@@ -30,7 +30,7 @@ class _Region:
 
 def plan(module: Module, fix: Fix) -> Job | str:
     """A job for a fix of a training loop, or why it cannot be executed: "block" for the relation CLIP, "raising" for a
-    loop that raises, "training" for one that warns or keeps graphs."""
+    loop that raises, "training" for one that warns, keeps graphs or sums up gradients."""
     after = parse(Source(module.path, apply_edits(module.source_file, fix.edits)))
     if isinstance(after, Problem):
         return f"the patched file does not parse: {after.message}"
@@ -72,7 +72,7 @@ def plan(module: Module, fix: Fix) -> Job | str:
 def is_about_a_loop(fix: Fix) -> bool:
     """Whether a fix is tried on the statements of a training loop."""
     claim = fix.claim
-    if claim.relation is Relation.CLIP or claim.hazard == ("warning",):
+    if claim.relation is Relation.CLIP or claim.hazard in (("warning",), ("stale gradients",)):
         return True
     if claim.hazard == ("graph",):
         return "start" in claim.parameters

@@ -1,7 +1,7 @@
 """Runs turns of a training loop before and after a patch that is not about the size of a step.
 
 What is shown, by the claim's hazard: "warning", the loop warns that a function is deprecated; "graph", what it keeps
-from turn to turn keeps every turn's graph.
+from turn to turn keeps every turn's graph; "stale gradients", a step sees the gradients of earlier steps too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from .world import Seen, World
 _SEED = 0
 _SIZE = 0.05  # the gradient norm of an ordinary batch
 _TURNS = 8
+_MORE_TURNS = 64  # where gradients are accumulated, until there is a second step
 _EQUAL = 1e-6  # float32, and the same operations on both sides
+_FRESH = 0.25  # the parameters move from turn to turn, and the gradient of the same batch with them
+_STALE = 1.5  # the second step on summed gradients sees about twice the first
 _STARTS: dict[str, Callable[[], Any]] = {"0": float, "[]": list, "{}": dict}
 
 
@@ -38,7 +41,9 @@ class _Side:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
-                for number in range(_TURNS):
+                for number in range(_MORE_TURNS):
+                    if number >= _TURNS and not self._waits_for_a_step(spec):
+                        break
                     loop.turn(number)
                     if time.monotonic() > deadline:
                         raise RegionError("it takes longer than a trial may", opaque=True)
@@ -52,6 +57,11 @@ class _Side:
                 self.kept += _tensors(eval(path, loop.space))
             except Exception:  # nothing is kept there: then nothing is compared
                 continue
+
+    def _waits_for_a_step(self, spec: dict[str, Any]) -> bool:
+        """Whether steps have to be compared with each other, and an optimizer has not made two yet."""
+        steps = [s.optimizer for s in self.world.seen]
+        return spec["hazard"] == "stale gradients" and any(steps.count(o) < 2 for o in spec["optimizers"])
 
     @property
     def seen(self) -> list[Seen]:
@@ -69,7 +79,7 @@ def run(spec: dict[str, Any], deadline: float) -> dict[str, Any]:
         return _inconclusive(f"the code after the patch does not run in the trial: {after.error}")
     answer: dict[str, Any] = {
         "assumptions": [*spec["assumptions"], *sorted(after.assumed)],
-        "exact": True,
+        "exact": spec["hazard"] != "stale gradients",
         "change": spec["change"],
     }
     if after.error is not None:
@@ -78,7 +88,7 @@ def run(spec: dict[str, Any], deadline: float) -> dict[str, Any]:
     unreached = bool(spec["after_changed"]) and not after.reached
     if not before.seen or not after.seen or unreached:
         return _inconclusive("the patched lines and an optimizer step were not reached in the trial")
-    judge = {"warning": _warning, "graph": _graph}[spec["hazard"]]
+    judge = {"warning": _warning, "graph": _graph, "stale gradients": _stale}[spec["hazard"]]
     claims = list(judge(before, after))
     broken = next((c for c in claims if c["held"] is False), None)
     if broken is not None:
@@ -116,6 +126,37 @@ def _graph(before: _Side, after: _Side) -> Iterator[dict[str, Any]]:
     )
     yield _claim("values", values, f"{len(after.kept)} kept numbers")
     yield _same(before, after)
+
+
+def _stale(before: _Side, after: _Side) -> Iterator[dict[str, Any]]:
+    was, became = _growth(before), _growth(after)
+    mended = [name for name, ratio in was.items() if ratio > _STALE and name in became]
+    told = ", ".join(f"{name}: {was[name]:.3g}" for name in mended)
+    detail = f"the norm at the last step over that at the first, on the same batch: {told} before the patch, 1 after it"
+    yield _claim("witness", bool(mended) or None, detail if mended else "no step sees the gradients of earlier ones")
+    stale = [name for name in mended if abs(became[name] - 1) > _FRESH]
+    fresh = ", ".join(f"{name}: {became[name]:.3g}" for name in became)
+    yield _claim("fresh", not stale, f"the same ratio after the patch: {fresh}")
+    one, two = _first(before), _first(after)
+    same = one.keys() == two.keys() and all(
+        torch.allclose(one[name].gradients, two[name].gradients, rtol=_EQUAL, atol=_EQUAL) for name in one
+    )
+    yield _claim("equal", same, "the gradients of each optimizer's first step")
+    yield _claim("steps", len(before.seen) == len(after.seen), f"{len(after.seen)} optimizer steps")
+
+
+def _first(side: _Side) -> dict[str, Seen]:
+    out: dict[str, Seen] = {}
+    for seen in side.seen:
+        out.setdefault(seen.optimizer, seen)
+    return out
+
+
+def _growth(side: _Side) -> dict[str, float]:
+    """For each optimizer that steps twice, the norm at its last step over that at its first."""
+    first = _first(side)
+    last = {seen.optimizer: seen for seen in side.seen}
+    return {name: last[name].norm / one.norm for name, one in first.items() if one.norm and last[name] is not one}
 
 
 def _same(before: _Side, after: _Side) -> dict[str, Any]:
@@ -181,5 +222,15 @@ for detach in (False, True):
         loss.backward()
         total += loss.detach() if detach else loss
     print('after' if detach else 'before', total.item(), 'keeps a graph' if total.requires_grad else 'keeps no graph')
+""",
+    "stale gradients": _MODEL
+    + """
+for zero in (False, True):
+    model.zero_grad()
+    for turn in range(4):
+        if zero:
+            optimizer.zero_grad()
+        model(batch).square().mean().backward()
+        print('after' if zero else 'before', 'turn', turn, 'gradient norm', model.weight.grad.norm().item())
 """,
 }

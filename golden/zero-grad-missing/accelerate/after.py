@@ -1,0 +1,13 @@
+import torch
+from accelerate import Accelerator
+
+
+def train(model, loader, lr=1e-4):
+    accelerator = Accelerator()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr)
+    model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
+    for batch in loader:
+        loss = model(**batch).loss
+        optimizer.zero_grad(set_to_none=True)
+        accelerator.backward(loss)
+        optimizer.step()

@@ -1,0 +1,10 @@
+import torch
+import torch.nn.functional as F
+
+
+def fit(model, loader):
+    optimizer = torch.optim.Adam(model.parameters())
+    for x, y in loader:
+        F.mse_loss(model(x), y).backward()
+        optimizer.step()
+        optimizer.zero_grad()
