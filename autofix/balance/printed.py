@@ -25,6 +25,8 @@ _ALONE = 2048
 """Bytes below which a block is not halved again."""
 
 _UNIT = re.compile(rb"\[\((?:'\w*')?,tensor\(\[[,.]*\]\)\)(?:,\((?:'\w*')?,tensor\(\[[,.]*\]\)\))*\]")
+_AS_FLAT_LIST = bytes.maketrans(b"[](tensor)\n", b" " * 10 + b",")
+"""For integers, one line a record: what is no number and no comma becomes white space."""
 _NO_TENSOR = "no tensor in this line"
 
 _PREFIX = re.compile(rb"^[^\n]*?(?=\[\()", re.MULTILINE)
@@ -69,7 +71,7 @@ def _read_uniform(log: RoutingLog, data: bytes) -> bool:
     if rest or not layers or shape != unit * records:
         return False
     try:
-        numbers = json.loads(_as_json(data))
+        numbers = json.loads(_as_json(data, 2 * len(layers) * records - 1))
     except (ValueError, RecursionError):
         return False
     width = len(layers) + sum(layers)
@@ -98,16 +100,20 @@ def _experts_of(unit: bytes) -> list[int]:
     return [tensor.count(b",") + 1 for tensor in unit.split(b"tensor([")[1:] for tensor in [tensor.partition(b"]")[0]]]
 
 
-def _as_json(data: bytes) -> bytes:
-    """Layers and loads as one flat list. A bracket that stands elsewhere than in a whole separator stays: no JSON."""
+def _as_json(data: bytes, separators: int) -> bytes:
+    """Layers and loads as one flat list; nothing when some of the separators, of which there are so many, is not whole:
+    something stands among its brackets."""
     body = data.rstrip()
     if not body.startswith(b"[(") or not body.endswith(b"]))]"):
         return b""
+    rows = body.count(b"]))]\n[(")
+    if rows + body.count(b", tensor([") + body.count(b"])), (") != separators:
+        return b""
+    if b"'" not in body and b"." not in body and body.count(b"\n") == rows:
+        return b"[" + body.translate(_AS_FLAT_LIST) + b"]"
     for separator in (b", tensor([", b"]))]\n[(", b"])), ("):
         body = body.replace(separator, b", ")
     body = body[2:-4]
-    if b"[" in body:
-        return b""
     if b"." in body:
         body = body.replace(b".,", b".0,")
         body += b"0" if body.endswith(b".") else b""

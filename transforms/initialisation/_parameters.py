@@ -54,6 +54,19 @@ def made_by(module: Module, node: ast.Call) -> Made | None:
     return Made(attribute, node, value, statement, cls) if attribute and value is not None else None
 
 
+def buffer_by(module: Module, node: ast.Call) -> Made | None:
+    """The buffer that `self.register_buffer("name", value)` makes in a method of a class."""
+    function = node.func
+    if not isinstance(function, ast.Attribute) or function.attr != "register_buffer" or not is_self(function.value):
+        return None
+    name, tensor = (*node.args[:2], None, None)[:2]
+    cls = module.class_of(node)
+    if not isinstance(name, ast.Constant) or not isinstance(name.value, str) or tensor is None or cls is None:
+        return None
+    value = _value(module, tensor)
+    return Made(name.value, node, value, module.statement(node), cls) if value is not None else None
+
+
 def _is_true(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and node.value is True
 

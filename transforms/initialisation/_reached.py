@@ -32,6 +32,7 @@ _SHAPE_ONLY = frozenset(
     ("shape", "size", "dim", "numel", "nelement", "ndim", "device", "dtype", "requires_grad", "requires_grad_", "T",
      "t", "stride", "is_cuda", "register_hook", "element_size", "grad", "type")
 )  # fmt: skip
+_MOVES = frozenset(("to", "unsqueeze", "view", "reshape", "expand", "transpose", "t", "type_as", "float", "repeat"))
 _HARMLESS = re.compile(r"super|isinstance|len|type|id|print|register\w*|__init__")
 _SETS_UP = re.compile(
     r"init|reset|build|setup|set_|load|create|make|param|weight|copy|from_|_post|assign|convert|merge|tie", re.I
@@ -58,6 +59,47 @@ def may_be_initialised(module: Module, made: Made) -> bool:
     if _deferred(module):
         return True
     return _mentioned(module, family, made) or _whole_module(module, family) or _by_others(module, family, made)
+
+
+def reads_only(module: Module, made: Made) -> bool:
+    """Whether the class computes with a buffer, and every mention of it outside its registration does just that."""
+    inside = module.span(made.statement)
+    mentions = [
+        n
+        for n in walk(made.cls)
+        if isinstance(n, ast.Attribute)
+        and n.attr == made.name
+        and is_self(n.value)
+        and not inside.start <= module.span(n).start < inside.end
+    ]
+    return bool(mentions) and all(_is_operand(module, n) for n in mentions)
+
+
+def _is_operand(module: Module, node: ast.expr) -> bool:
+    """Whether `self.<name>`, moved or indexed, is an operand of arithmetic or of a function of torch that returns
+    something new."""
+    current: ast.expr = node
+    while isinstance(current.ctx if hasattr(current, "ctx") else ast.Load(), ast.Load):
+        parent = module.parent(current)
+        if isinstance(parent, ast.Subscript) and parent.value is current:
+            current = parent
+            continue
+        if isinstance(parent, ast.BinOp):
+            return True
+        if isinstance(parent, ast.Call) and current in parent.args:
+            dotted = module.qualified(parent.func) or ""
+            known = dotted.startswith(("torch.nn.functional.", "torch.")) and not dotted.startswith("torch.ops")
+            return known and not dotted.endswith(("_norm", "_")) and ".init" not in dotted
+        if isinstance(parent, ast.Attribute):
+            call = module.parent(parent)
+            if parent.attr in ("T", "mT"):
+                current = parent
+                continue
+            if parent.attr in _MOVES and isinstance(call, ast.Call) and call.func is parent:
+                current = call
+                continue
+        return False
+    return False
 
 
 def family_of(module: Module, cls: ast.ClassDef) -> list[ast.ClassDef] | None:
@@ -258,7 +300,7 @@ def _by_others(module: Module, family: list[ast.ClassDef], made: Made) -> bool:
 
 
 def _registers(call: ast.Call) -> bool:
-    return _name(call.func) == "register_parameter"
+    return _name(call.func) in ("register_parameter", "register_buffer")
 
 
 def _initialises(module: Module, node: ast.AST, names: set[str]) -> bool:

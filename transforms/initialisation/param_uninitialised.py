@@ -3,7 +3,8 @@
 The defect
 ----------
 `nn.Parameter(torch.empty(a, b))`, `torch.Tensor(a, b)`, `torch.FloatTensor(a, b)` and `new_empty` allocate memory and
-write nothing to it. No constructor, `reset_parameters`, initialiser or loop over the parameters does it later.
+write nothing to it. No constructor, `reset_parameters`, initialiser or loop over the parameters does it later. The same
+goes for `register_buffer("table", torch.empty(a, b))` of a table that the class computes with and nothing fills.
 
 Why it hurts
 ------------
@@ -65,7 +66,9 @@ Left alone
 Parameters that anything in the file may write to: an initialiser of any name, an assignment to `.data`, an operation
 in place, a loop over the parameters, `apply`, an initialiser that names the class. Classes with a base out of view,
 which may do it; files that load checkpoints or are filled by a serving engine; parameters without a gradient, of
-integers, on the meta device, or of size 0; tests. Where the role of a parameter does not show, the finding says so.
+integers, on the meta device, or of size 0; tests. Buffers that anything but arithmetic and functions of torch is given,
+that no method reads, or in files about quantised weights or checkpoints. Where the role of a parameter does not show,
+the finding says so.
 
 Sources
 -------
@@ -83,15 +86,20 @@ from autofix.model import Applicability, Claim, Finding, Fix, Relation, Severity
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
-from autofix.transforms.initialisation._parameters import Made, made_by, uninitialised
-from autofix.transforms.initialisation._reached import may_be_initialised
+from autofix.transforms.initialisation._parameters import Made, buffer_by, made_by, uninitialised
+from autofix.transforms.initialisation._reached import may_be_initialised, reads_only
 from autofix.transforms.initialisation._roles import Role, role_of
 from autofix.transforms.loops._clipping import is_test
+
+_QUANTISED = re.compile(r"quant|int8|int4|fp8|float8|qweight|checkpoint|state_dict|scales?\b", re.I)
 
 
 def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     assert isinstance(node, ast.Call)
     module = context.module
+    if getattr(node.func, "attr", "") == "register_buffer":
+        yield from _of_buffer(node, context)
+        return
     made = made_by(module, node)
     if made is None or not uninitialised(module, made.value) or is_test(module, node):
         return
@@ -109,6 +117,19 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         yield context.finding(node, message, why=str(reason))
         return
     yield context.finding(node, message, fix=fix)
+
+
+def _of_buffer(node: ast.Call, context: Context) -> Iterator[Finding]:
+    """A buffer is filled by a checkpoint more often than a parameter is, and read without being trained: it counts only
+    where the class computes with it, and nothing of the file is about checkpoints or quantised weights."""
+    module = context.module
+    made = buffer_by(module, node)
+    if made is None or not uninitialised(module, made.value) or is_test(module, node) or _QUANTISED.search(module.text):
+        return
+    if not reads_only(module, made) or may_be_initialised(module, made):
+        return
+    message = f"the buffer {made.name} is uninitialised memory, and nothing writes to it before it is read"
+    yield context.finding(node, message, why="what it should hold is not in view; build it with its values")
 
 
 def _fix(module: Module, made: Made, role: Role) -> Fix:
@@ -141,8 +162,8 @@ RULE = Rule(
     name="param-uninitialised",
     summary="a parameter of uninitialised memory (`torch.empty`, `torch.Tensor(a, b)`) that nothing initialises",
     severity=Severity.ERROR,
-    triggers=((b"Parameter(",), (b"empty(", b"Tensor(", b"empty_like(")),
-    anchor=re.compile(r"Parameter\("),
+    triggers=((b"Parameter(", b"register_buffer("), (b"empty(", b"Tensor(", b"empty_like(")),
+    anchor=re.compile(r"Parameter\(|register_buffer\("),
     nodes=(ast.Call,),
     check=check,
     beside=re.compile(r"empty\(|Tensor\(|empty_like\("),

@@ -78,6 +78,7 @@ from autofix.ops import tensor_op
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
+from autofix.transforms.routing._by_index import router_that_only_indexes
 from autofix.transforms.routing._cut_off import CutOff
 from autofix.transforms.routing._gated import Gated, carries, in_statistic, is_kept, judge, probability_names
 from autofix.transforms.routing._hard_choice import Choice, hard_choice
@@ -99,6 +100,9 @@ from autofix.transforms.routing._uses import Tracer
 from autofix.tree import walk
 
 _COMMENT = "# straight-through: the hard choice forward, the gradient of the {} backward"
+_WEIGHT = (
+    "multiply what is picked by the probability of the choice, as a switch layer does; it changes the forward pass"
+)
 _SEVERAL = "Gumbel-softmax picks one item, and several are chosen here: use --routing straight-through or soft"
 _SOFT_CHANGE = "what is selected is weighted by its probability in place of 1"
 _GUMBEL_CHANGE = "the choice is sampled from the probabilities in place of the largest"
@@ -106,6 +110,9 @@ _GUMBEL_CHANGE = "the choice is sampled from the probabilities in place of the l
 
 def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     module = context.module
+    if _may_index(node):
+        yield from _indexed(node, context)
+        return
     if not _may_choose(node):
         return
     functions = functions_around(module, node)
@@ -129,6 +136,27 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     if gate is None or gate.kept or not _is_gate(gate) or _scores_used(module, functions[0], found, cut, gate):
         return
     yield _finding(found, gate, context)
+
+
+def _may_index(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Call):
+        return False
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    return name in ("argmax", "topk", "max")
+
+
+def _indexed(node: ast.AST, context: Context) -> Iterator[Finding]:
+    """A choice that is used as a number: the experts' outputs are picked by it and weighted by nothing."""
+    module = context.module
+    functions = functions_around(module, node)
+    if not functions or not routes_tokens(module, node) or trains_nothing(module, node):
+        return
+    router = router_that_only_indexes(module, node)
+    if router:
+        message = (
+            f"self.{router} never learns what to select: its scores choose an index, through which no gradient passes"
+        )
+        yield context.finding(node, message, why=_WEIGHT)
 
 
 def _may_choose(node: ast.AST) -> bool:
@@ -416,7 +444,7 @@ RULE = Rule(
     summary="A hard choice of the best experts or heads gates them, and nothing carries a gradient to the router.",
     severity=Severity.ERROR,
     triggers=(
-        (b"one_hot(", b"scatter", b" > ", b" >= ", b" < ", b" <= "),
+        (b"one_hot(", b"scatter", b" > ", b" >= ", b" < ", b" <= ", b"argmax(", b"topk(", b".max("),
         (b"softmax", b"sigmoid", b"logits", b"argmax", b"topk"),
         (b"rout", b"gate", b"gating", b"expert", b"Gat", b"Rout"),
     ),
@@ -424,4 +452,5 @@ RULE = Rule(
     beside=re.compile(r"argmax\(|topk\(|sigmoid\(|softmax\(|Softmax\(|Sigmoid\("),
     nodes=(ast.Call, ast.Compare),
     check=check,
+    further=((re.compile(r"argmax\(|topk\(|\.max\("), re.compile(r"xpert")),),
 )

@@ -1,0 +1,17 @@
+import torch
+from torch import nn
+
+
+class HardMixture(nn.Module):
+    def __init__(self, dim, hidden, num_experts):
+        super().__init__()
+        self.gate = nn.Linear(dim, num_experts)
+        self.experts = nn.ModuleList(
+            nn.Sequential(nn.Linear(dim, hidden), nn.ReLU(), nn.Linear(hidden, dim)) for _ in range(num_experts)
+        )
+
+    def forward(self, x):
+        outputs = torch.stack([expert(x) for expert in self.experts], dim=1)
+        choice = torch.softmax(self.gate(x), dim=-1).argmax(dim=-1)
+        rows = torch.arange(x.shape[0], device=x.device)
+        return outputs[rows, choice]
