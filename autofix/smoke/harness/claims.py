@@ -78,11 +78,15 @@ class Tally:
     def contradict(self, claim: str, point: Point, detail: str) -> None:
         self.contradictions.append({"claim": claim, "point": point, "detail": f"{point.where()}: {detail}"})
 
+    @property
+    def _is_about_raising(self) -> bool:
+        return "exception" in self.hazards
+
     def take(self, point: Point) -> None:
         if point.after.error_kind == "unsupported" or point.before.error_kind == "unsupported":
             return
-        if point.before.error_kind == "other":
-            return
+        if point.before.error_kind == "other" or (point.before.error_kind == "in place" and not self._is_about_raising):
+            return  # it fails for a reason of its own
         _executes(self, point)
         _differentiable(self, point)
         _equal(self, point)
@@ -95,7 +99,7 @@ class Tally:
 def hazard_at(point: Point, hazards: list[str], mode: str) -> str:
     """Which of the hazards the original shows at this point, "" when none."""
     before = point.before
-    if before.error_kind == "arithmetic":
+    if before.error_kind in ("arithmetic", "in place"):
         return "exception" if "exception" in hazards else ""
     if not before.ran or not before.entering:
         return ""
@@ -200,6 +204,9 @@ def _accurate(tally: Tally, point: Point) -> None:
 
 def _equal(tally: Tally, point: Point) -> None:
     """Values and gradients against the float64 reference, wherever that is finite."""
+    if point.truth.error_kind == "in place":
+        _equal_values(tally, point)
+        return
     if not point.after.ran or not point.truth.ran:
         return
     if tally.relation == "mask":
@@ -226,6 +233,16 @@ def _equal(tally: Tally, point: Point) -> None:
         if came.error > limit and not _excused(point, came, measure):
             tally.contradict("equal", point, str(came))
             return
+
+
+def _equal_values(tally: Tally, point: Point) -> None:
+    """Where the original has no gradient at all: its values, which it computed before it raised."""
+    if not point.after.ran or point.dtype not in FULL or point.truth.bad_value() is not None:
+        return
+    tally.compared += 1
+    came = value_difference(point.truth, point.after)
+    if came is not None and came.error > allowed(point.dtype, 0.0) and not _excused(point, came, value_difference):
+        tally.contradict("equal", point, str(came))
 
 
 def _excused(point: Point, came: Difference, measure: Callable[[Outcome, Outcome], Difference | None]) -> bool:

@@ -116,9 +116,10 @@ class Outcome:
     """What one execution gave.
 
     values: named outputs, detached. grads: by leaf; None where no gradient arrived. error: in words, "" when it
-    ran. kind of error: "arithmetic" (an overflow, a division by zero), "unsupported" (this PyTorch lacks the
-    operation in this dtype), "other". entering: whether all that entered the patched statements was finite, or -inf
-    as masks are; entering_finite: and no -inf either. reached: whether the line that was asked for ran.
+    ran. kind of error: "arithmetic" (an overflow, a division by zero), "in place" (autograd needed what was changed),
+    "unsupported" (this PyTorch lacks the operation in this dtype), "other". entering: whether all that entered the
+    patched statements was finite, or -inf as masks are; entering_finite: and no -inf either. reached: whether the line
+    that was asked for ran.
     failed_at: the part of the program and the line that raised.
     """
 
@@ -400,6 +401,8 @@ def _kind_of(error: Exception) -> str:
     text = str(error)
     if "without overflow" in text or isinstance(error, ArithmeticError):
         return "arithmetic"
+    if "modified by an inplace operation" in text:
+        return "in place"
     if any(word in text for word in _UNSUPPORTED):
         return "unsupported"
     return "other"
