@@ -55,8 +55,8 @@ Left alone
 ----------
 Functions that do not keep their result (`clamp`, `log`, `gelu`, sums, products); code that does not stand in a
 `forward`, a loss or a function with a backward pass, since boxes and scores are decoded in place after the model;
-whatever runs without gradients, or asks first whether there
-are any; results that are cloned, detached or bound a second time in between.
+whatever runs without gradients, or asks first whether there are any; results that are cloned, detached or bound a
+second time in between.
 
 Sources
 -------
