@@ -108,6 +108,7 @@ class Claim:
         element, and of one row. "accuracy": a REGULARISED patch changes nothing where the original was finite and
         accurate. "half-precision": most inputs that fail in float16 are cured there too.
         "moved": a CLIP whose clips stood elsewhere: what it must equal below the bound is the loop without any.
+        "micro-batches": also where the batches that one step sums up differ.
         "full precision only": values change in half precision alone: equality is asked of float32 and float64.
     """
 

@@ -340,6 +340,7 @@ class Bindings:
             "counters": counters(self.sides),
             "max_norm": 1.0 if bound is None else float(bound),
             "moved": "moved" in self.fix.claim.extra,
+            "varied": "micro-batches" in self.fix.claim.extra,
             "by_value": self.by_value and "max_norm" not in self.fix.claim.parameters,
             "assumptions": [*self.fix.claim.assumptions, *dict.fromkeys(self.assumptions)],
         }

@@ -39,7 +39,7 @@ def clip_call(module: Module, node: ast.AST) -> Clip | None:
     bound = node.args[1] if len(node.args) > 1 else next((k.value for k in node.keywords if k.arg in named), None)
     if bound is None or _is_huge(bound):
         return None
-    return Clip(node, node.args[0], bound, by_value, _unit(module, node))
+    return Clip(node, node.args[0], bound, by_value, unit_of(module, node))
 
 
 def is_clip_function(module: Module, function: ast.expr) -> bool:
@@ -53,7 +53,7 @@ def _is_huge(bound: ast.expr) -> bool:
     return any(word in ast.unparse(bound).lower() for word in ("inf", "huge"))
 
 
-def _unit(module: Module, call: ast.Call) -> ast.stmt:
+def unit_of(module: Module, call: ast.Call) -> ast.stmt:
     """The call's statement, or the outermost `if` around it that does nothing else but check."""
     statement = module.statement(call)
     while True:

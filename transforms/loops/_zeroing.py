@@ -116,16 +116,19 @@ def _is_torch(module: Module, call: ast.Call) -> bool:
 
 
 def leaves_zeroing_to_others(module: Module, optimizer: ast.expr) -> bool:
-    """Whether the optimizer may empty the gradients itself: a class of unknown make, or one that comes from elsewhere
-    in a file that builds none of PyTorch's."""
+    """Whether the optimizer may empty the gradients itself: it is of unknown make. One that a function is handed is
+    taken for PyTorch's, unless its annotation says otherwise."""
     values = constructors(module, optimizer)
     if values:
         return not all(_is_plain(module, v) for v in values)
-    if _is_annotated(module, optimizer):
-        return False
-    if not isinstance(optimizer, ast.Name) or not _is_parameter(module, optimizer):
+    if not isinstance(optimizer, ast.Name):
         return True
-    return not any(_is_plain(module, n) for n in walk(module.tree) if isinstance(n, ast.Call))
+    found = [parameter(scope, optimizer.id) for scope in enclosing_scopes(module, optimizer)]
+    given = next((a for a in found if a is not None), None)
+    if given is None:
+        return True
+    annotation = "" if given.annotation is None else module.source(given.annotation)
+    return bool(annotation) and not re.search(r"\b(optim\.|Optimizer$|Adam|SGD|Any)", annotation)
 
 
 def _is_plain(module: Module, value: ast.expr) -> bool:
@@ -135,15 +138,3 @@ def _is_plain(module: Module, value: ast.expr) -> bool:
     name = last_name(value.func)
     own = any(isinstance(n, ast.ClassDef) and n.name == name for n in module.tree.body)
     return not own and not name.endswith(("Optimizer", "Optimiser", "Optim"))
-
-
-def _is_parameter(module: Module, name: ast.Name) -> bool:
-    return any(parameter(scope, name.id) is not None for scope in enclosing_scopes(module, name))
-
-
-def _is_annotated(module: Module, optimizer: ast.expr) -> bool:
-    if not isinstance(optimizer, ast.Name):
-        return False
-    found = [parameter(scope, optimizer.id) for scope in enclosing_scopes(module, optimizer)]
-    texts = [module.source(a.annotation) for a in found if a is not None and a.annotation is not None]
-    return any(re.search(r"\boptim\.(Optimizer|Adam\w*|SGD|RMSprop)\b", t) for t in texts)

@@ -1,9 +1,10 @@
-"""An Accelerate loop clips on every micro-batch of an accumulation.
+"""A loop that accumulates gradients clips on every micro-batch.
 
 The defect
 ----------
-Under `accelerator.accumulate(model)` the clip runs in every turn, without `if accelerator.sync_gradients:`, while the
-step takes effect only in the turn that completes the accumulation.
+The clip runs in every turn, while the step takes effect only in the turn that completes the accumulation: under
+`accelerator.accumulate(model)` without `if accelerator.sync_gradients:`, or in front of the
+`if (i + 1) % accumulate == 0:` of a loop that accumulates by hand.
 
 Why it hurts
 ------------
@@ -59,8 +60,8 @@ whole gradient scaled down to the bound.
 
 Left alone
 ----------
-Loops that accumulate by hand, where the clip may stand where it belongs; clips that any condition guards; loops without
-`accelerator.accumulate`.
+Clips that a condition guards (other than one on clipping itself); turns that empty the gradients each time, which
+accumulate nothing; scaled gradients, which have to be unscaled first (`grad-clip-misplaced`).
 
 Sources
 -------
@@ -74,20 +75,83 @@ import re
 from collections.abc import Iterator
 
 from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Scalar, Severity
+from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
-from autofix.transforms.loops._bindings import own_nodes, same
+from autofix.transforms.loops._accumulated import step_of_accumulation
+from autofix.transforms.loops._bindings import last_name, own_nodes, same
 from autofix.transforms.loops._clipping import is_test
+from autofix.transforms.loops._clips import claimed_bound, clip_call, unit_of
 from autofix.transforms.loops._loops import backward_call, optimizer_step
+from autofix.transforms.loops._moving import move_clip
 
 _CLIPS = ("clip_grad_norm_", "clip_grad_value_")
+_OWN_CLIP = re.compile(r"clip_?grad|grad(ient)?_?clip", re.I)
 
 
 def check(node: ast.AST, context: Context) -> Iterator[Finding]:
-    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or node.func.attr not in _CLIPS:
+    if not isinstance(node, ast.Call) or not _OWN_CLIP.search(last_name(node.func)):
         return
-    module, owner = context.module, node.func.value
-    if "accelerator" not in ast.unparse(owner).lower() or len(node.args) < 2 or is_test(module, node):
+    module = context.module
+    owner = node.func.value if isinstance(node.func, ast.Attribute) and node.func.attr in _CLIPS else None
+    if owner is not None and "accelerator" in ast.unparse(owner).lower():
+        yield from _accelerated(node, owner, context)
+    elif _clips_parameters(module, node) and not is_test(module, node):
+        yield from _by_hand(node, context)
+
+
+def _clips_parameters(module: Module, node: ast.Call) -> bool:
+    """Whether a call clips gradients: torch's function, or one of the project's, handed `<model>.parameters()`."""
+    if clip_call(module, node) is not None:
+        return True
+    first = node.args[0] if node.args else None
+    if (module.qualified(node.func) or "").startswith("torch.") or not isinstance(first, ast.Call):
+        return False
+    return isinstance(first.func, ast.Attribute) and first.func.attr == "parameters"
+
+
+def _by_hand(node: ast.Call, context: Context) -> Iterator[Finding]:
+    """A clip in every turn, and the step behind it in every so many."""
+    module, unit = context.module, unit_of(context.module, node)
+    step = step_of_accumulation(module, unit)
+    if step is None or any(word in module.source(module.function_scope(node)) for word in ("unscale_", ".scale(")):
+        return
+    message = (
+        "the gradients are clipped on every micro-batch: clip once, immediately before the step, when they are complete"
+    )
+    if not isinstance(module.statement(node), ast.Expr):
+        why = "its result is used in every turn; clip before the step, and use its result there"
+        yield context.finding(node, message, why=why)
+        return
+    try:
+        edits = move_clip(module, unit, step, module.function_scope(node))
+    except Unrewritable as reason:
+        yield context.finding(node, message, why=str(reason))
+        return
+    found = clip_call(module, node)
+    bound: dict[str, Scalar] = claimed_bound(found) if found is not None else {"max_norm": 1.0}
+    title = "move the clip to the step that it is for, once an accumulation"
+    yield context.finding(node, message, fix=_fix(title, edits, bound))
+
+
+def _fix(title: str, edits: tuple[Edit, ...], bound: dict[str, Scalar]) -> Fix:
+    return Fix(
+        title=title,
+        edits=edits,
+        applicability=Applicability.SAFE,
+        claim=Claim(
+            Relation.CLIP,
+            parameters=bound,
+            change="gradients beyond the bound are clipped when they are complete; all others stay as they are",
+            extra=("moved", "micro-batches"),
+        ),
+    )
+
+
+def _accelerated(node: ast.Call, owner: ast.expr, context: Context) -> Iterator[Finding]:
+    """A clip of Accelerate in every turn of an accumulation that Accelerate counts."""
+    module = context.module
+    if len(node.args) < 2 or is_test(module, node):
         return
     block = _accumulation(module, node, owner)
     if block is None or not _trains(module, block):
@@ -106,18 +170,8 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     unit = "\t" if "\t" in indent else "    "
     text = module.text[start:end].replace("\r\n", "\n").replace("\r", "\n").replace("\n", f"\n{unit}")
     edit = Edit(module.char_span(start, end), f"if {name}.sync_gradients:\n{indent}{unit}{text}")
-    fix = Fix(
-        title=f"clip under `if {name}.sync_gradients:`, once a step",
-        edits=(edit,),
-        applicability=Applicability.SAFE,
-        claim=Claim(
-            Relation.CLIP,
-            parameters=_bound(node),
-            change="gradients beyond the bound are clipped when they are complete; all others stay as they are",
-            extra=("moved",),
-        ),
-    )
-    yield context.finding(node, message, fix=fix)
+    title = f"clip under `if {name}.sync_gradients:`, once a step"
+    yield context.finding(node, message, fix=_fix(title, (edit,), _bound(node)))
 
 
 def _accumulation(module: Module, node: ast.Call, owner: ast.expr) -> ast.With | None:
@@ -150,10 +204,11 @@ def _bound(call: ast.Call) -> dict[str, Scalar]:
 
 RULE = Rule(
     name="clip-on-micro-batch",
-    summary="An Accelerate loop clips on every micro-batch of an accumulation.",
+    summary="A loop that accumulates gradients clips on every micro-batch.",
     severity=Severity.WARNING,
-    triggers=((b".accumulate(",), (b"clip_grad_",)),
-    anchor=re.compile(r"clip_grad_"),
+    triggers=((b".accumulate(", b" % "), (b"clip_grad", b"grad_clip"), (b".step(", b"optimizer_step("), (b"backward",)),
+    anchor=re.compile(r"clip_grad|grad_clip"),
     nodes=(ast.Call,),
     check=check,
+    beside=re.compile(r"backward"),
 )

@@ -78,7 +78,7 @@ import re
 from collections.abc import Iterator
 
 from autofix import rewrite
-from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity, Span
+from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
@@ -86,6 +86,7 @@ from autofix.transforms.loops._bindings import last_name, own_nodes
 from autofix.transforms.loops._clipping import is_test
 from autofix.transforms.loops._clips import Clip, claimed_bound, clip_call
 from autofix.transforms.loops._loops import LOOPS, Backward, Step, backward_call, optimizer_step
+from autofix.transforms.loops._moving import move_clip
 from autofix.tree import walk
 
 _CLIP = re.compile(r"clip_grad|clip_?norm|clip_gradients", re.I)
@@ -358,52 +359,11 @@ def _fix(clip: Clip, title: str, edits: tuple[Edit, ...]) -> Fix:
 
 
 def _move(order: _Order, step: Step, unscale: bool) -> tuple[Edit, ...]:
-    module, clip = order.module, order.clip
-    unit, target = clip.statement, module.statement(step.call)
-    if _reads_what_changes(order, target):
-        raise Unrewritable("a name that the clip reads is assigned between the two places")
+    module, target = order.module, order.module.statement(step.call)
     if any(isinstance(a, (ast.Lambda, ast.IfExp, ast.BoolOp)) for a in module.ancestors(step.call) if a is not target):
         raise Unrewritable("the step is part of a larger expression")
-    removed, remarks = _with_remarks(module, unit, rewrite.delete(module, unit))
-    indent, outer = module.indentation(target), module.indentation(unit)
-    if indent is None or outer is None:
-        raise Unrewritable("the step shares its line with another statement")
-    start, end = module.chars(unit)
-    lines = module.text[start:end].replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    if any(isinstance(n, ast.Constant) and isinstance(n.value, str) and "\n" in n.value for n in walk(unit)):
-        raise Unrewritable("the clip holds a string of several lines")
-    lines = [lines[0], *(line.removeprefix(outer) for line in lines[1:])]
-    if unscale:
-        assert step.scaler is not None
-        lines = [f"{module.source(step.scaler)}.unscale_({module.source(step.optimizer)})", *lines]
-    return (rewrite.insert_before(module, target, *remarks, *lines), removed)
-
-
-def _with_remarks(module: Module, unit: ast.stmt, removed: Edit) -> tuple[Edit, list[str]]:
-    """The comments right above the clip that speak of clipping go with it."""
-    line = unit.lineno - 1
-    remarks: list[str] = []
-    while line > 0 and module.line_text(line).strip().startswith("#"):
-        remarks.insert(0, module.line_text(line).strip())
-        line -= 1
-    if not any("clip" in r.lower() for r in remarks):
-        return removed, []
-    at = module.byte(module.line_start(module.chars(unit)[0]))
-    length = len("".join(module.line_text(n) for n in range(line + 1, unit.lineno)).encode(module.encoding))
-    return Edit(Span(at - length, removed.span.end), ""), remarks
-
-
-def _reads_what_changes(order: _Order, target: ast.stmt) -> bool:
-    """Whether a name that the clip's statement reads is bound between the step and the clip."""
-    module, unit = order.module, order.clip.statement
-    names = {n.id for n in walk(unit) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
-    bounds = sorted([module.chars(target), module.chars(unit)])
-    low, high = bounds[0][1], bounds[1][0]
-    for node in own_nodes(order.scope):
-        bound = isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load) and node.id in names
-        if bound and low <= module.chars(node)[0] < high:
-            return True
-    return False
+    first = f"{module.source(step.scaler)}.unscale_({module.source(step.optimizer)})" if step.scaler is not None else ""
+    return move_clip(module, order.clip.statement, target, order.scope, first if unscale else "")
 
 
 RULE = Rule(

@@ -56,8 +56,8 @@ finding is information: unscaling divides old gradients by the loss scale each t
 Left alone
 ----------
 Loops in which anything empties gradients, in whatever spelling, or may do so out of view: a function that is handed the
-optimizer, a method of a base class, callbacks, trainers, engines, hooks; optimizers of unknown make, whose `step` may do
-it; closures; steps that are not repeated by a loop of the same function; files that write to `.grad`; tests.
+optimizer, a method of a base class, callbacks, trainers, engines, hooks; optimizers of unknown make, whose `step` may
+do it; closures; steps that are not repeated by a loop of the same function; files that write to `.grad`; tests.
 
 Sources
 -------

@@ -27,6 +27,7 @@ _SEED = 0
 # clip_grad_norm_ multiplies by a coefficient clamped to 1 below the bound, so bits agree; other spellings of the
 # same bound round once, which 1e-6 covers in float32.
 _EQUAL = 1e-6
+_SKEWED = 0.999  # the direction of a sum whose parts were clipped one after the other
 _BOUNDED = 1e-4  # the coefficient bound / (norm + 1e-6) and the sum of squares both round in float32
 
 
@@ -156,7 +157,7 @@ def _misplaced(
     """The witness against clips at the wrong place: an ordinary step is another than without them, or a bad batch
     arrives unbounded."""
     by_value = bool(spec["by_value"])
-    (plain, old), (_, old_bad) = runs
+    (plain, old), (bad, old_bad) = runs
     same = _same(plain, old)
     worst = max((_size(s, by_value) for s in old_bad.seen), default=0.0)
     witness = next(c for c in result["claims"] if c["name"] == "witness")
@@ -168,6 +169,11 @@ def _misplaced(
         )
     elif worst > bound * (1 + _BOUNDED):
         detail = str(witness["detail"])
+    elif not by_value and _cosine(bad, old_bad) < _SKEWED:
+        cosine = f"{_cosine(bad, old_bad):.3f}"
+        detail = (
+            f"two bad batches a step: cosine of the step's gradient to their sum {cosine} before the patch, 1 after it"
+        )
     else:
         witness["held"] = None
         reason = "in the trial, where every batch is the same, the clips bound the steps before the patch too"
@@ -177,6 +183,14 @@ def _misplaced(
         **result,
         "witness_summary": f"{detail}; after it the steps below the bound are those of the loop unclipped",
     }
+
+
+def _cosine(one: _Trace, two: _Trace) -> float:
+    """Of the angle between the gradients of two runs' first steps."""
+    if not one.seen or not two.seen:
+        return 1.0
+    a, b = one.seen[0].gradients.double(), two.seen[0].gradients.double()
+    return float(a @ b) / (float(a.norm() * b.norm()) or 1.0)
 
 
 def _inconclusive(reason: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from .stand import ModelStand, Stand
+from .stand import Clock, ModelStand, Stand
 
 # Adaptive optimizers move every parameter by about this much, however small the gradient.
 _LEARNING_RATE = 1e-5
@@ -36,12 +36,17 @@ class World:
         self.real_optimizers: dict[str, torch.optim.Optimizer] = {}
         self.objects: dict[str, Any] = {}
         self._batches: dict[str, tuple[torch.nn.Module, torch.Tensor, torch.Tensor]] = {}
+        self._others: dict[str, tuple[torch.nn.Module, torch.Tensor, torch.Tensor]] = {}
         self._losses: list[torch.Tensor] = []  # kept alive: a copy without a graph is known by its memory
         self._scale: Callable[[Any], Any] = lambda loss: loss
         self._make_models(spec)
         self._make_optimizers(spec)
         self._make_helpers(spec)
         self._make_batches(size)
+        if spec.get("varied"):
+            ordinary = dict(self._batches)
+            self._make_batches(size)
+            self._batches, self._others = ordinary, self._batches
 
     # -- making ----------------------------------------------------------------------------------------
 
@@ -114,8 +119,9 @@ class World:
     # -- running ---------------------------------------------------------------------------------------
 
     def loss(self) -> torch.Tensor:
-        """A fresh loss that reaches the parameters of every model."""
-        loss = sum(torch.nn.functional.mse_loss(network(x), y) for network, x, y in self._batches.values())
+        """A fresh loss that reaches the parameters of every model; of another batch in every other turn, if varied."""
+        batches = self._others if self._others and Clock.turn % 2 else self._batches
+        loss = sum(torch.nn.functional.mse_loss(network(x), y) for network, x, y in batches.values())
         self._losses.append(loss)
         return loss
 
