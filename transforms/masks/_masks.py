@@ -338,6 +338,8 @@ def _built(writer: Writer, site: Site, fate: Fate) -> tuple[Edit, ...]:
         return writer.minimum(site.value, own)
     if isinstance(call, ast.Call) and module.qualified(call.func) == "torch.full":
         return writer.minimum_with_dtype(site.value, call, later)
+    if site.kind == "where" and site.tensor is None and site.mask is not None:
+        return writer.minimum_as_tensor(site.value, later, site.mask)
     return writer.minimum(site.value, later)
 
 

@@ -78,6 +78,20 @@ class Writer:
         _, end = self.module.chars(last)
         return (*self.minimum(value, dtype), self.module.insertion(end, argument))
 
+    def minimum_as_tensor(self, value: ast.expr, dtype: str, mask: ast.expr) -> tuple[Edit, ...]:
+        """The value with its dtype: `where` of two numbers makes the default dtype, which may not hold it.
+
+        Raises:
+            Unrewritable: the device has no name here, or torch has not.
+        """
+        tensor = mask.left if isinstance(mask, ast.Compare) else mask
+        made = self.module.names.reference("torch.tensor", value)
+        if not isinstance(tensor, (ast.Name, ast.Attribute)) or made is None:
+            raise Unrewritable(NOT_IN_VIEW)
+        device = f"{self.module.source(tensor)}.device"
+        text = f"{made.text}({self.value_text(dtype)}, dtype={self.spelled(dtype)}, device={device})"
+        return (*self.import_edits(), *rewrite.replace(self.module, value, text))
+
     def visible_cast(self, fate: Fate) -> str | None:
         """The dtype that the value is cast to later in this function.
 
