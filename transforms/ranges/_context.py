@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
+from autofix.calls import callee
 from autofix.ops import tensor_op
 from autofix.relations import words
 from autofix.syntax import Module
@@ -263,8 +264,12 @@ def _is_clamped(module: Module, node: ast.expr) -> bool:
 
 
 def shared_with_methods(module: Module, found: Quantity) -> str:
-    """Why an attribute cannot be clamped in one method alone, if so: another method reads it as it is."""
+    """Why the quantity cannot be clamped in one function alone, if so: another reads the attribute as it is, or gets it
+    from the same maker."""
     node = found.node
+    maker = _maker(module, node)
+    if maker is not None and sum(callee(module, n) is maker for n in _calls(module, maker.name)) > 1:
+        return f"{maker.name} gives it to more than one function; bound it there, so that all see the same"
     if not isinstance(node, ast.Attribute) or found.role not in (LOG_SCALE, LOG_STD, LOG_VARIANCE):
         return ""
     cls, text = module.class_of(node), words(module, node)
@@ -280,6 +285,18 @@ def shared_with_methods(module: Module, found: Quantity) -> str:
                     continue
                 return f"{member.name} reads {text} as well and would go on seeing it unclamped; clamp it in both"
     return ""
+
+
+def _maker(module: Module, node: ast.expr) -> ast.FunctionDef | None:
+    """The function of this file whose result, or a part of it, a name is bound to."""
+    found = module.flow(node).definition(node) if isinstance(node, ast.Name) else None
+    value = getattr(found.statement, "value", None) if found is not None else None
+    return callee(module, value) if isinstance(value, ast.Call) else None
+
+
+def _calls(module: Module, name: str) -> list[ast.Call]:
+    calls = (n for n in walk(module.tree) if isinstance(n, ast.Call))
+    return [c for c in calls if _last(c.func) == name]
 
 
 def _is_exponent(module: Module, read: ast.expr) -> bool:
