@@ -116,7 +116,7 @@ IDENTITY = Identity(
         r"norm\((?<!np\.linalg\.norm\()(?=[^#\n]*\b(?:keepdim|dim|True\)|None\]|unsqueeze|2,))"
         r"|sum\((?<!np\.sum\()(?=(?s:.{1,200}?)(?:sqrt\(|\*\* ?\(?0?\.5))|sqrt\((?=(?s:.{1,120}?)sum\()"
     ),
-    title="write {new}, which turns a zero vector into zeros",
+    title="write {new}, which turns a zero vector into zeros (in float32 and bfloat16)",
     local="vectors",
     silent=(ends_in_a_comparison,),
     forms=(

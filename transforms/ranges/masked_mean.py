@@ -125,7 +125,7 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     when = degenerate(module, counted.of, node, _per_row(module, counted)) if counted.of is not None else ""
     reciprocal = analysis(module).of(found.numerator).bounded and not analysis(module).of(found.numerator).zero
     raises = counted.number and _is_number(module, found.numerator)
-    message = _message(module, counted, reciprocal, raises, when)
+    message = _message(module, counted, found.numerator, reciprocal, raises, when)
     severity = Severity.INFO if reciprocal or when else _severity(module, node, counted)
     if counted.of is not None and _is_nan_without_it(module, counted.of, node):
         severity = Severity.INFO
@@ -212,7 +212,7 @@ def _is_number(module: Module, node: ast.expr) -> bool:
     return isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr == "item"
 
 
-def _message(module: Module, counted: Count, reciprocal: bool, raises: bool, data: str) -> str:
+def _message(module: Module, counted: Count, numerator: ast.expr, reciprocal: bool, raises: bool, data: str) -> str:
     text = re.sub(r"\s+", " ", module.source(counted.at))
     if len(text) > 60:
         text = "the count"
@@ -227,7 +227,19 @@ def _message(module: Module, counted: Count, reciprocal: bool, raises: bool, dat
         return f"{text} is 0 {when}, and the division of two Python numbers then raises ZeroDivisionError"
     if reciprocal:
         return f"{text} is 0 {when}, so its reciprocal is inf, and NaN where it is multiplied by 0"
-    return f"{text} is 0 {when}, so the mean is 0 / 0 = NaN and so is every gradient of that batch"
+    chosen = _is_chosen(module, numerator)
+    mean = f"{text} is 0 {when}, so the mean is 0 / 0 = NaN"
+    return f"{mean}, and so is the loss of that batch" if chosen else f"{mean} and so is every gradient of that batch"
+
+
+def _is_chosen(module: Module, numerator: ast.expr) -> bool:
+    """Whether `where` chooses what is summed: it hands back zeros to what it did not choose, whatever came in."""
+    value = module.flow(numerator).value(numerator)
+    while isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
+        if value.func.attr in ("where", "masked_fill"):
+            return True
+        value = module.flow(value).value(value.func.value)
+    return False
 
 
 def _per_row(module: Module, counted: Count) -> bool:
@@ -298,8 +310,9 @@ def _excludes(module: Module, a: ast.AST, b: ast.AST) -> bool:
 
 
 def _fix(module: Module, counted: Count, shared: list[ast.Name], denominator: ast.expr) -> Fix:
-    at = counted.summed if shared and counted.summed is not None else counted.at
-    region = _region(module, counted, shared) if shared else None
+    reads = shared or ([counted.at] if isinstance(counted.at, ast.Name) and _is_one_arm(counted) else [])
+    at = counted.summed if reads and counted.summed is not None else counted.at
+    region = _region(module, counted, reads) if reads else None
     bound, why = _bound(module, counted, at)
     if counted.number and at is counted.at and at is not counted.summed:
         if module.names.lookup("max", at) is not None or module.flow(at).stores("max"):
@@ -325,6 +338,12 @@ def _fix(module: Module, counted: Count, shared: list[ast.Name], denominator: as
             extra=("one element",) if counted.less else ("zero counts",) if counted.number else (),
         ),
     )
+
+
+def _is_one_arm(counted: Count) -> bool:
+    """Whether a name holds the count or something else, which may be no tensor: `m.sum() if m is not None else n`."""
+    value = counted.definition.value if counted.definition is not None else None
+    return isinstance(value, ast.IfExp)
 
 
 def _factors(node: ast.expr) -> Iterator[ast.expr]:
