@@ -32,8 +32,16 @@ _HANDLES_GRADIENTS = re.compile(
 _BOUNDS = re.compile(r"clamp|clip|norm|nan_to_num|sign|\bmax|\bmin")
 _CLIPPING_CLASS = re.compile(r"^(Rprop|\w*LBFGS|\w*L_BFGS|\w*(Lamb|LAMB)\w*|Clipped\w+|DP\w+|Adafactor|BertAdam)$")
 _TEST_FILE = re.compile(r"^(test_|bench|profile)|_(test|bench|benchmark)\.py$|^conftest\.py$")
-_TEST_FOLDERS = ("test", "tests", "testing", "test_utils", "unit_tests", "benchmark", "benchmarks")
+_TEST_FOLDERS = (
+    "test", "tests", "testing", "test_utils", "unit_tests", "functional_tests", "benchmark", "benchmarks",
+)  # fmt: skip
 _TEST_NAME = re.compile(r"_*(test_|Test[A-Z]|bench|profile_)")
+# An optimizer of one of several players, by its name.
+_PLAYER = re.compile(
+    r"discriminator|generator|critic|adversar|(^|_)(disc|gen|adv)(_|\d|$)|opt\w*_(d|g)(is\w*|en\w*|_\w+|\d)?$"
+    r"|^(d|g)_opt|opt(im(izer)?)?(D|G)(_?[A-Z]?)$",
+    re.I,
+)
 _LIGHTNING_HOOKS = ("configure_gradient_clipping", "on_before_optimizer_step", "clip_gradients")
 _MODEL_WORD = re.compile(r"param|group|model|net(_|\b|s\b)|trainable|module|weight|bias|layer|embedding", re.I)
 _TENSOR_METHODS = ("requires_grad_", "clone", "detach", "to", "cuda", "repeat", "expand", "contiguous", "float")
@@ -233,7 +241,10 @@ def _is_tensor(module: Module, value: ast.expr) -> bool:
 
 
 def alternates(module: Module, found: Pair) -> bool:
-    """Whether another optimizer in the same function or class steps on a backward pass of its own."""
+    """Whether another optimizer steps on a backward pass of its own: in the same function or class, or by the name of
+    this one, which is a player's in an adversarial game."""
+    if _PLAYER.search(last_name(found.step.optimizer)):
+        return True
     scope = module.class_of(found.step.call) or module.function_scope(found.step.call)
     for node in walk(scope):
         step = optimizer_step(module, node)
