@@ -102,7 +102,8 @@ class Identity:
     name, summary, severity, triggers, anchor, beside: as in `Rule`. title: what the fix does, in one clause; `{new}`
     stands for what is written. forms: tried in order; the first that matches speaks. local: a name for the operand
     where it needs one. silent: code that must never be touched, whichever form matches (complex tensors never are).
-    near_misses: expressions of `x` and `y` that only resemble a form, for the tests.
+    quiet: code where the finding is information. near_misses: expressions of `x` and `y` that only resemble a form, for
+    the tests.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Identity:
     forms: tuple[Form, ...]
     local: str = "logits"
     silent: tuple[Guard, ...] = ()
+    quiet: tuple[Guard, ...] = ()
     near_misses: tuple[str, ...] = ()
     beside: re.Pattern[str] | None = None
 
@@ -152,8 +154,10 @@ class Identity:
                 reason = str(error)
         if found.form.tidy and (reason or not made[found.node].complete):
             return
+        is_quiet = any(guard(module, found.match) for guard in self.quiet)
+        severity = Severity.INFO if is_quiet else found.form.severity
         if reason:
-            yield context.finding(found.node, found.message, why=reason, severity=found.form.severity)
+            yield context.finding(found.node, found.message, why=reason, severity=severity)
             return
         matches = [o for o in (found, *beside) if o.node in made]
         claim = Claim(
@@ -168,7 +172,7 @@ class Identity:
             return
         title = (found.form.title or self.title).replace("{new}", _short(made[found.node].text))
         fix = Fix(title, edits, found.form.applicability, claim)
-        yield context.finding(found.node, found.message, fix=fix, severity=found.form.severity)
+        yield context.finding(found.node, found.message, fix=fix, severity=severity)
 
     def _found(self, module: Module, node: ast.AST) -> _Found | None:
         if not isinstance(node, (ast.Call, ast.BinOp)) or not _may_be(node, self.roots):

@@ -7,6 +7,7 @@ import ast
 from autofix.pattern import Match
 from autofix.syntax import Module
 from autofix.transforms.ranges._gradients import carries_gradient, learns_nothing, only_compared, out_of_model
+from autofix.tree import walk
 
 
 def without_gradient(module: Module, match: Match) -> bool:
@@ -40,6 +41,32 @@ def outside_models(module: Module, match: Match) -> bool:
 
 def with_gradient(module: Module, match: Match) -> bool:
     return not without_gradient(module, match)
+
+
+def given_clamped(module: Module, match: Match) -> bool:
+    """Whether the function around the expression is given clamped tensors wherever its file calls it: only a caller
+    from elsewhere can reach what is said."""
+    function = module.function(match.ops[0].call) if match.ops else None
+    if not isinstance(function, ast.FunctionDef):
+        return False
+    calls = [
+        n for n in walk(module.tree)
+        if isinstance(n, ast.Call) and getattr(n.func, "attr", getattr(n.func, "id", "")) == function.name
+    ]  # fmt: skip
+    return bool(calls) and all(any(_is_clamped(module, a) for a in c.args) for c in calls)
+
+
+def _is_clamped(module: Module, node: ast.expr) -> bool:
+    """Whether a value is a tensor bounded on both sides by hand."""
+    value = module.flow(node).value(node)
+    if not isinstance(value, ast.Call) or getattr(value.func, "attr", "") not in ("clamp", "clip"):
+        return False
+    return len(value.args) + len(value.keywords) >= 2
+
+
+def has_a_floor_of_its_own(module: Module, match: Match) -> bool:
+    """Whether the eps is a setting of the class, which says how far a loss may rise."""
+    return isinstance(match.captures.get("eps"), ast.Attribute)
 
 
 def is_no_tensor(module: Module, node: ast.expr) -> bool:

@@ -72,6 +72,7 @@ from autofix.transforms.identities._operands import (
     is_shifted_or_bounded,
     masked_reason,
 )
+from autofix.transforms.identities._training import given_clamped
 
 _FUNCTION = "torch.logsumexp({x}, dim={dim}, keepdim={keep})"
 _METHOD = "{x}.logsumexp(dim={dim}, keepdim={keep})"
@@ -191,6 +192,7 @@ IDENTITY = Identity(
         ),
     ),
     silent=(is_shifted_or_bounded,),
+    quiet=(given_clamped,),
     near_misses=(
         "torch.log(torch.exp(x).sum(dim=-1), out=y)",
         "torch.log(torch.exp(x).cumsum(dim=-1))",

@@ -62,6 +62,7 @@ from autofix.pattern import Match
 from autofix.ranges import interval
 from autofix.syntax import Module
 from autofix.transforms.identities._operands import is_fixed_grid, is_shifted
+from autofix.transforms.identities._training import given_clamped
 from autofix.tree import parameter_names
 
 
@@ -127,6 +128,7 @@ IDENTITY = Identity(
         ),
     ),
     silent=(_is_silent, _is_of_a_safe_input),
+    quiet=(given_clamped,),
     near_misses=(
         "torch.log(2 + torch.exp(x))",
         "torch.log(1 - torch.exp(x))",

@@ -114,7 +114,21 @@ def _infinite_severity(module: Module, site: Site, fate: Fate) -> Severity | Non
     seen = fate.ends & {End.SOFTMAX, End.ATTENTION}
     if site.builds_mask and not seen and "scaled_dot_product_attention" in module.text:
         return Severity.INFO  # which may receive the mask, and gives a closed row zeros
+    if _is_handed_as_mask(module, site):
+        return Severity.INFO  # most backends give a closed row zeros
     return Severity.ERROR if shows_closed_rows(module, site, fate) else Severity.INFO
+
+
+def _is_handed_as_mask(module: Module, site: Site) -> bool:
+    """Whether the filled scores become the mask of an attention that is implemented elsewhere."""
+    statement = module.statement(site.node)
+    named = statement.targets[0] if isinstance(statement, ast.Assign) else site.tensor
+    if not isinstance(named, ast.Name):
+        return False
+    return any(
+        isinstance(parent := module.parent(read), ast.keyword) and parent.arg in ("attention_mask", "attn_mask")
+        for read in module.flow(named).loads.get(named.id, [])
+    )
 
 
 def _fills_itself(module: Module, site: Site) -> bool:

@@ -330,6 +330,8 @@ def _held_root(module: Module, unsafe: Unsafe) -> Fix:
     Raises:
         Unrewritable: nothing names a tensor of its dtype.
     """
+    if "is_scripting" in module.text or "jit.script" in module.text:
+        raise Unrewritable("TorchScript knows no finfo: choose a harmless number under the root with where")
     for name in unsafe.names:
         _require_single_use(module, name)
     bound = f"{limits(module, unsafe.argument, 'tiny')} ** 0.5"

@@ -1,0 +1,10 @@
+import torch
+
+
+def _odds(logits):
+    return torch.nn.functional.softplus(logits)
+
+
+def marginals(exists_logits):
+    exists_logits = exists_logits.clamp(min=-40, max=40)
+    return _odds(exists_logits)
