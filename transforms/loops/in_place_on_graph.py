@@ -228,12 +228,14 @@ RULE = Rule(
         (b"exp", b"sigmoid", b"tanh", b"sqrt", b"relu", b"softmax", b"reciprocal", b"norm(", b"std(", b"prod("),
     ),
     anchor=re.compile(
-        r"\] = |\] [-+*/]= | [-+*/]= |_\(.*\)$|\]=",
-        re.M,
+        r"softmax\(|sigmoid\(|tanh\(|relu\(|sqrt\((?<!math\.sqrt\()(?<!np\.sqrt\()|exp\((?<!math\.exp\()(?<!np\.exp\()"
+        r"|exp2\(|expm1\(|reciprocal\(|logsumexp\(|norm\(|std\(|prod\(|tan\("
     ),
+    # The name that receives the result, changed in place further down.
     beside=re.compile(
-        r"= .*\b(?:exp2?|expm1|sigmoid|tanh|r?sqrt|reciprocal|relu|(?:log_?)?softmax|logsumexp|(?:vector_)?norm|std"
-        r"|(?:cum)?prod|tan)\("
+        r"\n[ \t]+(\w+)(?:: *[\w.]+)? = [^\n]*\b(?:exp2?|expm1|sigmoid|tanh|r?sqrt|reciprocal|relu|(?:log_?)?softmax"
+        r"|logsumexp|(?:vector_)?norm|std|(?:cum)?prod|tan)\((?s:.{0,4000}?)"
+        r"\n[ \t]*\1(?: [-+*/@%]=|\[[^\n]*\] ?[-+*/]?=|\.\w+_\()"
     ),
     nodes=(ast.AugAssign, ast.Assign, ast.Expr),
     check=check,
