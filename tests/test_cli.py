@@ -206,6 +206,18 @@ def test_words(tmp_path: Path, arguments: list[str]) -> None:
     assert done.stdout.strip()
 
 
+def test_rules_that_are_off_by_default_say_so(tmp_path: Path) -> None:
+    listed = {r["rule"]: r for r in json.loads(autofix("rules", "--output-format", "json", cwd=tmp_path).stdout)}
+    assert listed["log-softmax"]["by_default"]
+    assert not listed["post-norm"]["by_default"]
+    assert b"--extend-select post-norm" in autofix("explain", "post-norm", cwd=tmp_path).stdout
+    (tmp_path / "block.py").write_bytes(
+        (Path(__file__).parent.parent / "golden/post-norm/sublayers-in-the-sum/before.py").read_bytes()
+    )
+    assert b"post-norm" not in autofix("check", "block.py", cwd=tmp_path).stdout
+    assert b"[post-norm]" in autofix("check", "--extend-select", "post-norm", "block.py", cwd=tmp_path).stdout
+
+
 def test_unknown_names_are_usage_errors(tmp_path: Path) -> None:
     assert autofix("explain", "no-such-rule", cwd=tmp_path).returncode == 2
     assert autofix("--no-such-option", cwd=tmp_path).returncode == 2

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from autofix import engine
 from autofix.config import Config, common_parent, load, merge, project_root, suggestion
 from autofix.discover import discover
 from autofix.model import Problem
-from autofix.registry import all_rules
+from autofix.registry import all_rules, default_rules
 from autofix.rule import Options
 
 RULE = all_rules()[0].name
@@ -259,3 +260,15 @@ def test_the_file_s_exclude_counts_from_its_own_folder(tmp_path: Path, monkeypat
 def test_suggestion(name: str, said: str) -> None:
     assert suggestion(name, ["log-softmax", "exp1", "mask-neg-inf"]) == said
     assert suggestion(name, []) == ""
+
+
+def test_a_rule_that_is_off_by_default_runs_when_it_is_named() -> None:
+    usual = set(engine.select_rules((), ()))
+    quiet = {r for r in all_rules() if not r.by_default}
+    names = {r.name for r in quiet}
+    assert "post-norm" in names
+    assert usual == set(default_rules()) == set(all_rules()) - quiet
+    assert {r.name for r in engine.select_rules(("post-norm",), ())} == {"post-norm"}
+    assert {r.name for r in set(engine.select_rules((), (), ("post-norm",))) - usual} == {"post-norm"}
+    assert {r.name for r in engine.select_rules((RULE,), (), ("post-norm",))} == {RULE, "post-norm"}
+    assert not names & {r.name for r in engine.select_rules((), ("post-norm",), ("post-norm",))}
