@@ -56,8 +56,9 @@ are another forward pass, so they count as unsafe. `[tool.autofix.rule.hard-top-
 Left alone
 ----------
 Masks beside which the probabilities multiply the outputs as well (dispatch and combine), or are handed out; masks that
-select by index, count tokens, mask scores or restrict a selection to groups; estimators that are there already;
-samplers, evaluation, losses and metrics; scores without a gradient.
+count tokens, mask scores or restrict a selection to groups; an index that picks experts where anything else is done
+with the scores or with the router (where nothing is, it is told, without a fix: weighting changes the forward pass);
+estimators that are there already; samplers, evaluation, losses and metrics; scores without a gradient.
 
 Sources
 -------
