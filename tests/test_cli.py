@@ -215,11 +215,7 @@ def test_rules_that_are_off_by_default_say_so(tmp_path: Path) -> None:
         (Path(__file__).parent.parent / "golden/post-norm/sublayers-in-the-sum/before.py").read_bytes()
     )
     assert b"post-norm" not in autofix("check", "block.py", cwd=tmp_path).stdout
-<<<<<<< HEAD
     assert b"post-norm" in autofix("check", "--extend-select", "post-norm", "block.py", cwd=tmp_path).stdout
-=======
-    assert b"[post-norm]" in autofix("check", "--extend-select", "post-norm", "block.py", cwd=tmp_path).stdout
->>>>>>> struct2
 
 
 def test_unknown_names_are_usage_errors(tmp_path: Path) -> None:
