@@ -101,6 +101,16 @@ def inner_statements(node: ast.AST) -> list[ast.stmt]:
     return below
 
 
+def last_part(node: ast.AST) -> str:
+    """The last identifier of a dotted name; empty for anything else."""
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+
+
+def calls_of(tree: ast.AST, name: str) -> list[ast.Call]:
+    """The calls below `tree` of anything whose last identifier is `name`."""
+    return [n for n in walk(tree) if isinstance(n, ast.Call) and last_part(n.func) == name]
+
+
 @dataclass(frozen=True, slots=True)
 class Unit:
     """A top-level statement or a direct member of a top-level class: what one visit walks."""

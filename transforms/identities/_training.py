@@ -7,7 +7,7 @@ import ast
 from autofix.pattern import Match
 from autofix.syntax import Module
 from autofix.transforms.ranges._gradients import carries_gradient, learns_nothing, only_compared, out_of_model
-from autofix.tree import walk
+from autofix.tree import calls_of
 
 
 def without_gradient(module: Module, match: Match) -> bool:
@@ -49,10 +49,7 @@ def given_clamped(module: Module, match: Match) -> bool:
     function = module.function(match.ops[0].call) if match.ops else None
     if not isinstance(function, ast.FunctionDef):
         return False
-    calls = [
-        n for n in walk(module.tree)
-        if isinstance(n, ast.Call) and getattr(n.func, "attr", getattr(n.func, "id", "")) == function.name
-    ]  # fmt: skip
+    calls = calls_of(module.tree, function.name)
     return bool(calls) and all(any(_is_clamped(module, a) for a in c.args) for c in calls)
 
 
@@ -67,8 +64,3 @@ def _is_clamped(module: Module, node: ast.expr) -> bool:
 def has_a_floor_of_its_own(module: Module, match: Match) -> bool:
     """Whether the eps is a setting of the class, which says how far a loss may rise."""
     return isinstance(match.captures.get("eps"), ast.Attribute)
-
-
-def is_no_tensor(module: Module, node: ast.expr) -> bool:
-    """Whether `node` is plainly a Python number."""
-    return isinstance(node, ast.Constant) and isinstance(node.value, (int, float))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from autofix.syntax import Module
 from autofix.transforms.initialisation._parameters import Made, is_self
-from autofix.tree import walk
+from autofix.tree import last_part, walk
 
 # Classes outside the file whose constructors are known to leave a subclass's own parameters alone.
 _KNOWN_BASES = re.compile(
@@ -126,7 +126,7 @@ def family_of(module: Module, cls: ast.ClassDef) -> list[ast.ClassDef] | None:
     grown = True
     while grown:
         names = {c.name for c in family[:1]} | {c.name for c in family if _derives(c, cls, here)}
-        more = [c for c in here.values() if c not in family and any(_name(b) in names for b in c.bases)]
+        more = [c for c in here.values() if c not in family and any(last_part(b) in names for b in c.bases)]
         family += more
         grown = bool(more)
     return family
@@ -137,7 +137,7 @@ def _derives(cls: ast.ClassDef, root: ast.ClassDef, here: dict[str, ast.ClassDef
     pending = [cls]
     while pending:
         for base in pending.pop().bases:
-            name = _name(base)
+            name = last_part(base)
             if name == root.name:
                 return True
             if name in here and name not in seen:
@@ -146,13 +146,9 @@ def _derives(cls: ast.ClassDef, root: ast.ClassDef, here: dict[str, ast.ClassDef
     return False
 
 
-def _name(node: ast.expr) -> str:
-    return node.id if isinstance(node, ast.Name) else getattr(node, "attr", "")
-
-
 def _is_plain_module(module: Module, cls: ast.ClassDef) -> bool:
     here = {n.name for n in module.tree.body if isinstance(n, ast.ClassDef)}
-    return all(module.qualified(b) == "torch.nn.Module" or _name(b) in here for b in cls.bases)
+    return all(module.qualified(b) == "torch.nn.Module" or last_part(b) in here for b in cls.bases)
 
 
 # -- in the class --------------------------------------------------------------------------------------------------
@@ -228,7 +224,7 @@ def _call_writes(module: Module, call: ast.Call, runs: bool) -> bool:
     dotted = module.qualified(call.func) or ""
     if dotted.startswith("torch.nn.init."):
         return True
-    last = _name(call.func)
+    last = last_part(call.func)
     if last.endswith("_") or _INITIAL.search(last):
         return True
     if dotted.startswith(("torch.", "math.")) or last in (
@@ -251,9 +247,13 @@ def _whole_module(module: Module, family: list[ast.ClassDef]) -> bool:
             if isinstance(node, (ast.For, ast.AsyncFor)) and _loops_over_all(module, node):
                 return True
             if isinstance(node, ast.Call):
-                if any(is_self(a) for a in node.args) and not _HARMLESS.fullmatch(_name(node.func)):
+                if any(is_self(a) for a in node.args) and not _HARMLESS.fullmatch(last_part(node.func)):
                     return True
-                if _name(node.func) == "apply" and isinstance(node.func, ast.Attribute) and is_self(node.func.value):
+                if (
+                    last_part(node.func) == "apply"
+                    and isinstance(node.func, ast.Attribute)
+                    and is_self(node.func.value)
+                ):
                     return not _specific(module, node)
     return False
 
@@ -261,7 +261,7 @@ def _whole_module(module: Module, family: list[ast.ClassDef]) -> bool:
 def _specific(module: Module, apply: ast.Call) -> bool:
     """Whether `self.apply(f)` runs a function of this file that is for layers of torch.nn only (`_by_others` looks at
     it again)."""
-    name = _name(apply.args[0]) if apply.args else ""
+    name = last_part(apply.args[0]) if apply.args else ""
     functions = [n for n in walk(module.tree) if isinstance(n, ast.FunctionDef) and n.name == name]
     return bool(functions) and all(not _generic(module, f) for f in functions)
 
@@ -300,7 +300,7 @@ def _by_others(module: Module, family: list[ast.ClassDef], made: Made) -> bool:
 
 
 def _registers(call: ast.Call) -> bool:
-    return _name(call.func) in ("register_parameter", "register_buffer")
+    return last_part(call.func) in ("register_parameter", "register_buffer")
 
 
 def _initialises(module: Module, node: ast.AST, names: set[str]) -> bool:
@@ -341,7 +341,7 @@ def _others_write(module: Module, node: ast.Attribute, names: set[str]) -> bool:
     parent = module.parent(node)
     writes = not isinstance(node.ctx, ast.Load)
     if isinstance(parent, ast.Call) and node in parent.args:
-        dotted, last = module.qualified(parent.func) or "", _name(parent.func)
+        dotted, last = module.qualified(parent.func) or "", last_part(parent.func)
         writes = dotted.startswith("torch.nn.init.") or last.endswith("_") or bool(_INITIAL.search(last))
     if isinstance(parent, ast.Attribute):
         writes = parent.attr == "data" or (parent.attr.endswith("_") and parent.attr != "requires_grad_")
@@ -353,7 +353,7 @@ def _others_write(module: Module, node: ast.Attribute, names: set[str]) -> bool:
         built = module.self_attribute(cls, root.attr) if cls else None
         if isinstance(built, ast.Call):
             dotted = module.qualified(built.func) or ""
-            return not dotted.startswith("torch.nn.") and (_name(built.func) in names or not dotted)
+            return not dotted.startswith("torch.nn.") and (last_part(built.func) in names or not dotted)
         return True
     function = module.function_scope(node)
     guards = [n for n in _guards(module, node) if "isinstance(" in n]

@@ -14,7 +14,7 @@ from autofix.model import Finding, Fix, Severity
 from autofix.ops import Op, constant, tensor_op
 from autofix.rule import Context
 from autofix.syntax import Module
-from autofix.tree import walk
+from autofix.tree import last_part, walk
 
 # What the rules of this family look for, before a file is decoded.
 TRIGGERS: tuple[tuple[bytes | re.Pattern[bytes], ...], ...] = (
@@ -242,11 +242,6 @@ def _count(module: Module, value: ast.expr | None) -> int | None:
         number = constant(module, arguments[-1]) if arguments else None
         return number if isinstance(number, int) else None
     return None
-
-
-def last_part(node: ast.AST) -> str:
-    """The last identifier of a dotted name."""
-    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
 
 
 # -- the choice ----------------------------------------------------------------------------------------------------

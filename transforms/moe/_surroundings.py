@@ -6,8 +6,8 @@ import ast
 import re
 
 from autofix.syntax import Module
-from autofix.transforms.moe._experts import Layer, functions_of, last_part, scores_kind
-from autofix.tree import walk
+from autofix.transforms.moe._experts import Layer, functions_of, scores_kind
+from autofix.tree import last_part, walk
 
 _BALANCES = re.compile(
     r"balanc|aux(iliary)?_?loss|(^|_)l_?aux|aux_?(coef|weight|free)|load_?loss|importance|z_?loss|cv_?squared|lb_?loss"

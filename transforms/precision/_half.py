@@ -8,6 +8,7 @@ import re
 
 from autofix.ops import constant, tensor_op
 from autofix.syntax import Module
+from autofix.tree import last_part
 
 _AUTOCAST = re.compile(r"(^|\.)autocast$")
 _HALF = ("torch.float16", "torch.half")
@@ -133,7 +134,7 @@ def _switch(module: Module, node: ast.AST) -> Switch:
     if not isinstance(node, ast.Call):
         return Switch.NONE
     if isinstance(node.func, ast.Attribute) and node.func.attr == "half" and not node.args:
-        return Switch.CAST if _MODEL.search(_last(node.func.value)) else Switch.NONE
+        return Switch.CAST if _MODEL.search(last_part(node.func.value)) else Switch.NONE
     is_scaler = is_grad_scaler(module, node) and not node.keywords
     return Switch.AUTOCAST if is_scaler or autocast_kind(module, node) is Autocast.HALF else Switch.NONE
 
@@ -230,7 +231,7 @@ def _of_call(module: Module, node: ast.Call, autocast: bool, depth: int) -> Widt
     op = tensor_op(module, node)
     if op is None:
         return Width.OPEN
-    if any(_DTYPE.search(_last(g)) for g in given):
+    if any(_DTYPE.search(last_part(g)) for g in given):
         return Width.OPEN
     others = [v for k, v in op.args.items() if k in ("other", "self", "mat2")]
     return _wider(module, [op.input, *others], autocast, depth)
@@ -244,14 +245,10 @@ def _wider(module: Module, nodes: list[ast.expr], autocast: bool, depth: int) ->
     return Width.HALF if widths and all(w is Width.HALF for w in widths) else Width.OPEN
 
 
-def _last(node: ast.expr) -> str:
-    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
-
-
 def casts_to_a_dtype(module: Module, node: ast.expr, depth: int = 0) -> bool:
     """Whether `node` is computed from a tensor that was cast to a dtype which a parameter or a setting names."""
     for part in ast.walk(node):
-        if isinstance(part, ast.Call) and _last(part.func) in ("to", "type"):
+        if isinstance(part, ast.Call) and last_part(part.func) in ("to", "type"):
             given = [*part.args, *(k.value for k in part.keywords if k.arg == "dtype")]
             if any(_is_setting(module, g) for g in given):
                 return True
@@ -264,10 +261,10 @@ def casts_to_a_dtype(module: Module, node: ast.expr, depth: int = 0) -> bool:
 
 def _is_setting(module: Module, node: ast.expr) -> bool:
     """`dtype`, `self.dtype`, `args.compute_dtype`: not the dtype of a tensor, and none that is known."""
-    if not _DTYPE.search(_last(node)):
+    if not _DTYPE.search(last_part(node)):
         return False
     if isinstance(node, ast.Attribute):
-        return _last(node.value) in ("self", "args", "cfg", "config", "opt")
+        return last_part(node.value) in ("self", "args", "cfg", "config", "opt")
     if not isinstance(node, ast.Name):
         return False
     found = module.flow(node).definition(node)

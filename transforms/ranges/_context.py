@@ -12,7 +12,7 @@ from autofix.syntax import Module
 from autofix.transforms.loops._clipping import is_test
 from autofix.transforms.ranges._exponents import Quantity
 from autofix.transforms.ranges._roles import LOG_RATIO, LOG_SCALE, LOG_STD, LOG_VARIANCE, Role, role_of
-from autofix.tree import walk
+from autofix.tree import calls_of, last_part, walk
 
 _ASIDE = re.compile(
     r"^_*(generate|inference|infer|evaluate|eval|test|validate|validation|plot|visuali[sz]e|log_?metrics|report|"
@@ -55,20 +55,14 @@ def result_name(module: Module, call: ast.Call) -> str:
     if isinstance(parent, ast.keyword):
         return parent.arg or ""
     if isinstance(parent, ast.Call) and len(parent.args) == 2 and parent.args[1] is node:
-        return "std" if _last(parent.func) in ("Normal", "LogNormal", "Laplace") else ""
+        return "std" if last_part(parent.func) in ("Normal", "LogNormal", "Laplace") else ""
     if isinstance(parent, ast.Tuple):
         owner = module.parent(parent)
         target = owner.targets[0] if isinstance(owner, ast.Assign) else None
         if isinstance(target, ast.Tuple) and len(target.elts) == len(parent.elts):
-            return _last(target.elts[parent.elts.index(node)])  # type: ignore[arg-type]
+            return last_part(target.elts[parent.elts.index(node)])  # type: ignore[arg-type]
         return ""
-    return _last(parent.targets[0]) if isinstance(parent, ast.Assign) else ""
-
-
-def _last(node: ast.AST) -> str:
-    if isinstance(node, ast.Attribute):
-        return node.attr
-    return node.id if isinstance(node, ast.Name) else ""
+    return last_part(parent.targets[0]) if isinstance(parent, ast.Assign) else ""
 
 
 def out_of_training(module: Module, call: ast.expr) -> bool:
@@ -79,7 +73,7 @@ def out_of_training(module: Module, call: ast.expr) -> bool:
     for ancestor in module.ancestors(call):
         if isinstance(ancestor, ast.Attribute) and ancestor.attr in _METHODS_OF_RESULT:
             return True
-        if isinstance(ancestor, ast.Call) and node is not ancestor.func and _last(ancestor.func) in _LOGGING:
+        if isinstance(ancestor, ast.Call) and node is not ancestor.func and last_part(ancestor.func) in _LOGGING:
             return True
         if isinstance(ancestor, (ast.With, ast.AsyncWith)) and any(_disables(i.context_expr) for i in ancestor.items):
             return True
@@ -92,24 +86,24 @@ def out_of_training(module: Module, call: ast.expr) -> bool:
                 return _is_module(module.class_of(ancestor))
             if _ASIDE.search(ancestor.name.lower()):
                 return True
-        if isinstance(ancestor, ast.ClassDef) and any(_last(b) == "Function" for b in ancestor.bases):
+        if isinstance(ancestor, ast.ClassDef) and any(last_part(b) == "Function" for b in ancestor.bases):
             return True
         node = ancestor
     return False
 
 
 def _is_module(cls: ast.ClassDef | None) -> bool:
-    return cls is not None and any(re.search(r"Module|Model|Layer|Block", _last(b)) for b in cls.bases)
+    return cls is not None and any(re.search(r"Module|Model|Layer|Block", last_part(b)) for b in cls.bases)
 
 
 def _disables(node: ast.AST) -> bool:
     called = node.func if isinstance(node, ast.Call) else node
-    return _last(called) in _NO_GRAD
+    return last_part(called) in _NO_GRAD
 
 
 def _is_evaluation(test: ast.expr) -> bool:
     """`not self.training`."""
-    return isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not) and _last(test.operand) == "training"
+    return isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not) and last_part(test.operand) == "training"
 
 
 def refuses_training(module: Module) -> bool:
@@ -173,7 +167,7 @@ def _multiplies_noise(module: Module, call: ast.Call) -> bool:
             v for s in module.flow(other).stores(other.id) if isinstance(v := getattr(s, "value", None), ast.expr)
         ]
     calls = (n for v in values for n in walk(v) if isinstance(n, ast.Call))
-    return any(_last(c.func).startswith("randn") for c in calls)
+    return any(last_part(c.func).startswith("randn") for c in calls)
 
 
 def _is_log_determinant(module: Module, found: Quantity) -> bool:
@@ -256,7 +250,7 @@ def _is_clamped(module: Module, node: ast.expr) -> bool:
         op = tensor_op(module, ancestor)
         if op is not None and op.name.startswith(("clamp", "clip", "minimum", "nan_to_num")):
             return True
-        if isinstance(ancestor, ast.Call) and _last(ancestor.func) == "min":
+        if isinstance(ancestor, ast.Call) and last_part(ancestor.func) == "min":
             return True
         if isinstance(ancestor, ast.Call) and not isinstance(module.parent(node), ast.Attribute):
             return False
@@ -268,7 +262,7 @@ def shared_with_methods(module: Module, found: Quantity) -> str:
     from the same maker."""
     node = found.node
     maker = _maker(module, node)
-    if maker is not None and sum(callee(module, n) is maker for n in _calls(module, maker.name)) > 1:
+    if maker is not None and sum(callee(module, n) is maker for n in calls_of(module.tree, maker.name)) > 1:
         return f"{maker.name} gives it to more than one function; bound it there, so that all see the same"
     if not isinstance(node, ast.Attribute) or found.role not in (LOG_SCALE, LOG_STD, LOG_VARIANCE):
         return ""
@@ -292,11 +286,6 @@ def _maker(module: Module, node: ast.expr) -> ast.FunctionDef | None:
     found = module.flow(node).definition(node) if isinstance(node, ast.Name) else None
     value = getattr(found.statement, "value", None) if found is not None else None
     return callee(module, value) if isinstance(value, ast.Call) else None
-
-
-def _calls(module: Module, name: str) -> list[ast.Call]:
-    calls = (n for n in walk(module.tree) if isinstance(n, ast.Call))
-    return [c for c in calls if _last(c.func) == name]
 
 
 def _is_exponent(module: Module, read: ast.expr) -> bool:

@@ -13,7 +13,7 @@ from autofix.transforms.ranges._call_sites import call_sites
 from autofix.transforms.ranges._context import out_of_training
 from autofix.transforms.ranges._upstream import CUT
 from autofix.transforms.ranges._upstream import carries_gradient as carries_gradient
-from autofix.tree import walk
+from autofix.tree import last_part, walk
 
 # A folder says something of its files when it is theirs, or a part of their package: what lies above a project is no
 # business of its code.
@@ -65,7 +65,7 @@ def out_of_model(module: Module, node: ast.AST) -> bool:
         op = tensor_op(module, ancestor)
         if op is not None and op.name in CUT:
             return True
-        if isinstance(ancestor, ast.Call) and ancestor.func is not inner and _called(ancestor) == "Parameter":
+        if isinstance(ancestor, ast.Call) and ancestor.func is not inner and last_part(ancestor.func) == "Parameter":
             return True
         if isinstance(ancestor, ast.If) and inner in ancestor.body and _is_logging(ancestor.test):
             return True
@@ -94,10 +94,6 @@ def _is_logging(test: ast.expr) -> bool:
     names = [n.attr if isinstance(n, ast.Attribute) else getattr(n, "id", "") for n in walk(test)]
     negated = isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not)
     return not negated and any(_VERBOSE.search(n) for n in names)
-
-
-def _called(node: ast.Call) -> str:
-    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
 
 
 def only_compared(module: Module, node: ast.AST) -> bool:
@@ -149,7 +145,7 @@ class _Ends:
         return parent.attr in _SELECTING or parent.attr in CUT or self.ends(called)
 
     def _argument(self, call: ast.Call) -> bool:
-        name = _called(call)
+        name = last_part(call.func)
         if name in _SELECTING or name in CUT or name in _ENDING:
             return True
         if name in _RANKING:

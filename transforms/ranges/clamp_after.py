@@ -72,6 +72,7 @@ from autofix.syntax import Module
 from autofix.transforms.ranges._floors import HALF_ZERO, TINY, at_least, literal
 from autofix.transforms.ranges._gradients import carries_gradient, learns_nothing, only_compared
 from autofix.transforms.ranges._roles import LOGIT_SCALE, role_of
+from autofix.tree import last_part
 
 _CLAMPS = ("clamp", "clamp_min", "clamp_max", "clamp_", "clamp_min_", "clamp_max_")
 _NAMES = (*_CLAMPS, "clip", "clip_")
@@ -89,7 +90,7 @@ class _Bounds:
 
 def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     module = context.module
-    if not isinstance(node, ast.Call) or _called(node) not in _NAMES:
+    if not isinstance(node, ast.Call) or last_part(node.func) not in _NAMES:
         return
     clamp = tensor_op(module, node, *_CLAMPS)
     bounds = _numbers(module, clamp) if clamp else None
@@ -120,10 +121,6 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     yield context.finding(node, message, fix=fix)
 
 
-def _called(node: ast.Call) -> str:
-    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-
-
 def _numbers(module: Module, clamp: Op) -> _Bounds | None:
     """The bounds of a clamp whose every bound is a number."""
     low, high = (
@@ -148,7 +145,7 @@ def _function(module: Module, clamp: Op) -> Op | None:
     readers = flow.readers(definition) if definition is not None else None
     if definition is None or definition.value is None or not readers:
         return None
-    in_place = _called(clamp.call).endswith("_")
+    in_place = last_part(clamp.call.func).endswith("_")
     first = min(readers, key=lambda reader: module.chars(reader)[0])
     if first is not node or (len(readers) > 1 and not in_place):
         return None
@@ -231,7 +228,7 @@ def _two_statements(
         and isinstance(second.targets[0], ast.Name)
         and second.targets[0].id == clamp.input.id
     )
-    if _called(clamp.call).endswith("_") and not (statement or rebinds):
+    if last_part(clamp.call.func).endswith("_") and not (statement or rebinds):
         raise Unrewritable("the clamp in place is part of a larger statement")
     if (statement or rebinds) and module.block(first) is module.block(second):
         return (*held, _without(module, second)), region

@@ -92,6 +92,7 @@ from autofix.transforms.ranges._division import division, is_numpy
 from autofix.transforms.ranges._floors import dtype_owner, limits
 from autofix.transforms.ranges._gradients import carries_gradient, out_of_model
 from autofix.transforms.ranges._roots import looks_like_tensor, root_of
+from autofix.tree import last_part
 
 _ZERO = 2.98e-8  # float16 rounds anything smaller to 0
 _DIVISOR, _DIVIDING_ROOT, _LOG, _ROOT = "division", "division by the root", "logarithm", "root"
@@ -211,7 +212,7 @@ def _use_of_name(module: Module, node: ast.expr, parent: ast.AST, depth: int) ->
 
 def _is_tensor(module: Module, guard: _Guard, use: str) -> bool:
     for part in _origins(module, guard.quantity, 0):
-        if isinstance(part, ast.Call) and _last(part.func) in _NUMBERS:
+        if isinstance(part, ast.Call) and last_part(part.func) in _NUMBERS:
             return False
     if not guard.added or use in (_LOG, _ROOT, _DIVIDING_ROOT):
         return not is_numpy(module, guard.node)
@@ -314,10 +315,10 @@ def _claim(change: str, relation: Relation = Relation.EQUAL, extra: tuple[str, .
 
 def _may_be_whole(module: Module, quantity: ast.expr, owner: ast.expr) -> bool:
     """Whether the tensor whose dtype is asked may hold integers or booleans, which have no `finfo`."""
-    if not _WHOLE.search(_last(owner)):
+    if not _WHOLE.search(last_part(owner)):
         return False
     return not any(
-        isinstance(n, ast.Call) and _last(n.func) in _FLOATING
+        isinstance(n, ast.Call) and last_part(n.func) in _FLOATING
         for n in (*ast.walk(quantity), *_origins(module, owner, 0))
     )
 
@@ -333,10 +334,6 @@ def _in_place_of(module: Module, node: ast.expr, template: str, quantity: ast.ex
 def _text(module: Module, node: ast.expr) -> str:
     text = re.sub(r"\s+", " ", module.source(node))
     return text if len(text) <= 60 else "the number"
-
-
-def _last(node: ast.AST) -> str:
-    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
 
 
 RULE = Rule(

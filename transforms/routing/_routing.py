@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
 
 from autofix.ops import constant
 from autofix.rule import Context
 from autofix.syntax import Module
-from autofix.tree import walk
+from autofix.tree import calls_of, walk
 
 GATE_TEMPERATURE = "GATE_TEMPERATURE"
 GUMBEL_TEMPERATURE = "GUMBEL_TEMPERATURE"
@@ -90,19 +89,10 @@ def is_target(module: Module, node: ast.expr) -> bool:
 
 def samples_elsewhere(module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool | None:
     """Whether a helper is called by samplers only; None when this file never calls it."""
-    callers = [c for c in calls_of(module, function.name) if function not in functions_around(module, c)]
+    callers = [c for c in calls_of(module.tree, function.name) if function not in functions_around(module, c)]
     if not callers:
         return None
     return all(trains_nothing(module, c) for c in callers)
-
-
-def calls_of(module: Module, name: str) -> Iterator[ast.Call]:
-    """Calls of a function or method of that name anywhere in the file."""
-    for node in walk(module.tree):
-        if isinstance(node, ast.Call):
-            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", None)
-            if called == name:
-                yield node
 
 
 def has_gradient_already(function: ast.AST) -> bool:

@@ -6,7 +6,7 @@ import ast
 import re
 
 from autofix.syntax import Module
-from autofix.tree import walk
+from autofix.tree import last_part, walk
 
 _LAYER_NORM = re.compile(r"\w*(Layer_?Norm|RMS_?Norm)(\d[dD])?|T5LayerNorm\w*", re.I)
 _ATTENTION = re.compile(r"attention|attn|^MHA$|^SelfAtt", re.I)
@@ -18,11 +18,6 @@ _SAME_CALLS = frozenset(
 )  # fmt: skip
 _SUBLAYER_METHOD = re.compile(r"(^|_)(sa|mha|ca|ff|attn|attention|mlp|ffn|feed_forward)(_|$)", re.I)
 _DEPTH = 12
-
-
-def last_part(node: ast.AST) -> str:
-    """The last identifier of a dotted name."""
-    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
 
 
 def own(node: ast.AST) -> str:

@@ -77,8 +77,8 @@ from collections.abc import Iterator
 from autofix.model import Finding, Severity
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
-from autofix.transforms.structure._parts import is_layer_norm, last_part, makers, own
-from autofix.tree import walk
+from autofix.transforms.structure._parts import is_layer_norm, makers, own
+from autofix.tree import last_part, walk
 
 _ACTIVATIONS = frozenset(
     ("relu", "relu_", "gelu", "silu", "leaky_relu", "leaky_relu_", "elu", "selu", "mish", "relu6", "hardswish", "celu")

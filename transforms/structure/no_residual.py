@@ -83,8 +83,8 @@ from collections.abc import Iterator
 from autofix.model import Finding, Severity
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
-from autofix.transforms.structure._parts import calls_in, is_layer_norm, kind_of, last_part, makers, own, passed_through
-from autofix.tree import walk
+from autofix.transforms.structure._parts import calls_in, is_layer_norm, kind_of, makers, own, passed_through
+from autofix.tree import last_part, walk
 
 _JOINS = re.compile(r"add_?|cat|concat(enate)?|lerp_?|addcmul_?|residual\w*|skip\w*|checkpoint\w*|gru\w*", re.I)
 _OUT = re.compile(r"(^|_)(out|output|classes|labels)(_|$)")
