@@ -16,7 +16,7 @@ def lasting_attribute(module: Module, cls: ast.ClassDef, name: str) -> ast.expr 
     value = module.self_attribute(cls, name)
     registered = [
         n.args[1]
-        for n in walk(cls)
+        for n in module.nodes(cls)
         if isinstance(n, ast.Call)
         and len(n.args) >= 2
         and words(module, n.func) == "self.register_buffer"
@@ -30,7 +30,7 @@ def lasting_attribute(module: Module, cls: ast.ClassDef, name: str) -> ast.expr 
     maker = module.function(value)
     if getattr(maker, "name", "") not in ("__init__", "__post_init__"):
         return None
-    if _is_parameter(module, value) or any(_changes(n, name) for n in walk(cls)):
+    if _is_parameter(module, value) or any(_changes(n, name) for n in module.nodes(cls)):
         return None
     return value
 
@@ -39,7 +39,7 @@ def clamped_attribute(module: Module, read: ast.Attribute) -> Call | None:
     """`self.x.data.clamp_(...)` on the way to a read of `self.x` in the same function, the last thing done to it."""
     text = words(module, read)
     found: Call | None = None
-    for node in walk(module.flow(read).scope):
+    for node in module.nodes(module.flow(read).scope):
         if not _changes(node, read.attr) or (getattr(node, "lineno", 0) >= read.lineno):
             continue
         call = call_of(module, node) if isinstance(node, ast.Call) else None

@@ -46,8 +46,8 @@ class Flow:
     def loads(self) -> dict[str, list[ast.Name]]:
         """Every read of a name in the function, nested functions and lambdas included, in source order."""
         table: dict[str, list[ast.Name]] = {}
-        for node in walk(self.scope):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+        for node in self.module.nodes(self.scope):
+            if type(node) is ast.Name and type(node.ctx) is ast.Load:
                 table.setdefault(node.id, []).append(node)
         for nodes in table.values():
             nodes.sort(key=lambda n: (n.lineno, n.col_offset))

@@ -306,7 +306,7 @@ class Ranges:
             return self.of(value) if assigned.index is None else self.element(value, assigned.index)
         text = words(self.module, node)
         cls = self.module.class_of(node)
-        if cls is None or any(is_store(self.module, n, text) for n in walk(self.module.flow(node).scope)):
+        if cls is None or any(is_store(self.module, n, text) for n in self.module.nodes(self.module.flow(node).scope)):
             return UNKNOWN
         if words(self.module, node.value) != "self":
             return UNKNOWN

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from autofix.calls import call_of
@@ -249,13 +250,13 @@ def _changes(module: Module, read: ast.AST) -> dict[str, list[ast.AST]]:
     scope = module.flow(read).scope
     known: dict[ast.AST, dict[str, list[ast.AST]]] = vars(module).setdefault("_in_place_changes", {})
     if scope not in known:
-        known[scope] = _changes_below(scope)
+        known[scope] = _changes_in(module.nodes(scope))
     return known[scope]
 
 
-def _changes_below(scope: ast.AST) -> dict[str, list[ast.AST]]:
+def _changes_in(nodes: Iterable[ast.AST]) -> dict[str, list[ast.AST]]:
     table: dict[str, list[ast.AST]] = {}
-    for node in walk(scope):
+    for node in nodes:
         root: ast.AST | None = None
         if isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
             root = node.value

@@ -153,7 +153,7 @@ def _between(module: Module, early: ast.stmt, late: ast.stmt) -> Iterator[ast.st
     wide = [loop for loop in itertools.takewhile(lambda a: a is not scope, loops) if loop not in around]
     if wide:
         last = max(last, *((loop.end_lineno or last) + 1 for loop in wide))
-    for statement in walk(scope):
+    for statement in module.nodes(scope):
         if isinstance(statement, ast.stmt) and statement is not early and statement is not scope:
             begins = statement.lineno
             if statement is late and not wide:

@@ -27,6 +27,7 @@ _PLAIN_FIELDS = frozenset(
 )  # fmt: skip
 # Kinds of which no field holds a node.
 _LEAVES = frozenset({ast.Constant, ast.Global, ast.Nonlocal, ast.MatchSingleton})
+_DEFINITIONS = frozenset({ast.FunctionDef, ast.AsyncFunctionDef})
 _GAPS = frozenset({"kw_defaults", "keys"})  # lists in which None stands for what is missing
 # Text that may set an attribute of `self`: alone, in a tuple, deleted, as the target of a loop or of `with`.
 _MAY_SET = re.compile(
@@ -277,6 +278,18 @@ class Tree:
         self._adopted.add(root)
         return nodes
 
+    @cached_property
+    def _nodes(self) -> dict[ast.AST, list[ast.AST]]:
+        return {}
+
+    def nodes(self, root: ast.AST) -> list[ast.AST]:
+        """`walk(root)`, remembered: for functions and classes, which rules look through again and again. It is not
+        to be changed."""
+        known = self._nodes.get(root)
+        if known is None:
+            known = self._nodes[root] = walk(root)
+        return known
+
     def parent(self, node: ast.AST) -> ast.AST | None:
         known = self._parents.get(node)
         if known is not None:
@@ -353,7 +366,7 @@ class Tree:
         """The innermost `def` around `node` (lambdas do not count), else the module."""
         current = self.parent(node)
         parents = self._parents
-        while current is not None and not isinstance(current, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        while current is not None and type(current) not in _DEFINITIONS:
             current = parents.get(current)
         return current or self.tree
 
@@ -435,14 +448,18 @@ def _self_attributes(cls: ast.ClassDef) -> dict[str, list[ast.expr | None]]:
     (augmented, unpacked, a loop target)."""
     table: dict[str, list[ast.expr | None]] = {}
     plain: list[tuple[list[ast.expr], ast.expr | None]] = []
-    for node in (n for part in cls.body if not _keeps_attributes(part) for n in walk(part)):
-        if isinstance(node, ast.Attribute):
-            if not isinstance(node.ctx, ast.Load) and _is_self(node.value):
-                table.setdefault(node.attr, []).append(None)
-        elif isinstance(node, ast.Assign):
-            plain.append((node.targets, node.value))
-        elif isinstance(node, ast.AnnAssign):
-            plain.append(([node.target], node.value))
+    for part in cls.body:
+        if _keeps_attributes(part):
+            continue
+        for node in walk(part):
+            kind = type(node)
+            if kind is ast.Attribute:
+                if type(node.ctx) is not ast.Load and _is_self(node.value):  # type: ignore[attr-defined]
+                    table.setdefault(node.attr, []).append(None)  # type: ignore[attr-defined]
+            elif kind is ast.Assign:
+                plain.append((node.targets, node.value))  # type: ignore[attr-defined]
+            elif kind is ast.AnnAssign:
+                plain.append(([node.target], node.value))  # type: ignore[attr-defined]
     for targets, value in plain:
         for target in targets:
             if isinstance(target, ast.Attribute) and _is_self(target.value):

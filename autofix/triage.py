@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -37,7 +37,7 @@ def candidates(data: bytes, rules: Sequence[Rule]) -> list[Candidate]:
     if not relevant(data):
         return []
     text = _Text(without_long_strings(data), _lexicon(tuple(rules)))
-    found = [Candidate(rule, text.places(rule)) for rule in rules if text.triggers(rule)]
+    found = [Candidate(rule, text.places(rule)) for rule in text.possible if text.triggers(rule)]
     return [candidate for candidate in found if candidate.lines]
 
 
@@ -58,45 +58,61 @@ def without_long_strings(data: bytes) -> bytes:
 
 
 class _Lexicon:
-    """Which of the literals that rules look for lie in which words. Files share most of their words, so that it is
-    learnt once in a process, of each word when it first occurs."""
+    """Which of the literals that rules look for lie in which words, as bits of an integer. Files share most of their
+    words, so that it is learnt once in a process, of each word when it first occurs."""
 
-    def __init__(self, literals: Iterable[bytes]) -> None:
-        self._literals = sorted({*literals} - {b""})
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._bits: dict[bytes, int] = {}
         self._seen: set[bytes] = set()
-        self._found: dict[bytes, list[bytes]] = {}
+        self._found: dict[bytes, int] = {}
+        self._wanted = [(rule, tuple(self._groups(rule))) for rule in rules]
 
-    def literals_in(self, words: set[bytes]) -> set[bytes]:
+    def _groups(self, rule: Rule) -> Iterator[int]:
+        """The bits of which a file must have one, for each trigger group of a rule and for its anchors."""
+        anchors = (rule.anchor, *(anchor for anchor, _ in rule.further))
+        parts = [part for anchor in anchors for part in _alternatives(anchor)]
+        for group in (*rule.triggers, parts):
+            bits = [self.bit(_spelling(word)) for word in group]
+            if all(bits):
+                yield functools.reduce(int.__or__, bits)
+
+    def bit(self, spelling: bytes) -> int:
+        """The bit of a literal; 0 for the empty one, which says nothing."""
+        return self._bits.setdefault(spelling, 1 << len(self._bits)) if spelling else 0
+
+    def possible(self, bits: int) -> list[Rule]:
+        """The rules of which a file with these bits may have everything."""
+        return [rule for rule, groups in self._wanted if all(bits & group for group in groups)]
+
+    def bits_in(self, words: set[bytes]) -> int:
         """The literals in a file that has these words; a line break in a literal marks an end of its word."""
         new = words - self._seen
         if len(self._seen) > _MOST_WORDS:
             self._seen.clear()
             self._found.clear()
             new = words
-        self._learn(new)
-        self._seen |= new
-        return {literal for word in words & self._found.keys() for literal in self._found[word]}
+        if new:
+            self._learn(new)
+            self._seen |= new
+        bits, found = 0, self._found
+        for word in words & found.keys():
+            bits |= found[word]
+        return bits
 
     def _learn(self, words: set[bytes]) -> None:
         text = b"\n".join([b"", *words, b""])
-        for literal in self._literals:
+        found = self._found
+        for literal, bit in self._bits.items():
             at = text.find(literal)
             while at >= 0:
                 start = at + 1 if literal.startswith(b"\n") else text.rfind(b"\n", 0, at) + 1
                 end = text.find(b"\n", start)
-                self._found.setdefault(text[start:end], []).append(literal)
+                word = text[start:end]
+                found[word] = found.get(word, 0) | bit
                 at = text.find(literal, end)
 
 
-@functools.lru_cache(maxsize=4)
-def _lexicon(rules: tuple[Rule, ...]) -> _Lexicon:
-    literals: set[bytes] = set()
-    for rule in rules:
-        for word in (w for group in rule.triggers for w in group):
-            literals.add(_as_spelled(word) if isinstance(word, bytes) else _leading(word.pattern))
-        for anchor in (rule.anchor, *(anchor for anchor, _ in rule.further)):
-            literals.update(_leading(part.pattern) for part in _alternatives(anchor))
-    return _Lexicon(literals)
+_lexicon = functools.lru_cache(maxsize=4)(_Lexicon)
 
 
 class _Text:
@@ -122,15 +138,23 @@ class _Text:
         return True
 
     def _search(self, word: bytes | re.Pattern[bytes]) -> bool:
-        if isinstance(word, bytes):
-            spelled = _as_spelled(word)
-            return (not spelled or spelled in self._vocabulary) and word in self._data
-        return self._may_begin(word) and word.search(self._data) is not None
+        if not self._may_have(word):
+            return False
+        return word in self._data if isinstance(word, bytes) else word.search(self._data) is not None
+
+    def _may_have(self, word: bytes | re.Pattern[bytes]) -> bool:
+        bit = self._lexicon.bit(_spelling(word))
+        return not bit or bool(bit & self._bits)
 
     @cached_property
-    def _vocabulary(self) -> set[bytes]:
+    def _bits(self) -> int:
         """What occurs in the file of that with which the literals and patterns of the rules are spelled."""
-        return self._lexicon.literals_in(set(self._data.translate(_WORDS_APART).split()))
+        return self._lexicon.bits_in(set(self._data.translate(_WORDS_APART).split()))
+
+    @property
+    def possible(self) -> list[Rule]:
+        """The rules of which no trigger group and not every anchor is certainly absent."""
+        return self._lexicon.possible(self._bits)
 
     def places(self, rule: Rule) -> tuple[int, ...]:
         """The lines on which a rule's anchors match, in the parts that have what it wants beside them."""
@@ -143,17 +167,13 @@ class _Text:
         """Where an anchor matches, comments apart, in the parts that have `beside`."""
         offsets = self._anchors.get(anchor)
         if offsets is None:
-            parts = [part for part in _alternatives(anchor) if self._may_begin(part)]
+            parts = [part for part in _alternatives(anchor) if self._may_have(part)]
             found = {m.start() for part in parts for m in part.finditer(self._data)}
             offsets = sorted(at for at in found if not self._is_comment(at))
             self._anchors[anchor] = offsets
         if beside is not None and offsets:
             offsets = [at for at in offsets if self._is_beside(beside, bisect_right(self._parts, at) - 1)]
         return offsets
-
-    def _may_begin(self, pattern: re.Pattern[bytes]) -> bool:
-        lead = _leading(pattern.pattern)
-        return not lead or lead in self._vocabulary
 
     def _is_comment(self, at: int) -> bool:
         """Whether `at` certainly lies in a comment: no quote stands before its sign."""
@@ -204,31 +224,35 @@ class _Text:
 
 
 @functools.cache
+def _spelling(word: bytes | re.Pattern[bytes]) -> bytes:
+    """The letters with which a literal is written, or with which everything begins that a pattern matches; empty when
+    that is not certain."""
+    return _as_spelled(word) if isinstance(word, bytes) else _leading(word)
+
+
 def _as_spelled(literal: bytes) -> bytes:
-    """What the vocabulary has of a literal that is one word, its ends marked where the literal marks them; empty when
-    the literal is something else."""
+    """A literal that is one word, with a line break at each end that the literal marks."""
     found = re.fullmatch(rb"([^\w]*)([A-Za-z_]\w*)([^\w]*)", literal)
     return (found[1] and b"\n") + found[2] + (found[3] and b"\n") if found else b""
 
 
-@functools.cache
-def _leading(pattern: bytes) -> bytes:
-    """The letters with which everything begins, or goes on after a point, that a pattern matches; empty when they are
-    not certain. A repetition or a choice behind the last letter is about that letter alone."""
-    if b"|" in pattern:
+def _leading(pattern: re.Pattern[bytes]) -> bytes:
+    """The letters with which a pattern without a choice outside of groups begins, or goes on after a point. A
+    repetition behind the last letter is about that letter alone."""
+    found = re.match(rb"(?:\\\.)?([A-Za-z_]+)", pattern.pattern)
+    if found is None or len(_alternatives(pattern)) > 1:
         return b""
-    found = re.match(rb"(?:\\\.)?([A-Za-z_]+)", pattern)
-    if found is None:
-        return b""
-    return found[1][:-1] if pattern[found.end() : found.end() + 1] in (b"?", b"*", b"+", b"{") else found[1]
+    rest = pattern.pattern[found.end() : found.end() + 1]
+    return found[1][:-1] if rest in (b"?", b"*", b"+", b"{") else found[1]
 
 
 @functools.cache
-def _alternatives(pattern: re.Pattern[str]) -> tuple[re.Pattern[bytes], ...]:
+def _alternatives(pattern: re.Pattern[str] | re.Pattern[bytes]) -> tuple[re.Pattern[bytes], ...]:
     """The outermost alternatives of a pattern one by one: one that begins with a literal is searched for many times
     as fast as where `re` has to try several beginnings at each character."""
     flags = pattern.flags & ~re.UNICODE
-    return tuple(re.compile(part.encode(), flags) for part in split_alternatives(pattern.pattern))
+    text = pattern.pattern if isinstance(pattern.pattern, str) else pattern.pattern.decode()
+    return tuple(re.compile(part.encode(), flags) for part in split_alternatives(text))
 
 
 def split_alternatives(pattern: str) -> list[str]:

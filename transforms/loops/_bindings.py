@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import cast
 
 from autofix.syntax import Module
-from autofix.tree import children, walk
+from autofix.tree import children
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
@@ -49,7 +49,7 @@ def bindings(module: Module, node: ast.expr) -> list[tuple[ast.stmt, ast.expr | 
     """The assignments behind `constructors`, each with its value (None: unpacked, a loop target and the like)."""
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":
         cls = module.class_of(node)
-        return _attribute_bindings(cls, node.attr) if cls else []
+        return _attribute_bindings(module, cls, node.attr) if cls else []
     if not isinstance(node, ast.Name):
         return []
     exact = module.flow(node).definition(node)
@@ -94,9 +94,9 @@ def _assigned(statement: ast.stmt, name: str) -> ast.expr | None:
     return None
 
 
-def _attribute_bindings(cls: ast.ClassDef, name: str) -> list[tuple[ast.stmt, ast.expr | None]]:
+def _attribute_bindings(module: Module, cls: ast.ClassDef, name: str) -> list[tuple[ast.stmt, ast.expr | None]]:
     out: list[tuple[ast.stmt, ast.expr | None]] = []
-    for node in walk(cls):
+    for node in module.nodes(cls):
         if isinstance(node, ast.Assign):
             targets: list[ast.expr] = node.targets
         elif isinstance(node, ast.AnnAssign) and node.value is not None:

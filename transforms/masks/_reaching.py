@@ -6,7 +6,7 @@ import ast
 
 from autofix.flow import Flow
 from autofix.syntax import Module
-from autofix.tree import children, walk
+from autofix.tree import bound_by, walk
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
@@ -151,9 +151,4 @@ def _leaves(block: list[ast.stmt]) -> bool:
 
 def _targets(statement: ast.AST) -> set[str]:
     """Names that a statement itself binds."""
-    names: set[str] = set()
-    for child in children(statement):
-        if isinstance(child, (ast.stmt, ast.excepthandler, ast.match_case)):
-            continue
-        names.update(n.id for n in walk(child) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load))
-    return names
+    return bound_by(statement)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 
 from autofix.ops import constant
@@ -67,7 +68,7 @@ def trains_nothing(module: Module, node: ast.AST) -> bool:
     for function in functions_around(module, node):
         if _SAMPLING_NAME.search(spaced(function.name)) or _LOSS_NAME.search(spaced(function.name)):
             return True
-        if any(_switches_off(d) for d in function.decorator_list) or _samples(function):
+        if any(_switches_off(d) for d in function.decorator_list) or _samples(module, function):
             return True
     for ancestor in module.ancestors(node):
         if isinstance(ancestor, ast.ClassDef):
@@ -182,6 +183,7 @@ def _is_data(node: ast.AST) -> bool:
     return isinstance(node, ast.Attribute) and node.attr == "data"
 
 
+@functools.lru_cache(maxsize=65_536)
 def spaced(name: str) -> str:
     """With an underscore wherever a capital follows a small letter."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
@@ -193,10 +195,14 @@ def _switches_off(node: ast.expr) -> bool:
     return name in _NO_GRAD
 
 
-def _samples(function: ast.AST) -> bool:
-    if any(_SAMPLING_WORDS.match(name) for name in identifiers(function)):
-        return True
-    return any(_called(n) in _SAMPLING_CALLS for n in walk(function) if isinstance(n, ast.Call))
+def _samples(module: Module, function: ast.AST) -> bool:
+    known: dict[ast.AST, bool] = vars(module).setdefault("_routing_samples", {})
+    if function not in known:
+        words = any(_SAMPLING_WORDS.match(name) for name in identifiers(function))
+        known[function] = words or any(
+            _called(n) in _SAMPLING_CALLS for n in module.nodes(function) if isinstance(n, ast.Call)
+        )
+    return known[function]
 
 
 def _evaluation_branch(module: Module, node: ast.AST) -> bool:

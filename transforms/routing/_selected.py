@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from dataclasses import dataclass
 
@@ -42,9 +43,14 @@ def routes_tokens(module: Module, node: ast.AST) -> bool:
     """Whether the function around a node, or its class, certainly speaks of experts, routers or gates."""
     functions = functions_around(module, node)
     owners = [a for a in module.ancestors(node) if isinstance(a, (ast.ClassDef, ast.FunctionDef))]
-    if any(_STRONG.search(spaced(o.name)) for o in owners):
+    if any(_is_strong(o.name) for o in owners):
         return True
-    return bool(functions) and any(_STRONG.search(spaced(n)) for n in names_in(module, functions[0]))
+    return bool(functions) and any(_is_strong(n) for n in names_in(module, functions[0]))
+
+
+@functools.lru_cache(maxsize=65_536)
+def _is_strong(name: str) -> bool:
+    return _STRONG.search(spaced(name)) is not None
 
 
 def names_in(module: Module, function: ast.AST) -> set[str]:
