@@ -113,7 +113,8 @@ IDENTITY = Identity(
         (b"/ ", b"/", b"div(", b"rsqrt("),
     ),
     anchor=re.compile(
-        r"norm\((?<!np\.linalg\.norm\()(?=[^#\n]*\b(?:keepdim|dim|True\)|None\]|unsqueeze|2,))"
+        r"norm\((?<!np\.linalg\.norm\()(?<!self\.norm\()(?<!layer_norm\()(?<!weight_norm\()(?<!def norm\()"
+        r"(?=[^#\n]*\b(?:keepdim|dim|True\)|None\]|unsqueeze|2,))"
         r"|sum\((?<!np\.sum\()(?=(?s:.{1,200}?)(?:sqrt\(|\*\* ?\(?0?\.5))|sqrt\((?=(?s:.{1,120}?)sum\()"
     ),
     title="write {new}, which turns a zero vector into zeros (in float32 and bfloat16)",

@@ -106,7 +106,9 @@ IDENTITY = Identity(
     summary="inverse(A) @ b becomes linalg.solve(A, b)",
     severity=Severity.INFO,
     triggers=((b"inverse(", b"inv("), (b"@", b"matmul(", b"mm(", b"mv(")),
-    anchor=re.compile(r"inv(?:erse)?\((?<!pinv\()(?<!np\.linalg\.inv\()"),
+    anchor=re.compile(
+        r"inverse\((?<=\Winverse\()(?<!def inverse\()|inv\((?<=\Winv\()(?<!def inv\()(?<!np\.linalg\.inv\()"
+    ),
     title="write {new}, which factors the matrix and never forms its inverse",
     local="system",
     forms=(

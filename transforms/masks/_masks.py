@@ -29,6 +29,8 @@ from autofix.transforms.masks._sums import clamped_sums, masked_sum, sum_around
 from autofix.tree import walk
 
 _HALF_LIMIT = -65504.0
+# An anchor for constants under a name: where a mask fills or chooses something other than a small number.
+FILLED = r"masked_fill_?\((?![^\n]*,\s*(?:value=)?(?:[01](?:\.0?)?|False|True)\))|where\([^,\n]*,.*self\."
 
 
 def findings(node: ast.AST, context: Context, infinite: bool) -> Iterator[Finding]:

@@ -77,7 +77,7 @@ from collections.abc import Iterator
 
 from autofix.model import Finding, Severity
 from autofix.rule import Context, Rule
-from autofix.transforms.masks._masks import findings
+from autofix.transforms.masks._masks import FILLED, findings
 
 
 def check(node: ast.AST, context: Context) -> Iterator[Finding]:
@@ -91,15 +91,22 @@ _SPELLINGS = (
     b"finfo(",
 )
 
+# What a function speaks of that masks scores.
+_SCORES = re.compile(r"(?i:mask|att|score|logit|causal|triu|tril|pad|softmax|sim\b|dots|bias|penalty)")
+
 RULE = Rule(
     name="mask-constant-overflow",
     summary="a fixed constant masks scores before a softmax: it overflows in float16 or leaks in float32",
     severity=Severity.WARNING,
     triggers=((b"oftmax", b"mask", b"attention", b"attn"), _SPELLINGS),
+    # A number that is added or multiplied; not the limit of float16 that a tensor is clamped to.
     anchor=re.compile(
-        r"-=?\s*(?:(?:[1-9]\.?\d*e\+?\d+|[1-9]\d{3,})(?!\w|\.[a-zA-Z])|\(?2\s*\*\*)|\*\s*(?:1e\+?\d|1\.0?e\+?\d|[1-9]\d{4,})"
-        r"|000\.?0?\s*\*|masked_fill_?\(|where\(.*self\.|NEG_?INF|neg_inf|MASK_VALUE|mask_value|penalty|finfo\(.*\)\.min\b"
+        r"-(?<!max -)(?<!clip\(-)(?<!clamp\(-)(?<!min=-)=?\s*"
+        r"(?:(?:[1-9]\.?\d*e\+?\d+|[1-9]\d{3,})(?!\w|\.[a-zA-Z])|\(?2\s*\*\*)"
+        r"|\*\s*(?:1e\+?\d|1\.0?e\+?\d|[1-9]\d{4,})|000\.?0?\s*\*(?!\*)|NEG_?INF|neg_inf|MASK_VALUE|mask_value|penalty"
+        rf"|finfo\(.*\)\.min\b|{FILLED}"
     ),
     nodes=(ast.Call, ast.Assign, ast.BinOp),
     check=check,
+    beside=_SCORES,
 )

@@ -84,7 +84,7 @@ from collections.abc import Iterator
 
 from autofix.model import Finding, Severity
 from autofix.rule import Context, Rule
-from autofix.transforms.masks._masks import findings
+from autofix.transforms.masks._masks import FILLED, findings
 from autofix.transforms.masks._minima import added_minima
 
 
@@ -104,9 +104,11 @@ RULE = Rule(
         (b"masked_fill", b"where(", b"full(", b"full_like(", b"fill_(", b"] = ", b"]=", b"* "),
         (b"oftmax", b"mask", b"attention", b"attn"),
     ),
+    # `float("inf")` where something makes it negative.
     anchor=re.compile(
-        r"-\s*inf\b|-[iI]nf|inf(?<=[\"']inf)|\.inf\b|NINF|masked_fill_?\(|where\(.*self\."
-        r"|NEG_?INF|neg_inf|MASK_VALUE|mask_value|finfo\(.*\)\.min\b"
+        r"-\s*inf\b|-[iI]nf|inf\b(?<=\W-float\(.inf)|inf\b(?<=\W- float\(.inf)|inf\b(?<=\* float\(.inf)"
+        r"|inf\b(?<=\Wtensor\(float\(.inf)|float\([\"']inf[\"']\) ?\*|\.inf\b|NINF|NEG_?INF|neg_inf|MASK_VALUE"
+        rf"|mask_value|finfo\(.*\)\.min\b|{FILLED}"
     ),
     nodes=(ast.Call, ast.Assign, ast.BinOp),
     check=check,

@@ -241,7 +241,10 @@ RULE = Rule(
         (b".half()", b"torch.float16", b"torch.half"),
         (b"softmax(", b"logsumexp(", b"sqrt(", b".mean(", b".sum(", b"torch.mean(", b"torch.sum("),
     ),
-    anchor=re.compile(r"half\(\)|float16(?<=torch\.float16)|half\b(?<=torch\.half)"),
+    anchor=re.compile(
+        r"half\(\)|float16(?<=torch\.float16)(?<!== torch\.float16)(?<!in \(torch\.float16)|half\b(?<=torch\.half)"
+    ),
     nodes=(ast.Call,),
     check=check,
+    beside=re.compile(r"softmax\(|logsumexp\(|sqrt\(|mean\(|sum\("),
 )

@@ -361,7 +361,24 @@ def _is_difference(module: Module, node: ast.expr) -> bool:
 # What stands before `** -0.5` where the scale of attention or of an initialiser is computed from a size.
 _NO_SCALE = "".join(
     rf"(?<!{size}{space}\*\*)"
-    for size in ("dim", "size", "features", r"size\(-1\)", r"shape\[-1\]")
+    for size in (
+        "dim",
+        "size",
+        "features",
+        r"size\(-1\)",
+        r"shape\[-1\]",
+        "head",
+        "heads",
+        "positions",
+        "patches",
+        "embeddings",
+        "channels",
+        "inputs",
+        "depth",
+        "layers",
+        r"cumprod\[timesteps\]",
+        r"cumprod\[t\]",
+    )
     for space in ("", " ")
 )
 
@@ -373,6 +390,7 @@ RULE = Rule(
     # Not the root of RMS norm, whose constant under the root is written beside the variance.
     anchor=re.compile(
         r"sqrt\((?<!math\.sqrt\()(?<!np\.sqrt\()(?!\s*[\w.]+\s*\+\s*(?:self\.)?(?:\w*eps\w*|1e-\d+)\))"
+        r"(?!\w+(?:\.float\(\)|\.square\(\)|\.pow\(2\))+\.mean\([^()\n]*\) \+ (?:self\.)?\w*eps\w*\))(?!\s*[\d.]+\))"
         rf"|\*\*{_NO_SCALE}\s*\(?-?0?\.5|pow\([^()]*-?0?\.5\)"
     ),
     nodes=(ast.Call, ast.BinOp),

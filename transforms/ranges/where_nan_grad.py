@@ -399,7 +399,7 @@ RULE = Rule(
     severity=Severity.ERROR,
     triggers=((b"torch",), (b"where(", b"masked_fill", b" > 0", b"!= 0", b">= ")),
     anchor=re.compile(
-        r"where\(|masked_fill_?\(|\* *\(?\(?[\w.]+ *(?:>|!=|<) *[\w.]+\)"
+        r"where\((?<!np\.where\()|masked_fill_?\(|\* *\(?\(?[\w.]+ *(?:>|!=|<) *[\w.]+\)"
         r"|\*(?<!\*\*) *\w*(?:mask|valid|nonzero|positive)"
     ),
     nodes=(ast.Call, ast.BinOp),

@@ -299,8 +299,8 @@ RULE = Rule(
               (b"aux", b"Aux", b"balanc", b"Balanc", b"z_loss", b"ZLoss", b"router", b"gate_loss", b"gating_loss",
                b"moe_loss")),
     anchor=re.compile(
-        r"Loss\w*\.apply\(|Scaler\.apply\(|apply_\w*loss\w*\(|aux_loss|l_aux\b|balanc(?:e|ing)_loss|router_loss"
-        r"|gat(?:e|ing)_loss|moe_loss|z_loss"
+        r"Loss\w*\.apply\(|Scaler\.apply\(|apply_\w*loss\w*\(|aux_loss(?!\w*(?:coef|weight|alpha|_func))(?<!_set_aux_loss)|l_aux\b|balanc(?:e|ing)_loss|router_loss(?!_coef|_weight)"
+        r"|gat(?:e|ing)_loss|moe_loss|z_loss(?!_coef|_weight)"
     ),
     nodes=(ast.Expr, ast.Assign, ast.BinOp, ast.AugAssign),
     check=check,

@@ -436,7 +436,7 @@ RULE = Rule(
         (b"expert", b"rout", b"moe", b"MoE"),
         (b"softmax(", b"sigmoid("),
     ),
-    anchor=re.compile(r"softmax\(|sigmoid\("),
+    anchor=re.compile(r"softmax\((?!\s*(?:attn|attention)_\w+,)|sigmoid\("),
     beside=re.compile(r"float32|\.float\(\)|torch\.float\b|bfloat16|\.half\(\)|\.dtype|type_as\("),
     nodes=(ast.Call,),
     check=check,
