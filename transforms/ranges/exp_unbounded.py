@@ -44,11 +44,12 @@ Try it
 When the fix is safe
 --------------------
 Inside the bounds nothing changes, neither values nor gradients; outside, the quantity is held at the bound and its
-gradient there is zero. The bounds are those of convention for its role: log-std -20 to 2, log-variance -30 to 20,
-log-scale of a flow -10 to 10, logit scale at most ln 100, log-ratio of probabilities -20 to 20; each is configurable
-as `<role>-min` and `<role>-max`, for instance `log-std-max`. The quantity is clamped where it is defined, or bound to
-a local above its first use, so that a log-determinant or a KL term in the same function sees the same value; where
-some reader cannot be covered there is a finding without a fix.
+gradient there is zero. The bounds are those of convention for its role: log-variance -30 to 20, log-std half of that,
+-15 to 10, and -20 to 2 where the code speaks of a policy and its actions, log-scale of a flow -10 to 10, logit scale
+at most ln 100, log-ratio of probabilities -20 to 20; each is configurable as `<role>-min` and `<role>-max`, for
+instance `log-std-max`. The quantity is clamped where it is defined, or bound to a local above its first use, so that
+a log-determinant or a KL term in the same function sees the same value; where some reader cannot be covered there is a
+finding without a fix.
 
 Left alone
 ----------
@@ -57,7 +58,8 @@ positional encodings); exponents that anything in the file bounds, in place or u
 results that are clamped afterwards; code under `no_grad`, in tests, or that only logs; and exponents whose meaning
 neither their name nor their origin tells: such an `exp` may be the definition of what is computed; files whose model
 refuses to be trained. Log-ratios, logit scales and parameters, which no input multiplies, are information: training
-moves them slowly. So is a sample of a distribution that no loss ever sees.
+moves them slowly. So is a sample of a distribution that no loss ever sees, and a learned weight of a loss that pays
+for itself (`loss * w.exp() - w`), which its own gradient pulls back.
 
 Sources
 -------
@@ -84,6 +86,7 @@ from autofix.transforms.ranges._context import (
     clamped_afterwards,
     is_compared,
     is_formula,
+    is_of_a_policy,
     is_trained_with,
     is_used_plainly,
     out_of_training,
@@ -91,6 +94,7 @@ from autofix.transforms.ranges._context import (
     result_name,
     role_in_use,
     shared_with_methods,
+    weights_a_loss,
 )
 from autofix.transforms.ranges._exponents import (
     Quantity,
@@ -101,7 +105,7 @@ from autofix.transforms.ranges._exponents import (
     is_own_parameter,
     quantity,
 )
-from autofix.transforms.ranges._roles import LOG_RATIO, LOG_SCALE, LOGIT_SCALE, Bounds, bounds
+from autofix.transforms.ranges._roles import LOG_RATIO, LOG_SCALE, LOG_STD, LOGIT_SCALE, POLICY_LOG_STD, Bounds, bounds
 from autofix.tree import walk
 
 _HALF_OVERFLOW = 11.0
@@ -113,8 +117,10 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     if found is None or _was_reported(module, node, found):
         return
     message = _message(module, found)
-    severity = Severity.INFO if _is_slow(module, found) or not is_trained_with(module, found) else None
-    limits = bounds(found.role, context.rule, context.options)
+    quiet = _is_slow(module, found) or not is_trained_with(module, found) or _weights_a_loss(module, node, found)
+    severity = Severity.INFO if quiet else None
+    role = POLICY_LOG_STD if found.role is LOG_STD and is_of_a_policy(module, found.node) else found.role
+    limits = bounds(role, context.rule, context.options)
     try:
         reason = shared_with_methods(module, found)
         if reason:
@@ -130,6 +136,10 @@ def _is_slow(module: Module, found: Quantity) -> bool:
     """Whether training moves it slowly: a ratio of nearby policies, or a parameter, which no input multiplies. Its
     bound is advice about long runs."""
     return found.role in (LOG_RATIO, LOGIT_SCALE) or is_own_parameter(module, found.node)
+
+
+def _weights_a_loss(module: Module, node: ast.AST, found: Quantity) -> bool:
+    return isinstance(node, ast.Call) and weights_a_loss(module, found, node)
 
 
 def _unbounded(module: Module, node: ast.AST) -> Quantity | None:
