@@ -58,7 +58,8 @@ positional encodings); exponents that anything in the file bounds, in place or u
 results that are clamped afterwards; code under `no_grad`, in tests, or that only logs; and exponents whose meaning
 neither their name nor their origin tells: such an `exp` may be the definition of what is computed; files whose model
 refuses to be trained. Log-ratios, logit scales and parameters, which no input multiplies, are information: training
-moves them slowly. So is a sample of a distribution that no loss ever sees, and a learned weight of a loss that pays
+moves them slowly, and a temperature that scales no contrastive logits gets no bound, since none is conventional. So is
+a sample of a distribution that no loss ever sees, and a learned weight of a loss that pays
 for itself (`loss * w.exp() - w`), which its own gradient pulls back.
 
 Sources
@@ -77,7 +78,7 @@ from collections.abc import Iterator
 from autofix.model import Applicability, Claim, Finding, Fix, Relation, Severity
 from autofix.ops import Op, tensor_op
 from autofix.ranges import analysis
-from autofix.relations import same
+from autofix.relations import same, words
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
@@ -108,6 +109,7 @@ from autofix.transforms.ranges._exponents import (
 from autofix.transforms.ranges._roles import LOG_RATIO, LOG_SCALE, LOG_STD, LOGIT_SCALE, POLICY_LOG_STD, Bounds, bounds
 from autofix.tree import walk
 
+_CONTRASTIVE = re.compile(r"contrast|(?<![a-z])clip(?![a-z])|info_?nce|siglip", re.I)
 _HALF_OVERFLOW = 11.0
 
 
@@ -125,11 +127,22 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         reason = shared_with_methods(module, found)
         if reason:
             raise Unrewritable(reason)
+        if role is LOGIT_SCALE and not _is_contrastive(module, found) and not _is_set(context):
+            raise Unrewritable("how sharp it may become is the model's to say: set logit-scale-max, or clamp it")
         fix = _fix(module, found, limits, clamping(module, found.node, limits))
     except Unrewritable as error:
         yield context.finding(node, message, why=str(error), severity=severity)
         return
     yield context.finding(node, message, fix=fix, severity=severity)
+
+
+def _is_contrastive(module: Module, found: Quantity) -> bool:
+    """Whether it scales the similarities of a contrastive loss, for which ln 100 is the published cap."""
+    return "logit" in words(module, found.node).lower() or _CONTRASTIVE.search(module.text) is not None
+
+
+def _is_set(context: Context) -> bool:
+    return context.options.setting(context.rule, "logit-scale-max", None) is not None
 
 
 def _is_slow(module: Module, found: Quantity) -> bool:
