@@ -42,8 +42,9 @@ such ends; where small angles matter, it is the better formula.
 Left alone
 ----------
 Arguments that are proved to stay inside; angles that are only compared; parameters, of which nothing says that they
-come near the ends (advice); multiples of a parameter that every call in the file gives zeros; constants and whatever carries no gradient; evaluation, metrics and tests; `atanh` of
-anything but a number that was clamped to the closed interval or came from a tanh.
+come near the ends (advice); multiples of a parameter that every call in the file gives zeros; constants and whatever
+carries no gradient; evaluation, metrics and tests; `atanh` of anything but a number that was clamped to the closed
+interval or came from a tanh.
 
 Sources
 -------

@@ -59,8 +59,8 @@ results that are clamped afterwards; code under `no_grad`, in tests, or that onl
 neither their name nor their origin tells: such an `exp` may be the definition of what is computed; files whose model
 refuses to be trained. Log-ratios, logit scales and parameters, which no input multiplies, are information: training
 moves them slowly, and a temperature that scales no contrastive logits gets no bound, since none is conventional. So is
-a sample of a distribution that no loss ever sees, and a learned weight of a loss that pays
-for itself (`loss * w.exp() - w`), which its own gradient pulls back.
+a sample of a distribution that no loss ever sees, and a learned weight of a loss that pays for itself (`loss * w.exp()
+- w`), which its own gradient pulls back.
 
 Sources
 -------
