@@ -87,6 +87,7 @@ from autofix.transforms.ranges._division import (
 )
 from autofix.transforms.ranges._gradients import out_of_model
 from autofix.transforms.ranges._roots import is_square
+from autofix.transforms.ranges._upstream import is_drawn
 from autofix.transforms.ranges._uses import only_ordered
 from autofix.tree import walk
 
@@ -170,7 +171,7 @@ def _is_plausible(module: Module, found: Division, why: Vanishing) -> bool:
         numerator = module.flow(found.denominator).value(found.numerator)
         return isinstance(numerator, ast.BinOp) and isinstance(numerator.op, ast.Sub)
     if why.kind == "norm":
-        return not _is_unit_vector(module, found)
+        return not _is_unit_vector(module, found) and not is_drawn(module, found.numerator)
     if why.kind == "maximum":
         return why.source is not None and same(module, found.numerator, why.source)
     return True
