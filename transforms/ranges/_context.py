@@ -164,7 +164,7 @@ def is_of_a_policy(module: Module, node: ast.AST) -> bool:
     if cls is not None:
         names += [cls.name, *(last_part(b) for b in cls.bases)]
     if function is not None:
-        names += [function.name, *parameter_names(function)]
+        names += [getattr(function, "name", ""), *parameter_names(function)]
         names += [n.id for n in walk(function) if isinstance(n, ast.Name)]
     plain = [re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", n).lower() for n in names]
     return any(_POLICY.search(n) for n in plain) and not any(_MODEL_OF_DATA.search(n) for n in plain[:3])
@@ -302,7 +302,7 @@ def shared_with_methods(module: Module, found: Quantity) -> str:
     """Why the quantity cannot be clamped in one function alone, if so: another reads the attribute as it is, or gets it
     from the same maker."""
     node = found.node
-    maker = _maker(module, node)
+    maker = maker_function(module, node)
     if maker is not None and sum(callee(module, n) is maker for n in calls_of(module.tree, maker.name)) > 1:
         return f"{maker.name} gives it to more than one function; bound it there, so that all see the same"
     if not isinstance(node, ast.Attribute) or found.role not in (LOG_SCALE, LOG_STD, LOG_VARIANCE):
@@ -322,7 +322,7 @@ def shared_with_methods(module: Module, found: Quantity) -> str:
     return ""
 
 
-def _maker(module: Module, node: ast.expr) -> ast.FunctionDef | None:
+def maker_function(module: Module, node: ast.expr) -> ast.FunctionDef | None:
     """The function of this file whose result, or a part of it, a name is bound to."""
     found = module.flow(node).definition(node) if isinstance(node, ast.Name) else None
     value = getattr(found.statement, "value", None) if found is not None else None

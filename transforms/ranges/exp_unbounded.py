@@ -90,6 +90,7 @@ from autofix.transforms.ranges._context import (
     is_of_a_policy,
     is_trained_with,
     is_used_plainly,
+    maker_function,
     out_of_training,
     refuses_training,
     result_name,
@@ -180,7 +181,24 @@ def _was_reported(module: Module, node: ast.AST, found: Quantity) -> bool:
         earlier = _unbounded(module, other)
         if earlier is not None and (same(module, earlier.node, found.node) or _one_place(module, earlier, found)):
             return True
+    if _shares_its_maker(module, node, found):
+        return True
     return is_bounded_by_its_maker(module, found.node, lambda n: _unbounded(module, n) is not None)
+
+
+def _shares_its_maker(module: Module, node: ast.AST, found: Quantity) -> bool:
+    """Whether an earlier method exponentiates what the same function of the file gave it: one place to bound both."""
+    maker, cls = maker_function(module, found.node), module.class_of(node)
+    if maker is None or cls is None:
+        return False
+    here = module.chars(node)[0]
+    for other in walk(cls):
+        if _exponential(module, other) is None or module.chars(other)[0] >= here:
+            continue
+        earlier = _unbounded(module, other)
+        if earlier is not None and earlier.role is found.role and maker_function(module, earlier.node) is maker:
+            return True
+    return False
 
 
 def _one_place(module: Module, a: Quantity, b: Quantity) -> bool:
