@@ -18,6 +18,7 @@ from autofix import discover, files, patch
 from autofix.cache import Cache, content_key, findings_from_json, findings_to_json
 from autofix.config import suppressions
 from autofix.detect import Scan, scan
+from autofix.generated import origin
 from autofix.model import Applicability, Evidence, Finding, Fix, Patch, Problem, Source, Verdict
 from autofix.registry import all_rules, default_rules
 from autofix.report import FileReport, Item, Report, Status
@@ -142,7 +143,9 @@ def _detect(
             results = _in_order(pool, chunks, names, request.options, location, progress, len(paths))
     if request.cache:
         request.cache.put_many("scan", {k: v for r in results for k, v in r.fresh.items()})
-    scans = [pair for r in results for pair in r.scans]
+    scanned = set(paths)
+    # The next run of a generator would undo what is repaired in its output: its input is reported in this run as well.
+    scans = [(s, source) for r in results for s, source in r.scans if origin(source) not in scanned]
     return scans, [p for r in results for p in r.problems]
 
 

@@ -39,7 +39,7 @@ Left alone
 ----------
 Sigmoids, exponentials and hyperbolic tangents, which have logarithms of their own (`log-sigmoid`, `manual-softplus`);
 terms that are proved to be as large as 1, or that are counts; sums that are read elsewhere as well; other constants
-than 1; NumPy, `math`, `out=` and complex tensors.
+than 1; constructors, buffers and other code that no gradient passes; NumPy, `math`, `out=` and complex tensors.
 
 Sources
 -------
@@ -59,7 +59,7 @@ from autofix.origins import origins
 from autofix.pattern import Match
 from autofix.ranges import interval
 from autofix.syntax import Module
-from autofix.transforms.identities._training import outside_models
+from autofix.transforms.identities._training import where_nothing_learns
 
 _MESSAGE = "for small terms the sum with 1 rounds them away: the logarithm is exactly 0 below 6e-8 (5e-4 in float16)"
 _X = Operand(ordinary=(-0.5, 3.0), hazard=(1e-9, 2e-9))
@@ -116,7 +116,7 @@ IDENTITY = Identity(
             operands={"x": Operand(ordinary=(-3.0, 0.5), hazard=(1e-9, 2e-9))},
         ),
     ),
-    silent=(_has_its_own, outside_models),
+    silent=(_has_its_own, where_nothing_learns),
     near_misses=(
         "torch.log(2 + x)",
         "torch.log(x - 1)",

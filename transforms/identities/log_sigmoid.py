@@ -51,7 +51,8 @@ Left alone
 `math.log`, NumPy and loggers; complex tensors; other bases; a name that may hold another value by the time its
 logarithm is taken; other constants than 1; a sum with an eps that has other readers, as the scale of a flow whose
 log-determinant must match; a gate that is one parameter with an eps added. Where the logits are masked, an eps is
-reported and not removed; an eps in code without gradients (matching costs, metrics) is right as it is.
+reported and not removed; an eps in code without gradients (matching costs, metrics) is right as it is. Information
+where the function divides by the same sigmoid: that quotient is inf where the logarithm was.
 
 Sources
 -------
@@ -104,6 +105,20 @@ def _is_a_value(module: Module, match: Match) -> bool:
     readers = flow.readers(found) if found is not None else None
     raised = found is not None and isinstance(found.value, ast.BinOp) and isinstance(found.value.op, ast.Add)
     return raised and readers is not None and len(readers) > 1
+
+
+def _divides(module: Module, match: Match) -> bool:
+    """Whether the function divides by the very sigmoid: the quotient stays inf where its logarithm was -inf."""
+    name = match.ops[0].input if match.ops else None
+    if not isinstance(name, ast.Name):
+        return False
+    flow = module.flow(name)
+    found = flow.definition(name)
+    for read in (flow.readers(found) or []) if found is not None else []:
+        parent = module.parent(read)
+        if isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Div) and parent.right is read:
+            return True
+    return False
 
 
 def _is_predicted(module: Module, match: Match) -> bool:
@@ -214,7 +229,7 @@ IDENTITY = Identity(
         ),
     ),
     silent=(_is_a_value,),
-    quiet=(has_a_floor_of_its_own,),
+    quiet=(has_a_floor_of_its_own, _divides),
     near_misses=(
         "torch.log(2 - torch.sigmoid(x))",
         "torch.log(torch.sigmoid(x) * y)",

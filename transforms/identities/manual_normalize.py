@@ -44,7 +44,8 @@ Left alone
 ----------
 Directions of which only comparisons are made; lengths of something else than the numerator; lengths that are clamped,
 or read elsewhere as well; norms of a whole tensor, for which `normalize` has no dimension; roots of means (RMS); eps
-inside the root; complex tensors.
+inside the root; complex tensors; random directions, which are never exactly zero; pipelines, samplers and the
+preparation of data.
 
 Sources
 -------
@@ -60,7 +61,8 @@ from autofix.declare import Form, Identity, Operand
 from autofix.model import Severity
 from autofix.pattern import Match
 from autofix.syntax import Module
-from autofix.transforms.identities._training import ends_in_a_comparison
+from autofix.transforms.identities._training import ends_in_a_comparison, outside_models
+from autofix.transforms.ranges._upstream import is_drawn
 
 _ZERO = "a zero vector is divided by its length 0, which is NaN, forward and in every gradient before it"
 _ZERO_CHANGE = "vectors shorter than 1e-12 are divided by 1e-12"
@@ -103,6 +105,10 @@ def _may_be_zero(module: Module, match: Match) -> bool:
     return name in _DIFFERENT
 
 
+def _is_a_draw(module: Module, match: Match) -> bool:
+    return "x" in match.captures and is_drawn(module, match.captures["x"])
+
+
 IDENTITY = Identity(
     name="manual-normalize",
     summary="x / x.norm(dim=d, keepdim=True) becomes F.normalize(x, dim=d)",
@@ -119,7 +125,7 @@ IDENTITY = Identity(
     ),
     title="write {new}, which turns a zero vector into zeros (in float32 and bfloat16)",
     local="vectors",
-    silent=(ends_in_a_comparison,),
+    silent=(ends_in_a_comparison, outside_models, _is_a_draw),
     forms=(
         Form(
             (*(f"$x / {norm}" for norm in (*_NORM, *_ROOT, *_LOST)), *(f"$x * {norm}" for norm in _RECIPROCAL)),

@@ -61,8 +61,9 @@ that promotion makes float32 (an integer mask or a comparison times a Python num
 they are cast or added in place; masks that say how much of a position is seen; -inf in masks for the fused kernel,
 which gives a closed row zeros; clamps and initial values; beam search, samplers, top-k selection and label handling;
 constants whose way to a softmax is not certain. Information, not a warning: constants that float16 holds, such as
--10000, which leak only where scores lie thousands apart; a constant that becomes -inf in a causal mask; a product of a
-mask whose dtype is not in view; `m.masked_fill(m == 0, -9e15)` of a mask that may hold integers, which gets no rewrite.
+-10000, which leak only where scores lie thousands apart; a constant that becomes -inf in a causal mask, or in one that
+is handed to an attention elsewhere, of which most give a closed row zeros; a product of a mask whose dtype is not in
+view; `m.masked_fill(m == 0, -9e15)` of a mask that may hold integers, which gets no rewrite.
 
 Sources
 -------

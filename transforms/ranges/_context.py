@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from pathlib import PurePath
 
 from autofix.calls import callee
 from autofix.ops import tensor_op
@@ -12,7 +13,7 @@ from autofix.syntax import Module
 from autofix.transforms.loops._clipping import is_test
 from autofix.transforms.ranges._exponents import Quantity
 from autofix.transforms.ranges._roles import LOG_RATIO, LOG_SCALE, LOG_STD, LOG_VARIANCE, Role, role_of
-from autofix.tree import calls_of, last_part, walk
+from autofix.tree import calls_of, last_part, parameter_names, walk
 
 _ASIDE = re.compile(
     r"^_*(generate|inference|infer|evaluate|eval|test|validate|validation|plot|visuali[sz]e|log_?metrics|report|"
@@ -38,6 +39,8 @@ _LOSSES = re.compile(
     r"(?<![a-zA-Z])(kld?|elbo|nll)(?![a-zA-Z])|loss|log_?prob|likelihood|backward|log_?(abs_?)?det|objective|optim",
     re.I,
 )
+_POLICY = re.compile(r"(^|_)(polic(y|ies)|actors?|actions?|agents?)(_|\d|$)")
+_MODEL_OF_DATA = re.compile(r"vae|autoencoder|(^|_)flows?(_|$)|world|dynamics")
 _TRAINING = re.compile(
     r"repara|loss|kl(d|_|$)|elbo|vae|forward|step|train|nll|encode|policy|actor|objective|update_policy|learn|optimi|"
     r"^main$|^fit$|^run$|^update$"
@@ -113,10 +116,13 @@ def refuses_training(module: Module) -> bool:
 
 def is_trained_with(module: Module, found: Quantity) -> bool:
     """Whether a loss can see the quantity: one in this file, or one elsewhere that is handed it. A log-std that only
-    scales noise here, in a file that knows of no loss, belongs to a model that is run and not trained."""
+    scales noise here, in a file that knows of no loss, belongs to a model that is run and not trained; so does one
+    whose noise comes from a generator that callers hand over to have their samples again."""
     node = found.node
     if found.role not in (LOG_STD, LOG_VARIANCE) or not isinstance(node, ast.Name) or _LOSSES.search(module.text):
         return True
+    if _draws_from_a_generator(module, node):
+        return False
     definition = module.flow(node).definition(node)
     if definition is None or definition.kind == "parameter":
         return True
@@ -127,6 +133,41 @@ def is_trained_with(module: Module, found: Quantity) -> bool:
         for a in module.ancestors(read)
         if _is_handed_on(module, read, a)
     )
+
+
+def _draws_from_a_generator(module: Module, node: ast.AST) -> bool:
+    """Whether the function around `node`, or a method beside it, takes a random generator for what it draws."""
+    cls = module.class_of(node)
+    functions = [module.function(node)] if cls is None else [m for m in cls.body if isinstance(m, ast.FunctionDef)]
+    return any(f is not None and {"generator", "generators"} & set(parameter_names(f)) for f in functions)
+
+
+def weights_a_loss(module: Module, found: Quantity, call: ast.Call) -> bool:
+    """Whether the exponential weights a loss whose weight it pays for: `loss * w.exp() - w`. The gradient of that sum
+    pulls `w` back long before its exponential overflows."""
+    product: ast.AST = call
+    while isinstance(parent := module.parent(product), ast.BinOp) and isinstance(parent.op, (ast.Mult, ast.Div)):
+        product = parent
+    total = module.parent(product)
+    if not isinstance(total, ast.BinOp) or not isinstance(total.op, (ast.Add, ast.Sub)):
+        return False
+    paid = total.right if total.left is product else total.left
+    if not any(isinstance(n, ast.expr) and words(module, n) == words(module, found.node) for n in walk(paid)):
+        return False
+    return any("loss" in last_part(n).lower() for n in walk(product) if isinstance(n, (ast.Name, ast.Attribute)))
+
+
+def is_of_a_policy(module: Module, node: ast.AST) -> bool:
+    """Whether the names around `node` speak of a policy: its class, its function, what that is given, the file."""
+    cls, function = module.class_of(node), module.function(node)
+    names = [PurePath(module.path).stem]
+    if cls is not None:
+        names += [cls.name, *(last_part(b) for b in cls.bases)]
+    if function is not None:
+        names += [getattr(function, "name", ""), *parameter_names(function)]
+        names += [n.id for n in walk(function) if isinstance(n, ast.Name)]
+    plain = [re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", n).lower() for n in names]
+    return any(_POLICY.search(n) for n in plain) and not any(_MODEL_OF_DATA.search(n) for n in plain[:3])
 
 
 def _is_handed_on(module: Module, read: ast.Name, statement: ast.AST) -> bool:
@@ -261,7 +302,7 @@ def shared_with_methods(module: Module, found: Quantity) -> str:
     """Why the quantity cannot be clamped in one function alone, if so: another reads the attribute as it is, or gets it
     from the same maker."""
     node = found.node
-    maker = _maker(module, node)
+    maker = maker_function(module, node)
     if maker is not None and sum(callee(module, n) is maker for n in calls_of(module.tree, maker.name)) > 1:
         return f"{maker.name} gives it to more than one function; bound it there, so that all see the same"
     if not isinstance(node, ast.Attribute) or found.role not in (LOG_SCALE, LOG_STD, LOG_VARIANCE):
@@ -281,7 +322,7 @@ def shared_with_methods(module: Module, found: Quantity) -> str:
     return ""
 
 
-def _maker(module: Module, node: ast.expr) -> ast.FunctionDef | None:
+def maker_function(module: Module, node: ast.expr) -> ast.FunctionDef | None:
     """The function of this file whose result, or a part of it, a name is bound to."""
     found = module.flow(node).definition(node) if isinstance(node, ast.Name) else None
     value = getattr(found.statement, "value", None) if found is not None else None

@@ -30,7 +30,8 @@ class Bounds:
     high: float
 
 
-LOG_STD = Role("log-std", "the logarithm of a standard deviation", -20.0, 2.0)
+LOG_STD = Role("log-std", "the logarithm of a standard deviation", -15.0, 10.0)  # half of a log-variance's
+POLICY_LOG_STD = Role("log-std", LOG_STD.words, -20.0, 2.0)  # of actions, which lie between -1 and 1
 LOG_VARIANCE = Role("log-variance", "a log-variance", -30.0, 20.0)
 LOG_SCALE = Role("log-scale", "the log-scale of a flow", -10.0, 10.0)
 LOGIT_SCALE = Role("logit-scale", "a learned logit scale", None, math.log(100.0))

@@ -11,7 +11,7 @@ from autofix.ops import constant, tensor_op
 from autofix.relations import changes_in_place
 from autofix.syntax import Module
 from autofix.transforms.ranges._call_sites import call_sites, given
-from autofix.tree import parameter_names, walk
+from autofix.tree import last_part, parameter_names, walk
 
 _NO_GRADIENT = re.compile(
     r"running_|(^|_)grid|mesh|sigma_data|moving_|ema_|exp_avg|second_moment|sq_avg|alphas?_|betas?_|^alphas?$|^betas?$|sigmas?$"
@@ -48,6 +48,12 @@ def carries_gradient(module: Module, node: ast.expr) -> bool:
     calls for all that they are given.
     """
     return _Search(module).carries(node)
+
+
+def is_drawn(module: Module, node: ast.expr) -> bool:
+    """Whether a value is a draw from a continuous distribution, which is exactly zero with probability zero."""
+    value = module.flow(node).value(node)
+    return isinstance(value, ast.Call) and last_part(value.func) in ("randn", "randn_like", "rand", "rand_like")
 
 
 class _Search:

@@ -42,8 +42,9 @@ such ends; where small angles matter, it is the better formula.
 Left alone
 ----------
 Arguments that are proved to stay inside; angles that are only compared; parameters, of which nothing says that they
-come near the ends (advice); constants and whatever carries no gradient; evaluation, metrics and tests; `atanh` of
-anything but a number that was clamped to the closed interval or came from a tanh.
+come near the ends (advice); multiples of a parameter that every call in the file gives zeros; constants and whatever
+carries no gradient; evaluation, metrics and tests; `atanh` of anything but a number that was clamped to the closed
+interval or came from a tanh.
 
 Sources
 -------
@@ -57,16 +58,21 @@ import re
 from collections.abc import Iterator
 
 from autofix import rewrite
+from autofix.calls import callee
 from autofix.model import Applicability, Edit, Finding, Fix, Severity
 from autofix.ops import Op, constant, tensor_op
 from autofix.ranges import analysis
+from autofix.relations import changes_in_place
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
+from autofix.transfer import MOVES
+from autofix.transforms.ranges._call_sites import given
+from autofix.transforms.ranges._exponents import own_value
 from autofix.transforms.ranges._floors import held, limits
 from autofix.transforms.ranges._gradients import carries_gradient, learns_nothing, only_compared
 from autofix.transforms.ranges._roots import selected
-from autofix.tree import walk
+from autofix.tree import last_part, parameter_names, walk
 
 _NAMES = ("acos", "asin", "atanh", "arccos", "arcsin", "arctanh")
 _SCOPES = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -81,7 +87,7 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     clamp = _closed_clamp(module, op.input)
     if clamp is None and ("tanh" in op.name or _stays_inside(module, op.input)):
         return
-    if not carries_gradient(module, op.input) or only_compared(module, op.call):
+    if _is_zero(module, op.input) or not carries_gradient(module, op.input) or only_compared(module, op.call):
         return
     text = re.sub(r"\s+", " ", module.source(op.input))
     ends = "the clamp lets exactly 1 and -1 through, where" if clamp else f"where {text} is 1 or -1,"
@@ -142,6 +148,65 @@ def _stays_inside(module: Module, node: ast.expr) -> bool:
     above = reach.low > -1 or (reach.low == -1 and reach.low_open)
     below = reach.high < 1 or (reach.high == 1 and reach.high_open)
     return above and below
+
+
+_Zeros = frozenset[tuple[ast.AST, str]]  # parameters of functions that are 0 in the call being looked at
+
+
+def _is_zero(module: Module, node: ast.expr | None, zeros: _Zeros = frozenset(), depth: int = 0) -> bool:
+    """Whether a value is 0 whatever comes in: a multiple of a parameter that every call in the file gives zeros."""
+    if node is None or depth > 16:
+        return False
+    if isinstance(node, ast.Constant):
+        return node.value == 0 and not isinstance(node.value, bool)
+    if isinstance(node, (ast.Tuple, ast.List)):
+        return bool(node.elts) and all(_is_zero(module, e, zeros, depth + 1) for e in node.elts)
+    if isinstance(node, ast.BinOp):
+        parts = {ast.Mult: [node.left, node.right], ast.Div: [node.left]}.get(type(node.op), [])
+        return any(_is_zero(module, p, zeros, depth + 1) for p in parts)
+    if isinstance(node, ast.IfExp):
+        return all(_is_zero(module, e, zeros, depth + 1) for e in (node.body, node.orelse))
+    if isinstance(node, ast.Name):
+        return _is_zero_name(module, node, zeros, depth)
+    return isinstance(node, ast.Call) and _is_zero_call(module, node, zeros, depth)
+
+
+def _is_zero_call(module: Module, node: ast.Call, zeros: _Zeros, depth: int) -> bool:
+    name = last_part(node.func)
+    if name in ("zeros", "zeros_like", "new_zeros"):
+        return True
+    function = callee(module, node) or _inner_function(module, node)
+    if function is not None:
+        pairs = zip(parameter_names(function), node.args, strict=False)
+        zeros |= {(function, p) for p, a in pairs if _is_zero(module, a, zeros, depth + 1)}
+        returns = [n for n in walk(function) if isinstance(n, ast.Return) and module.function(n) is function]
+        return bool(returns) and all(_is_zero(module, r.value, zeros, depth + 1) for r in returns)
+    if module.qualified(node.func) == "torch.tensor":
+        return bool(node.args) and _is_zero(module, node.args[0], zeros, depth + 1)
+    if not isinstance(node.func, ast.Attribute) or name not in MOVES | {"clamp"}:
+        return False
+    return _is_zero(module, node.func.value, zeros, depth + 1)
+
+
+def _inner_function(module: Module, node: ast.Call) -> ast.FunctionDef | None:
+    """The function that is defined in the one around the call, and called."""
+    outer = module.function(node)
+    if not isinstance(outer, ast.FunctionDef) or not isinstance(node.func, ast.Name):
+        return None
+    return next((s for s in outer.body if isinstance(s, ast.FunctionDef) and s.name == node.func.id), None)
+
+
+def _is_zero_name(module: Module, node: ast.Name, zeros: _Zeros, depth: int) -> bool:
+    flow = module.flow(node)
+    definition, function = flow.definition(node), flow.scope
+    if changes_in_place(module, node) or definition is None:
+        return False
+    if definition.kind != "parameter":
+        return _is_zero(module, own_value(definition), zeros, depth + 1)
+    if (function, node.id) in zeros or not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return (function, node.id) in zeros
+    values = given(module, function, node.id)
+    return bool(values) and all(_is_zero(module, v, zeros, depth + 1) for v in values)
 
 
 def _has_margin(module: Module, node: ast.expr) -> bool:

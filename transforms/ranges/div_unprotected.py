@@ -66,7 +66,7 @@ from autofix.calls import call_of
 from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity
 from autofix.ops import constant
 from autofix.ranges import analysis
-from autofix.relations import changes_in_place, same
+from autofix.relations import changes_in_place, same, words
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
@@ -87,6 +87,7 @@ from autofix.transforms.ranges._division import (
 )
 from autofix.transforms.ranges._gradients import out_of_model
 from autofix.transforms.ranges._roots import is_square
+from autofix.transforms.ranges._upstream import is_drawn
 from autofix.transforms.ranges._uses import only_ordered
 from autofix.tree import walk
 
@@ -170,10 +171,23 @@ def _is_plausible(module: Module, found: Division, why: Vanishing) -> bool:
         numerator = module.flow(found.denominator).value(found.numerator)
         return isinstance(numerator, ast.BinOp) and isinstance(numerator.op, ast.Sub)
     if why.kind == "norm":
-        return not _is_unit_vector(module, found)
+        return not _is_unit_vector(module, found) and not is_drawn(module, found.numerator)
     if why.kind == "maximum":
-        return why.source is not None and same(module, found.numerator, why.source)
+        source = why.source
+        return source is not None and same(module, found.numerator, source) and not _is_made_good(module, source)
     return True
+
+
+def _is_made_good(module: Module, node: ast.expr) -> bool:
+    """Whether a `where` put something else in place of what is too small: `where(x < eps, default, x)`."""
+    value = module.flow(node).value(node)
+    call = value if isinstance(value, ast.Call) else None
+    if call is None or module.qualified(call.func) != "torch.where" or len(call.args) != 3:
+        return False
+    condition = module.flow(call.args[0]).value(call.args[0])
+    kept = {words(module, a) for a in call.args[1:]}
+    compared = (n.left for n in walk(condition) if isinstance(n, ast.Compare))
+    return any(isinstance(n, ast.expr) and words(module, n) in kept for left in compared for n in walk(left))
 
 
 def _is_unit_vector(module: Module, found: Division) -> bool:

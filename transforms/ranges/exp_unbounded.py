@@ -44,11 +44,12 @@ Try it
 When the fix is safe
 --------------------
 Inside the bounds nothing changes, neither values nor gradients; outside, the quantity is held at the bound and its
-gradient there is zero. The bounds are those of convention for its role: log-std -20 to 2, log-variance -30 to 20,
-log-scale of a flow -10 to 10, logit scale at most ln 100, log-ratio of probabilities -20 to 20; each is configurable
-as `<role>-min` and `<role>-max`, for instance `log-std-max`. The quantity is clamped where it is defined, or bound to
-a local above its first use, so that a log-determinant or a KL term in the same function sees the same value; where
-some reader cannot be covered there is a finding without a fix.
+gradient there is zero. The bounds are those of convention for its role: log-variance -30 to 20, log-std half of that,
+-15 to 10, and -20 to 2 where the code speaks of a policy and its actions, log-scale of a flow -10 to 10, logit scale
+at most ln 100, log-ratio of probabilities -20 to 20; each is configurable as `<role>-min` and `<role>-max`, for
+instance `log-std-max`. The quantity is clamped where it is defined, or bound to a local above its first use, so that
+a log-determinant or a KL term in the same function sees the same value; where some reader cannot be covered there is a
+finding without a fix.
 
 Left alone
 ----------
@@ -57,7 +58,9 @@ positional encodings); exponents that anything in the file bounds, in place or u
 results that are clamped afterwards; code under `no_grad`, in tests, or that only logs; and exponents whose meaning
 neither their name nor their origin tells: such an `exp` may be the definition of what is computed; files whose model
 refuses to be trained. Log-ratios, logit scales and parameters, which no input multiplies, are information: training
-moves them slowly. So is a sample of a distribution that no loss ever sees.
+moves them slowly, and a temperature that scales no contrastive logits gets no bound, since none is conventional. So is
+a sample of a distribution that no loss ever sees, and a learned weight of a loss that pays for itself (`loss * w.exp()
+- w`), which its own gradient pulls back.
 
 Sources
 -------
@@ -75,7 +78,7 @@ from collections.abc import Iterator
 from autofix.model import Applicability, Claim, Finding, Fix, Relation, Severity
 from autofix.ops import Op, tensor_op
 from autofix.ranges import analysis
-from autofix.relations import same
+from autofix.relations import same, words
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
@@ -84,13 +87,16 @@ from autofix.transforms.ranges._context import (
     clamped_afterwards,
     is_compared,
     is_formula,
+    is_of_a_policy,
     is_trained_with,
     is_used_plainly,
+    maker_function,
     out_of_training,
     refuses_training,
     result_name,
     role_in_use,
     shared_with_methods,
+    weights_a_loss,
 )
 from autofix.transforms.ranges._exponents import (
     Quantity,
@@ -101,9 +107,10 @@ from autofix.transforms.ranges._exponents import (
     is_own_parameter,
     quantity,
 )
-from autofix.transforms.ranges._roles import LOG_RATIO, LOG_SCALE, LOGIT_SCALE, Bounds, bounds
+from autofix.transforms.ranges._roles import LOG_RATIO, LOG_SCALE, LOG_STD, LOGIT_SCALE, POLICY_LOG_STD, Bounds, bounds
 from autofix.tree import walk
 
+_CONTRASTIVE = re.compile(r"contrast|(?<![a-z])clip(?![a-z])|info_?nce|siglip", re.I)
 _HALF_OVERFLOW = 11.0
 
 
@@ -113,12 +120,16 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     if found is None or _was_reported(module, node, found):
         return
     message = _message(module, found)
-    severity = Severity.INFO if _is_slow(module, found) or not is_trained_with(module, found) else None
-    limits = bounds(found.role, context.rule, context.options)
+    quiet = _is_slow(module, found) or not is_trained_with(module, found) or _weights_a_loss(module, node, found)
+    severity = Severity.INFO if quiet else None
+    role = POLICY_LOG_STD if found.role is LOG_STD and is_of_a_policy(module, found.node) else found.role
+    limits = bounds(role, context.rule, context.options)
     try:
         reason = shared_with_methods(module, found)
         if reason:
             raise Unrewritable(reason)
+        if role is LOGIT_SCALE and not _is_contrastive(module, found) and not _is_set(context):
+            raise Unrewritable("how sharp it may become is the model's to say: set logit-scale-max, or clamp it")
         fix = _fix(module, found, limits, clamping(module, found.node, limits))
     except Unrewritable as error:
         yield context.finding(node, message, why=str(error), severity=severity)
@@ -126,10 +137,23 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     yield context.finding(node, message, fix=fix, severity=severity)
 
 
+def _is_contrastive(module: Module, found: Quantity) -> bool:
+    """Whether it scales the similarities of a contrastive loss, for which ln 100 is the published cap."""
+    return "logit" in words(module, found.node).lower() or _CONTRASTIVE.search(module.text) is not None
+
+
+def _is_set(context: Context) -> bool:
+    return context.options.setting(context.rule, "logit-scale-max", None) is not None
+
+
 def _is_slow(module: Module, found: Quantity) -> bool:
     """Whether training moves it slowly: a ratio of nearby policies, or a parameter, which no input multiplies. Its
     bound is advice about long runs."""
     return found.role in (LOG_RATIO, LOGIT_SCALE) or is_own_parameter(module, found.node)
+
+
+def _weights_a_loss(module: Module, node: ast.AST, found: Quantity) -> bool:
+    return isinstance(node, ast.Call) and weights_a_loss(module, found, node)
 
 
 def _unbounded(module: Module, node: ast.AST) -> Quantity | None:
@@ -157,7 +181,24 @@ def _was_reported(module: Module, node: ast.AST, found: Quantity) -> bool:
         earlier = _unbounded(module, other)
         if earlier is not None and (same(module, earlier.node, found.node) or _one_place(module, earlier, found)):
             return True
+    if _shares_its_maker(module, node, found):
+        return True
     return is_bounded_by_its_maker(module, found.node, lambda n: _unbounded(module, n) is not None)
+
+
+def _shares_its_maker(module: Module, node: ast.AST, found: Quantity) -> bool:
+    """Whether an earlier method exponentiates what the same function of the file gave it: one place to bound both."""
+    maker, cls = maker_function(module, found.node), module.class_of(node)
+    if maker is None or cls is None:
+        return False
+    here = module.chars(node)[0]
+    for other in walk(cls):
+        if _exponential(module, other) is None or module.chars(other)[0] >= here:
+            continue
+        earlier = _unbounded(module, other)
+        if earlier is not None and earlier.role is found.role and maker_function(module, earlier.node) is maker:
+            return True
+    return False
 
 
 def _one_place(module: Module, a: Quantity, b: Quantity) -> bool:

@@ -58,7 +58,8 @@ leave out what is NaN in the very tensor they average, where the mean of nothing
 
 Information, since it takes degenerate data: masks of padding, which are empty only for an example without content;
 masks that the model chose itself, as in masked autoencoders; metrics; counts over a whole accumulation window or all
-ranks; and a mean beside a `cross_entropy` over the same labels, which is NaN for the same batch.
+ranks; a mean beside a `cross_entropy` over the same labels, which is NaN for the same batch; and the mean of a
+selection, `x[mask].mean()`: without elements it is NaN, and so is the loss, but its gradient is 0.
 
 Sources
 -------
@@ -411,10 +412,9 @@ def _mean_of_selection(node: ast.Call, context: Context) -> Iterator[Finding]:
     if never_empty(module, mask, per_row=False) or skips_nan_of(module, mask, source):
         return
     text = re.sub(r"\s+", " ", module.source(call.input))
-    message = f"{text if len(text) <= 60 else 'the selection'} is empty when nothing is selected, and its mean is NaN"
-    severity = _severity(module, node, Count(node, None, node))
-    if degenerate(module, mask, node, per_row=False) or _is_nan_without_it(module, mask, node):
-        severity = Severity.INFO
+    name = text if len(text) <= 60 else "the selection"
+    message = f"{name} is empty when nothing is selected, and its mean is NaN; so is the loss, but its gradient is 0"
+    severity = Severity.INFO  # the empty selection sends back zeros, so the parameters stay as they are
     try:
         fix = _fix_of_mean(module, node, call.input)
     except Unrewritable as error:

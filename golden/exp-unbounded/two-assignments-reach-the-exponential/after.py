@@ -13,6 +13,6 @@ class Head(nn.Module):
             mean, log_std = self.both(x).chunk(2, dim=-1)
         else:
             mean, log_std = x, self.spread(x)
-        log_std = log_std.clamp(min=-20.0, max=2.0)
+        log_std = log_std.clamp(min=-15.0, max=10.0)
         std = log_std.exp()
         return mean + std, log_std

@@ -11,5 +11,5 @@ class Encoder(nn.Module):
 
     def forward(self, x):
         hidden = torch.relu(self.fc1(x))
-        z_mean, z_sigma = self.fc_mean(hidden), torch.exp(self.fc_spread(hidden).clamp(min=-20.0, max=2.0))
+        z_mean, z_sigma = self.fc_mean(hidden), torch.exp(self.fc_spread(hidden).clamp(min=-15.0, max=10.0))
         return z_mean, z_sigma

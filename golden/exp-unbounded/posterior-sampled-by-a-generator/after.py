@@ -1,0 +1,13 @@
+import torch
+
+
+class Posterior:
+    def __init__(self, mean, log_std):
+        self.mean = mean
+        log_std = log_std.clamp(min=-15.0, max=10.0)
+        self.log_std = log_std
+        self.std = torch.exp(log_std)
+
+    def sample(self, generator=None):
+        noise = torch.randn(self.mean.shape, generator=generator, device=self.mean.device, dtype=self.mean.dtype)
+        return self.mean + self.std * noise
