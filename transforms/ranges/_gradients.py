@@ -23,12 +23,12 @@ _ASIDE_FOLDER = re.compile(
 )
 _ASIDE_FAMILY = re.compile(r"\w*metrics|pipelines?|modular_pipelines|schedulers?|quantizers")  # divided into folders
 _ASIDE_FILE = re.compile(
-    r"(processing|image_processing|feature_extraction|tokenization|generation|scheduling)_\w+\.py|\w*plot(s|ting)?\.py|(\w+_)?metrics?\.py"
+    r"(processing|image_processing|feature_extraction|tokenization|generation|scheduling)_\w+\.py|\w*plot(s|ting)?\.py"
 )
 _ASIDE_CLASS = re.compile(
-    r"(FeatureExtractor|Processor(Fast|Pil)?|Scheduler|Pipeline|Metric|Dataset|Tokenizer(Fast)?|Guider|Guidance|Sampler)$"
+    r"(FeatureExtractor|Processor(Fast|Pil)?|Scheduler|Pipeline|Metrics?|Dataset|Tokenizer(Fast)?|Guider|Guidance|Sampler)$"
 )
-_ASIDE_BASE = re.compile(r"(^Optimizer|BaseTransform|Dataset|Metric|Sampler)$")
+_ASIDE_BASE = re.compile(r"(^Optimizer|BaseTransform|Dataset|Metrics?|Sampler)$")
 _ASIDE_FUNCTION = re.compile(r"_(test|init|check)$")
 # What these compute is chosen by, rewarded by or shown, and never differentiated.
 _UNDIFFERENTIATED = re.compile(
