@@ -15,6 +15,7 @@ from autofix.syntax import Module
 from autofix.tree import walk
 
 _EXP_RANGE = 80.0
+_WIDENED = ("expand_as", "expand", "view", "view_as", "reshape", "broadcast_to", "repeat")
 _GRIDS = {"arange", "linspace", "logspace", "meshgrid", "create_meshgrid", "hann_window", "kaiser_window"}
 _FILLING_METHODS = {"masked_fill_", "masked_scatter_", "index_fill_", "fill_"}
 _MASKING_METHODS = {"masked_fill", "where", "masked_scatter"} | _FILLING_METHODS
@@ -135,12 +136,30 @@ def _certain_maximum(module: Module, match: Match) -> str:
 
 def shift_of(module: Module, x: ast.expr, dim: ast.expr | None) -> str:
     """What is subtracted from the exponent `x`: "row" for its maximum along `dim`, "all" for the maximum of everything,
-    else nothing."""
+    else nothing. Of a name that both branches of an `if` bind, what is subtracted in each."""
+    values = _alternatives(module, x)
+    if values:
+        kinds = {shift_of(module, v, dim) for v in values}
+        return kinds.pop() if len(kinds) == 1 else ""
     for negative in _subtracted(module, x):
         kind = maximum_of(module, negative, dim)
         if kind:
             return kind
     return ""
+
+
+def _alternatives(module: Module, node: ast.expr) -> list[ast.expr]:
+    """The values of a name that the two branches of one `if` bind; none for any other."""
+    if not isinstance(node, ast.Name) or module.flow(node).definition(node) is not None:
+        return []
+    statements = module.flow(node).stores(node.id)
+    choice = module.parent(statements[0]) if len(statements) == 2 else None
+    if not isinstance(choice, ast.If) or any(module.parent(s) is not choice for s in statements):
+        return []
+    if sum(s in choice.body for s in statements) != 1:
+        return []
+    values = [v for s in statements if isinstance(s, ast.Assign) and not isinstance(v := s.value, ast.Name)]
+    return values if len(values) == 2 else []
 
 
 def _subtracted(module: Module, node: ast.expr) -> Iterator[ast.expr]:
@@ -180,6 +199,8 @@ def maximum_of(module: Module, node: ast.expr, dim: ast.expr | None) -> str:
             return _reduction(module, op.args.get("dim"), dim)
         if op is not None:
             node = op.input
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _WIDENED:
+            node = node.func.value
         elif isinstance(node, ast.Subscript) or (isinstance(node, ast.Attribute) and node.attr == "values"):
             node = node.value
         elif isinstance(node, ast.Name):

@@ -143,6 +143,7 @@ _ALONG = Form(
     method=_METHOD,
     operands={"x": _LOGITS, "dim": _DIM},
 )
+_SELECTED = Form(("log($p)",), "{selected}", _BOTH, derive={"selected": reshaped_log_softmax})
 _WHOLE = Form(("log(softmax($x))",), "torch.nn.functional.log_softmax({x})", _BOTH, operands={"x": _LOGITS})
 
 IDENTITY = Identity(
@@ -186,13 +187,8 @@ IDENTITY = Identity(
             refuse=(masked_reason,),
             operands={"x": _LOGITS, "dim": _DIM, "eps": Operand(code="1e-8"), "top": Operand(code="1.0")},
         ),
-        Form(
-            ("log($p)",),
-            "{selected}",
-            "the logarithm is -inf and its gradient NaN once a logit lies 104 below the largest of its row "
-            "(17 in float16)",
-            derive={"selected": reshaped_log_softmax},
-        ),
+        replace(_SELECTED, message=_VALUE, severity=Severity.INFO, when=(where_nothing_learns,)),
+        _SELECTED,
         Form(
             ("log($p + $eps:small)", "log(clamp($p, $eps:small, max=$top:near_one?))"),
             "{selected}",

@@ -99,6 +99,12 @@ _PLAIN = (
     "exp($x) / sum(exp($x), $dim:one)[:, None]",
 )
 
+_WITH_EPS = (
+    "exp($x) / (sum(exp($x), $dim, keepdim=True) + $eps:small)",
+    "exp($x) / clamp(sum(exp($x), $dim, keepdim=True), $eps:small)",
+    "exp($x) / (sum(exp($x), $dim:zero) + $eps:small)",
+)
+
 
 def _consequence(module: Module, match: Match) -> str:
     if is_non_positive(module, match):
@@ -173,11 +179,18 @@ IDENTITY = Identity(
             operands={"x": _X, "m": Operand(code="x.amax(dim=-1, keepdim=True)"), "dim": _DIM, "eps": _EPS},
         ),
         Form(
-            (
-                "exp($x) / (sum(exp($x), $dim, keepdim=True) + $eps:small)",
-                "exp($x) / clamp(sum(exp($x), $dim, keepdim=True), $eps:small)",
-                "exp($x) / (sum(exp($x), $dim:zero) + $eps:small)",
-            ),
+            _WITH_EPS,
+            _FUNCTION,
+            _BOUNDED,
+            method=_METHOD,
+            change=_EPS_CHANGE,
+            severity=Severity.INFO,
+            tidy=True,
+            when=(is_bounded,),
+            refuse=(masked_reason,),
+        ),
+        Form(
+            _WITH_EPS,
             _FUNCTION,
             "the weights are NaN once a score passes 88.7 (11.09 in float16), and {eps} turns a row far below 0 into "
             "zeros without a gradient",

@@ -196,7 +196,7 @@ def _by_interval(module: Module, node: ast.expr) -> str:
 
 
 def _by_name(name: str) -> str:
-    return "mask" if _MASK.match(name) and name != "m" and not _SOFT.search(name) else ""
+    return "mask" if _MASK.match(name) and name not in ("m", "M") and not _SOFT.search(name) else ""
 
 
 # -- names -----------------------------------------------------------------------------------------------------

@@ -118,6 +118,8 @@ def _combined(module: Module, node: ast.BinOp, depth: int) -> Vanishing | None:
 
 def _called(module: Module, node: ast.Call, call: Call, depth: int) -> Vanishing | None:
     if call.name in _NORMS:
+        if _is_never_all_zero(module, call.input):
+            return None
         return Vanishing("norm", node, call.input, "for a zero vector", True)
     if call.name in _SPREADS:
         return Vanishing("spread", node, call.input, "where all values are equal", True)
@@ -133,6 +135,18 @@ def _called(module: Module, node: ast.Call, call: Call, depth: int) -> Vanishing
     if call.name in _EXTREMES and call.form == "method" and "other" not in call.args:
         return Vanishing("maximum", node, call.input, "where nothing is positive")
     return None
+
+
+def _is_never_all_zero(module: Module, node: ast.expr) -> bool:
+    """Whether a tensor is an identity matrix or all ones, as it is or moved and cast."""
+    for _ in range(4):
+        node = module.flow(node).value(node)
+        call = call_of(module, node) if isinstance(node, ast.Call) else None
+        if call is None or call.name not in MOVES:
+            break
+        node = call.input
+    called = node.func if isinstance(node, ast.Call) else None
+    return called is not None and module.qualified(called) in ("torch.eye", "torch.ones", "torch.ones_like")
 
 
 def _may_all_vanish(module: Module, node: ast.expr, depth: int) -> bool:

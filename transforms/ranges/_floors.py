@@ -120,7 +120,9 @@ def dtype_owner(module: Module, node: ast.expr) -> ast.expr | None:
     if isinstance(node, ast.Attribute):
         return node if isinstance(node.value, (ast.Name, ast.Attribute)) and constant(module, node) is None else None
     if isinstance(node, ast.Subscript):
-        return dtype_owner(module, node.value)
+        # An entry of a dict has a dtype; the dict has none.
+        keyed = isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str)
+        return node if keyed else dtype_owner(module, node.value)
     if isinstance(node, ast.UnaryOp):
         return dtype_owner(module, node.operand)
     if isinstance(node, ast.BinOp):

@@ -13,7 +13,7 @@ from autofix.transforms.ranges._call_sites import call_sites
 from autofix.transforms.ranges._context import out_of_training
 from autofix.transforms.ranges._upstream import CUT
 from autofix.transforms.ranges._upstream import carries_gradient as carries_gradient
-from autofix.tree import last_part, walk
+from autofix.tree import last_part, parameter_names, walk
 
 # A folder says something of its files when it is theirs, or a part of their package: what lies above a project is no
 # business of its code.
@@ -26,10 +26,15 @@ _ASIDE_FILE = re.compile(
     r"(processing|image_processing|feature_extraction|tokenization|generation|scheduling)_\w+\.py|\w*plot(s|ting)?\.py"
 )
 _ASIDE_CLASS = re.compile(
-    r"(FeatureExtractor|Processor(Fast|Pil)?|Scheduler|Pipeline|Metric|Dataset|Tokenizer(Fast)?|Guider|Guidance|Sampler)$"
+    r"(FeatureExtractor|Processor(Fast|Pil)?|Scheduler|Pipeline|Metrics?|Dataset|Tokenizer(Fast)?|Guider|Guidance|Sampler)$"
 )
-_ASIDE_BASE = re.compile(r"(^Optimizer|BaseTransform|Dataset|Metric|Sampler)$")
+_ASIDE_BASE = re.compile(r"(^Optimizer|BaseTransform|Dataset|Metrics?|Sampler)$")
 _ASIDE_FUNCTION = re.compile(r"_(test|init|check)$")
+# What these compute is chosen by, rewarded by or shown, and never differentiated.
+_UNDIFFERENTIATED = re.compile(
+    r"(Assigner|Tracker|Inferencer|Evaluator|Visualizer|Env|EnvBase|MapTransform|RandomizableTransform)$"
+)
+_HOOK_PARAMETERS = {"grad_input", "grad_output", "grad_outputs", "grad_inputs"}
 _VERBOSE = re.compile(r"(^|_)(verbose|debug|log_\w+|logging)$")
 _SELECTING = (
     "argmin argmax argsort eq ne lt le gt ge isnan isinf isfinite bucketize searchsorted histc allclose "
@@ -45,14 +50,27 @@ def learns_nothing(module: Module, node: ast.expr) -> bool:
     preparation of data, sampling, optimizers, and functions that only such code of this file calls."""
     if out_of_training(module, node) or inside_optimizer(module, node) or out_of_model(module, node):
         return True
+    if _is_undifferentiated(module, node):
+        return True
     function = module.function(node)
     for _ in range(3):
         calls = call_sites(module, function) if function is not None else []
         if not calls:
             return False
-        if all(out_of_training(module, c) or out_of_model(module, c) for c in calls):
+        if all(out_of_training(module, c) or out_of_model(module, c) or _is_undifferentiated(module, c) for c in calls):
             return True
         function = module.function(calls[0]) if len(calls) == 1 else None
+    return False
+
+
+def _is_undifferentiated(module: Module, node: ast.AST) -> bool:
+    """Whether a label is assigned, an object tracked, an environment stepped or a gradient rewritten in a backward
+    hook: no first derivative is taken there."""
+    for ancestor in module.ancestors(node):
+        if _HOOK_PARAMETERS.intersection(parameter_names(ancestor)):
+            return True
+        if isinstance(ancestor, ast.ClassDef):
+            return any(_UNDIFFERENTIATED.search(n) for n in (ancestor.name, *(last_part(b) for b in ancestor.bases)))
     return False
 
 

@@ -88,6 +88,7 @@ _PROBABILITY = re.compile(
     r"^(p|ps|q|probs?|p_\w+|\w*_probs?|prob\w*|preds?|pred(ict\w*)?|y_?(hat|pred)|scores?|conf\w*|outputs?)\d*$"
 )
 _DEVIATION = re.compile(r"(^|_)(std\w*|stddev|sigma|scale)$")
+_WIDTH = re.compile(r"(^|_)(variance|length_?scales?|bandwidths?|sigmas?|scales?|precisions?)$")
 _SIGNAL = re.compile(
     r"spec|mag|stft|fft|mel|wave|audio|signal|frame|power|energy|complex|fourier|err|diff|delta|resid", re.I
 )
@@ -166,9 +167,10 @@ def _is_ordinary(module: Module, op: Op, how: str) -> bool:
         return any(_PROBABILITY.search(n.id) for n in walk(op.input) if isinstance(n, ast.Name))
     absolute = tensor_op(module, _value(module, op.input), "abs", "absolute")
     if absolute is None:
-        return not any(
-            _DEVIATION.search(last_name(n)) for n in walk(op.input) if isinstance(n, (ast.Name, ast.Attribute))
-        )
+        # The square of a width that is learnt or given is 0 only where the model has none.
+        known = [_DEVIATION, _WIDTH] if how == _WORDS["square"] else [_DEVIATION]
+        names = [last_name(n) for n in walk(op.input) if isinstance(n, (ast.Name, ast.Attribute))]
+        return not any(k.search(n) for k in known for n in names)
     inner = _value(module, absolute.input)
     if isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.Sub) and constant(module, inner.left) is None:
         return True

@@ -1,0 +1,9 @@
+import torch
+
+
+def free_energy(energies: torch.Tensor, centre: bool) -> torch.Tensor:
+    if centre:
+        exponent = energies - energies.amax(dim=-1, keepdim=True)
+    else:
+        exponent = energies * 2.0
+    return -torch.logsumexp(exponent, dim=-1)
