@@ -3,8 +3,8 @@
 The defect
 ----------
 The softmax of a router whose load is balanced is trained in half precision without a z-loss: `logsumexp(logits)`
-squared, averaged over the tokens and added to the loss with a small coefficient. The softmax itself does not care about a
-constant that is added to all logits, nor does the loss of the task, so nothing else holds them.
+squared, averaged over the tokens and added to the loss with a small coefficient. The softmax itself does not care about
+a constant that is added to all logits, nor does the loss of the task, so nothing else holds them.
 
 Why it hurts
 ------------
