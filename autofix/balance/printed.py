@@ -12,6 +12,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from itertools import compress, count, repeat
+from operator import contains, not_, or_
 
 from autofix.balance.blocks import Block
 from autofix.balance.series import MAX_COUNT, Number, RoutingLog
@@ -83,9 +85,11 @@ def _read_uniform(log: RoutingLog, data: bytes) -> bool:
 def _read_among_others(log: RoutingLog, line: int, data: bytes) -> bool:
     """Read a block of equal one-line records with other lines between them, such as a loss; False if it is not one."""
     texts = data.split(b"\n")
-    records = [text for text in texts if b"tensor(" in text]
-    others = [n for n, text in enumerate(texts, line) if b"tensor(" not in text and text and not text.isspace()]
-    if not others or not all(text.endswith(_RECORD_END) for text in records):
+    is_record = list(map(contains, texts, repeat(b"tensor(")))  # a loop in Python would cost as much as all the rest
+    records = list(compress(texts, is_record))
+    is_other = list(map(not_, map(or_, is_record, map(not_, map(bytes.strip, texts)))))
+    others = list(compress(count(line), is_other))
+    if not others or not all(map(bytes.endswith, records, repeat(_RECORD_END))):
         return False
     if records and not _read_uniform(log, b"\n".join(records)):
         return False

@@ -15,11 +15,12 @@ _KNOWN_BASES = re.compile(
     r"torch\.nn\.(modules\.\w+\.)?\w+|torch\.jit\.ScriptModule|(pytorch_lightning|lightning(\.pytorch)?)\.LightningModule"
     r"|torch_geometric\.nn(\.conv)?\.MessagePassing|abc\.ABC|object"
 )
-# What fills parameters elsewhere: checkpoints, serving engines, deferred and sharded construction.
+# What fills parameters elsewhere: checkpoints, serving engines, what replaces a layer for inference, deferred and
+# sharded construction.
 FILLED_ELSEWHERE = re.compile(
     r"load_state_dict\(|_load_from_state_dict|load_weights|weight_loader|set_weight_attrs|from_pretrained\(|init_empty_weights"
     r"|param_init_fn|deferred_init|[\"']meta[\"']|from_float|PreTrainedModel|post_init\(\)|dequant|load_checkpoint"
-    r"|hypernet"
+    r"|hypernet|class \w*Inference"
 )
 _INITIAL = re.compile(
     r"init|reset|fill|copy|load|xavier|kaiming|normal_|uniform_|trunc|orthogonal|glorot|zeros?_|ones?_", re.I

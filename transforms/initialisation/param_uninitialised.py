@@ -105,7 +105,10 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         return
     if may_be_initialised(module, made):
         return
-    message = f"self.{made.name} is uninitialised memory, and nothing writes to it: it may hold anything, NaN included"
+    message = (
+        f"self.{made.name} is uninitialised memory, and nothing in this file writes to it: it may hold anything, NaN "
+        "included"
+    )
     role = role_of(module, made)
     if role is None:
         why = "its role does not show here; initialise it below, with torch.nn.init"
@@ -128,7 +131,7 @@ def _of_buffer(node: ast.Call, context: Context) -> Iterator[Finding]:
         return
     if not reads_only(module, made) or may_be_initialised(module, made):
         return
-    message = f"the buffer {made.name} is uninitialised memory, and nothing writes to it before it is read"
+    message = f"the buffer {made.name} is uninitialised memory, and nothing in this file writes to it before it is read"
     yield context.finding(node, message, why="what it should hold is not in view; build it with its values")
 
 

@@ -92,6 +92,8 @@ def layer_at(module: Module, node: ast.AST) -> Layer | None:
     cls = module.class_of(node)
     if cls is None or node not in cls.body:
         return None
+    if any(isinstance(s, ast.ClassDef) and s.name == cls.name and s.lineno > cls.lineno for s in module.tree.body):
+        return None  # a script that goes on with a second version of the class: that one is the layer
     known: dict[ast.ClassDef, Layer | None] = vars(module).setdefault("_expert_layers", {})
     if cls not in known:
         known[cls] = _layer(module, cls, node)

@@ -68,7 +68,7 @@ from autofix.syntax import Module
 from autofix.transforms.moe._experts import softmax_of
 from autofix.tree import children, parameter_names, walk
 
-_LOSS = re.compile(r"balanc|aux(iliary)?_?loss|router_?loss|l_?aux", re.I)
+_LOSS = re.compile(r"balanc|aux(iliary)?_?loss|router_?loss|switch_?loss|l_?aux", re.I)
 _ROUTER_CLASS = re.compile(r"router|gate$|gating", re.I)
 _JOINS = ("torch.cat", "torch.concat", "torch.stack")
 _DEPTH = 6
@@ -168,9 +168,9 @@ RULE = Rule(
     name="balancing-loss-input",
     summary="A load-balancing loss is computed from something else than the probabilities of all experts.",
     severity=Severity.WARNING,
-    triggers=((b"balanc", b"aux_loss", b"auxiliary_loss", b"router_loss"), (b"softmax",), (b"xpert",)),
+    triggers=((b"balanc", b"aux_loss", b"auxiliary_loss", b"router_loss", b"switch_loss"), (b"softmax",), (b"xpert",)),
     anchor=re.compile(r"softmax\("),
     nodes=(ast.Call,),
     check=check,
-    beside=re.compile(r"def \w*(?:balanc|aux_?loss|auxiliary_?loss|router_?loss|l_?aux)"),
+    beside=re.compile(r"def \w*(?:balanc|aux_?loss|auxiliary_?loss|router_?loss|switch_?loss|l_?aux)"),
 )

@@ -100,8 +100,9 @@ from autofix.model import Finding, Severity
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.transforms.moe._balancing import balancing_fix
-from autofix.transforms.moe._experts import ANCHOR, TRIGGERS, choices, layer_at, report
+from autofix.transforms.moe._experts import ANCHOR, TRIGGERS, Layer, choices, layer_at, report
 from autofix.transforms.moe._surroundings import balances, hands_out_routing, is_trainable
+from autofix.tree import last_part, walk
 
 
 def check(node: ast.AST, context: Context) -> Iterator[Finding]:
@@ -118,10 +119,26 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         f"{layer.cls.name} sends each token to the experts that its router scores highest and nothing balances their "
         "load: experts that are chosen early learn more and are chosen more, until a few do all the work"
     )
+    if _is_one_of_several(layer):
+        why = f"self.{layer.router} is one of several routers; balance each of them"
+        yield report(context, layer, message, why=why)
+        return
     try:
         yield report(context, layer, message, fix=balancing_fix(module, chosen))
     except Unrewritable as reason:
         yield report(context, layer, message, why=str(reason))
+
+
+def _is_one_of_several(layer: Layer) -> bool:
+    """Whether the constructor makes the router in more than one way."""
+    made = [
+        s.value
+        for s in walk(layer.init)
+        if isinstance(s, ast.Assign)
+        for t in s.targets
+        if isinstance(t, ast.Attribute) and t.attr == layer.router and getattr(t.value, "id", "") == "self"
+    ]
+    return len({last_part(v.func) for v in made if isinstance(v, ast.Call)}) > 1
 
 
 RULE = Rule(

@@ -58,7 +58,8 @@ selection needs load balancing beside it.
 Left alone
 ----------
 Mixtures that are dense on purpose and say so: multi-gate mixtures of multi-task models, soft mixtures and slots,
-ensembles, mixtures of at most two experts. Any layer that selects in some form, and implementations of finished models.
+ensembles, mixtures of at most two experts, classes whose docstring says that every expert runs. Any layer that selects
+in some form, and implementations of finished models.
 
 Sources
 -------
@@ -87,6 +88,8 @@ _DENSE = re.compile(
     re.I,
 )
 _WANTED = re.compile(r"^(top_?k|num_experts_per_tok(en)?|experts_per_tok(en)?|num_selected|num_active_experts)$")
+# A class that says of itself that its experts all run.
+_SAID = re.compile(r"\bdense(ly)?\b|\b(every|all)( of)?( the)? experts? (runs?|is|are|compute|process|see|get)", re.I)
 _FEW = 2
 _WHY = "a dense mixture may be meant; for a sparse one, select the top experts of each token and balance their load"
 
@@ -98,6 +101,8 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         return
     name = layer.cls.name
     if layer.selections:
+        if _SAID.search(ast.get_docstring(layer.cls) or ""):
+            return
         message = f"{name} chooses the top experts of each token and runs every expert on every token all the same"
         yield report(
             context, layer, message, why="send each expert the tokens that chose it; the weights stay as they are"

@@ -2,9 +2,9 @@
 
 The defect
 ----------
-The softmax of a router is trained in half precision, or in view, without a z-loss: `logsumexp(logits)` squared,
-averaged over the tokens and added to the loss with a small coefficient. The softmax itself does not care about a
-constant that is added to all logits, nor does the loss of the task, so nothing else holds them.
+The softmax of a router whose load is balanced is trained in half precision without a z-loss: `logsumexp(logits)`
+squared, averaged over the tokens and added to the loss with a small coefficient. The softmax itself does not care about
+a constant that is added to all logits, nor does the loss of the task, so nothing else holds them.
 
 Why it hurts
 ------------
@@ -54,7 +54,8 @@ that of the load-balancing loss.
 Left alone
 ----------
 Routers with a z-loss or another hold on their logits (a sigmoid, a norm, a cosine of the input with each expert, a
-cap by tanh); layers that are not trained in this file and show no half precision; implementations of finished models.
+cap by tanh); layers in files without half precision, for float32 has rounding to spare; layers whose load nothing
+balances, which is the first thing to see to (`moe-no-load-balancing`); implementations of finished models.
 
 Sources
 -------
@@ -71,11 +72,11 @@ from autofix.model import Finding, Severity
 from autofix.rule import Context, Rule
 from autofix.transforms.moe._experts import ANCHOR, TRIGGERS, choices, layer_at, report, words_of
 from autofix.transforms.moe._surroundings import (
+    balances,
     hands_out_routing,
     has_z_loss,
     identifiers,
     is_trainable,
-    is_trained_here,
 )
 
 _HALF = frozenset("autocast bfloat16 float16 half bf16 fp16 GradScaler mixed_precision".split())
@@ -89,11 +90,9 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         return
     if not is_trainable(module, layer) or has_z_loss(module) or hands_out_routing(module, layer):
         return
-    half = bool(identifiers(module) & _HALF)
-    if not (half or is_trained_here(module)) or any(_HELD.search(w) for w in words_of(layer)):
+    if not identifiers(module) & _HALF or not balances(module) or any(_HELD.search(w) for w in words_of(layer)):
         return
-    where = "in half precision " if half else ""
-    message = f"nothing keeps the logits of {layer.cls.name}'s router small {where}(a z-loss does)"
+    message = f"nothing keeps the logits of {layer.cls.name}'s router small in half precision (a z-loss does)"
     yield report(context, layer, message, why="another term in the loss, with a coefficient of its own to choose")
 
 

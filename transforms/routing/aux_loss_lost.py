@@ -63,7 +63,8 @@ Left alone
 ----------
 Calls whose result is used; functions named otherwise (some autograd functions are called for an effect); losses that
 are returned, stored or handed on, or unpacked and ignored away from a training loop (a router may have attached them to
-its weights already); code without gradients, tests.
+its weights already), or unpacked beside two other losses, of which the loop takes what it is about; code without
+gradients, tests.
 
 Sources
 -------
@@ -203,14 +204,16 @@ def _never_read(statement: ast.Assign, context: Context) -> Iterator[Finding]:
     for name in named:
         if name.id in _declared_elsewhere(functions[0]) or "locals" in identifiers(functions[0]):
             continue
+        others = [e.id for e in elements if isinstance(e, ast.Name) and e is not name and "loss" in e.id.lower()]
+        if len(others) > 1:
+            continue  # a model hands out its losses one by one, and the loop takes the ones that it is about
         loads = module.flow(statement).loads.get(name.id, [])
         if not loads and (name is target or _goes_backward(functions[0])):
             message = f"{name.id} is computed and never added to a loss, so it trains nothing"
             yield context.finding(name, message, why="its coefficient, and the loss it belongs to, are yours to choose")
             continue
-        alone = not any("loss" in e.id.lower() for e in elements if isinstance(e, ast.Name) and e is not name)
         mine = reads_of(module, statement, name.id)
-        if alone and mine and _goes_backward(functions[0]) and all(_is_quiet(module, r) for r in mine):
+        if not others and mine and _goes_backward(functions[0]) and all(_is_quiet(module, r) for r in mine):
             message = f"{name.id} is logged and never added to the loss that backward() is called on"
             yield context.finding(name, message, why="add it with its coefficient before backward()")
 

@@ -9,8 +9,7 @@ Why it hurts
 ------------
 With k = 1 the router's weight is 1 and its gradient exactly 0: it never learns where to send anything. For larger k
 the form is sound (it equals the softmax over all experts, selected and divided by its sum), so a configuration that
-only changes k silently switches the router's training off. In a balancing loss the selected shares add up to 1 for
-every token, so their mean says nothing about the experts that were not chosen.
+only changes k silently switches the router's training off.
 
 Before
 ------
@@ -49,8 +48,8 @@ by the sum unless k is 1, and nothing but k = 1 changes.
 Left alone
 ----------
 A k that is larger than 1, also by default, or that a model takes from its configuration; a k that the code compares
-with 1, or a choice between both orders that it offers; a softmax of what is a probability already; samplers. In a
-balancing loss it is reported without a fix, since the means behind it are taken over the selected ones as well.
+with 1, or a choice between both orders that it offers; a softmax of what is a probability already; samplers. Of a
+balancing loss `balancing-loss-input` speaks.
 
 Sources
 -------
@@ -100,10 +99,7 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     found = selection(module, op.input)
     if found is None or squashed(module, found.base) or not _is_last(module, op, found):
         return
-    if _BALANCE.search(functions[0].name):
-        yield from _in_a_loss(node, context)
-        return
-    if trains_nothing(module, node):
+    if _BALANCE.search(functions[0].name) or trains_nothing(module, node) or _is_one_of_two_orders(module, node):
         return
     number, certain = how_many(module, found.count)
     if certain and number != 1:
@@ -139,19 +135,21 @@ def _calls_softmax(node: ast.Call) -> bool:
     return "softmax" in name.lower() or name == "act"
 
 
-def _in_a_loss(node: ast.Call, context: Context) -> Iterator[Finding]:
-    message = (
-        "the balancing loss takes the softmax of the selected logits alone, which says nothing about the other experts"
-    )
-    why = "take the softmax over all experts, select from that, and average the probability of each expert"
-    yield context.finding(node, message, why=why, severity=Severity.WARNING)
-
-
 def _is_last(module: Module, op: Op, found: Selection) -> bool:
     """Whether softmax and topk certainly work on the same dimension."""
     own = constant(module, op.args.get("dim"))
     other = constant(module, found.op.args.get("dim", ast.Constant(-1))) if found.op is not None else -1
     return own is not None and other is not None and (own == other or {own, other} == {-1, 1})
+
+
+def _is_one_of_two_orders(module: Module, node: ast.Call) -> bool:
+    """Whether a conditional expression takes this softmax or one in the other order."""
+    for ancestor in module.ancestors(node):
+        if isinstance(ancestor, ast.stmt):
+            return False
+        if isinstance(ancestor, ast.IfExp):
+            return sum(isinstance(n, ast.Call) and _calls_softmax(n) for n in walk(ancestor)) > 1
+    return False
 
 
 def _looks_at(module: Module, node: ast.AST, found: Selection) -> bool:

@@ -16,8 +16,21 @@ class MoELayer(nn.Module):
         probs = self.gate(x).softmax(dim=-1)
         weights, chosen = probs.topk(self.top_k, dim=-1)
         weights = weights / weights.sum(dim=-1, keepdim=True)
+        share = F.one_hot(chosen.flatten(), probs.size(-1)).float().mean(dim=0)
+        self.balance_loss = probs.size(-1) * (share * probs.mean(dim=0)).sum()
         out = torch.zeros_like(x)
         for e, expert in enumerate(self.experts):
             token, rank = torch.where(chosen == e)
             out = out.index_add(0, token, weights[token, rank, None] * expert(x[token]))
         return out
+
+
+def train(loader, dim):
+    model = nn.Sequential(MoELayer(dim), nn.Linear(dim, 10)).cuda()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    for x, y in loader:
+        loss = F.cross_entropy(model(x), y) + 0.01 * model[0].balance_loss
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
