@@ -25,7 +25,7 @@ _SETTING = re.compile(
 )
 _SETTING_READ = re.compile(r"max_grad_norm|grad(ient)?_clip(_val|_norm)?$|^clip_grad$")
 _IN_BACKWARD = re.compile(r"optim\w*_in_(bwd|backward)|register_post_accumulate_grad_hook|OptimizerInBackward", re.I)
-_PRIVACY = re.compile(r"\bopacus\b|PrivacyEngine|DPOptimizer", re.I)
+_PRIVACY = re.compile(r"\bopacus\b|PrivacyEngine|DPOptimizer|DPLightning", re.I)
 _HANDLES_GRADIENTS = re.compile(
     r"grad\w*(norm|manag|guard|sanit|process|clip)|(norm|manag|sanit|process|clip)\w*grad", re.I
 )
@@ -79,9 +79,14 @@ def handled(module: Module, found: Pair) -> bool:
     cls = module.class_of(found.step.call)
     if cls is not None and any(module.method(cls, hook) for hook in _LIGHTNING_HOOKS):
         return True
-    if _PRIVACY.search(module.text):
+    if is_private(module):
         return True
     return any(_bounds_gradients(module, n, found) for n in statements_between(module, found))
+
+
+def is_private(module: Module) -> bool:
+    """Whether training is differentially private, which clips the gradient of every example."""
+    return bool(_PRIVACY.search(module.text))
 
 
 def _may_bound(module: Module, hook: ast.Call) -> bool:

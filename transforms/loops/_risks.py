@@ -108,6 +108,12 @@ def risk(module: Module, found: Pair) -> Risk | None:
     return None
 
 
+def names_a_risky_model(module: Module) -> bool:
+    """Whether the file names a recurrent net, attention or experts anywhere."""
+    words = {w for n in walk(module.tree) for w in _identifiers(n)}
+    return any(_RECURRENT.search(w) or _ATTENTION.search(w) or _EXPERTS.search(w) for w in words)
+
+
 def _guards_loss(module: Module, node: ast.AST) -> bool:
     if not isinstance(node, ast.Call) or last_name(node.func) not in ("isnan", "isfinite", "isinf"):
         return False
