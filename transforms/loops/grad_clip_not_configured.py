@@ -48,9 +48,9 @@ transformers uses; whoever trains recurrent nets or policies knows a value of th
 Left alone
 ----------
 A setting that is there, whatever it says (but for `max_grad_norm=0`, which switches a default off); arguments that are
-unpacked from elsewhere; a file that speaks of clipping anywhere, in a callback or a hook; a Lightning file that names no
-recurrent net, attention or experts; modules with manual optimisation; differentially private training; a trainer that
-never calls `fit`; `fast_dev_run`; tests.
+unpacked from elsewhere; a file that speaks of clipping anywhere, in a callback or a hook; a Lightning file that names
+no recurrent net, attention or experts; modules with manual optimisation; differentially private training; a trainer
+that never calls `fit`; `fast_dev_run`; tests.
 
 Sources
 -------

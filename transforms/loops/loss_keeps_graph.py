@@ -56,7 +56,8 @@ the backward pass of each loss has freed its graph. `.detach()` does not wait fo
 Left alone
 ----------
 A loss whose backward pass is not run in the same turn, or keeps its graph (`retain_graph=True`); sums that something
-differentiates; sums that the loop starts anew; anything under `torch.no_grad()`; losses that are numbers already. Where the loop runs over the few micro-batches of one step the finding is information.
+differentiates; sums that the loop starts anew; anything under `torch.no_grad()`; losses that are numbers already.
+Where the loop runs over the few micro-batches of one step the finding is information.
 
 Sources
 -------
