@@ -202,7 +202,7 @@ def without_batches(module: Module, found: Pair) -> bool:
         return False
     turn = loop.target.id
     for node in (n for s in loop.body for n in own_nodes(s)):
-        if isinstance(node, LOOPS):
+        if isinstance(node, LOOPS) and ".grad" not in module.source(node):  # one over the parameters brings no data
             return False
         if isinstance(node, ast.Subscript) and any(isinstance(n, ast.Name) and n.id == turn for n in walk(node.slice)):
             return False
@@ -363,7 +363,8 @@ def _identifiers(node: ast.AST) -> tuple[str, ...]:
     if isinstance(node, ast.Name):
         return (node.id,)
     if isinstance(node, ast.Attribute):
-        return (node.attr,)
+        padding = node.attr == "rnn" and isinstance(node.value, ast.Attribute)  # torch.nn.utils.rnn.pad_sequence
+        return () if padding and last_name(node.value) == "utils" else (node.attr,)
     if isinstance(node, (ast.arg, ast.keyword)):
         return (node.arg or "",)
     return ()
