@@ -136,14 +136,36 @@ def test_a_folder_above_the_project_says_nothing_about_it() -> None:
 def test_players_that_take_turns_are_information_and_branches_are_not_players() -> None:
     turns = loop(
         "        loss_fn(model(x), y).backward()\n        optimizer.step()\n"
-        "        loss_fn(x, model(y)).backward()\n        other_optimizer.step()\n"
+        "        discriminator_loss(x, y).backward()\n        other_optimizer.step()\n"
     )
     assert {f.severity for f in findings(turns)} == {Severity.INFO}
     branches = loop(
-        "        if y:\n            loss_fn(model(x), y).backward()\n            optimizer.step()\n"
-        "        else:\n            loss_fn(x, model(y)).backward()\n            other_optimizer.step()\n"
+        "        if y:\n            loss_fn(lstm(x), y).backward()\n            optimizer.step()\n"
+        "        else:\n            loss_fn(x, lstm(y)).backward()\n            other_optimizer.step()\n"
     )
     assert {f.severity for f in findings(branches)} == {Severity.WARNING}
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("loss = loss_fn(model.lstm(x), y)", "recurrent"),
+        ("loss = loss_fn(model(input_ids=x), y)", "attention"),
+        ("loss = -(model.log_prob(x) * y.advantages).mean()", "policy"),
+        ("loss = -model.log_prob(x).mean()", "log-likelihood"),
+        ("loss = loss_fn(model(x), y)\n        if not torch.isfinite(loss):\n            continue", "not finite"),
+    ],
+)
+def test_a_warning_says_what_makes_large_gradients_likely(body: str, reason: str) -> None:
+    (found,) = findings(loop(f"        {body}\n        loss.backward()\n        optimizer.step()\n"))
+    assert found.severity is Severity.WARNING
+    assert reason in found.message
+
+
+def test_an_ordinary_loop_is_information() -> None:
+    (found,) = findings(PLAIN)
+    assert found.severity is Severity.INFO
+    assert "nothing in view" in found.message
 
 
 def test_the_gradients_of_an_earlier_finished_loop_are_not_these() -> None:

@@ -25,13 +25,13 @@ _SETTING = re.compile(
 )
 _SETTING_READ = re.compile(r"max_grad_norm|grad(ient)?_clip(_val|_norm)?$|^clip_grad$")
 _IN_BACKWARD = re.compile(r"optim\w*_in_(bwd|backward)|register_post_accumulate_grad_hook|OptimizerInBackward", re.I)
-_PRIVACY = re.compile(r"\bopacus\b|PrivacyEngine|DPOptimizer", re.I)
+_PRIVACY = re.compile(r"\bopacus\b|PrivacyEngine|DPOptimizer|DPLightning", re.I)
 _HANDLES_GRADIENTS = re.compile(
     r"grad\w*(norm|manag|guard|sanit|process|clip)|(norm|manag|sanit|process|clip)\w*grad", re.I
 )
 _BOUNDS = re.compile(r"clamp|clip|norm|nan_to_num|sign|\bmax|\bmin")
 _CLIPPING_CLASS = re.compile(r"^(Rprop|\w*LBFGS|\w*L_BFGS|\w*(Lamb|LAMB)\w*|Clipped\w+|DP\w+|Adafactor|BertAdam)$")
-_TEST_FILE = re.compile(r"^(test_|bench|profile)|_(test|bench|benchmark)\.py$|^conftest\.py$")
+_TEST_FILE = re.compile(r"^(test_|bench|profile)|_(test|bench|benchmark)(_\w+)?\.py$|^conftest\.py$")
 _TEST_FOLDERS = (
     "test", "tests", "testing", "test_utils", "unit_tests", "functional_tests", "benchmark", "benchmarks",
 )  # fmt: skip
@@ -79,9 +79,14 @@ def handled(module: Module, found: Pair) -> bool:
     cls = module.class_of(found.step.call)
     if cls is not None and any(module.method(cls, hook) for hook in _LIGHTNING_HOOKS):
         return True
-    if _PRIVACY.search(module.text):
+    if is_private(module):
         return True
     return any(_bounds_gradients(module, n, found) for n in statements_between(module, found))
+
+
+def is_private(module: Module) -> bool:
+    """Whether training is differentially private, which clips the gradient of every example."""
+    return bool(_PRIVACY.search(module.text))
 
 
 def _may_bound(module: Module, hook: ast.Call) -> bool:
@@ -182,7 +187,7 @@ def needs_no_clipping(module: Module, optimizer: ast.expr) -> bool:
         if any(k.arg and re.search(r"clip|max_grad|max_norm", k.arg) for k in value.keywords):
             return True
         parameters = parameters_argument(value)
-        if parameters is not None and (_steps_an_input(module, parameters) or _has_no_input(module, parameters)):
+        if parameters is not None and (steps_an_input(module, parameters) or _has_no_input(module, parameters)):
             return True
     return False
 
@@ -210,22 +215,36 @@ def parameters_argument(call: ast.Call) -> ast.expr | None:
     return next((k.value for k in call.keywords if k.arg in ("params", "parameters")), None)
 
 
-def _steps_an_input(module: Module, parameters: ast.expr) -> bool:
+def steps_an_input(module: Module, parameters: ast.expr) -> bool:
     """Whether tensors are optimised rather than a model: `Adam([image])`, `SGD([x.requires_grad_()])`."""
     if isinstance(parameters, (ast.List, ast.Tuple)):
-        return bool(parameters.elts) and all(_steps_an_input(module, e) for e in parameters.elts)
+        return bool(parameters.elts) and all(_is_a_tensor_given(module, e) for e in parameters.elts)
     if isinstance(parameters, ast.Dict):
         pairs = zip(parameters.keys, parameters.values, strict=True)
         groups = [v for k, v in pairs if isinstance(k, ast.Constant) and k.value == "params"]
-        return bool(groups) and all(_steps_an_input(module, g) for g in groups)
+        return bool(groups) and all(steps_an_input(module, g) for g in groups)
     if isinstance(parameters, (ast.Name, ast.Attribute)):
         values = [v for _, v in bindings(module, parameters) if v is not None and v is not parameters]
         if values and not any(isinstance(v, (ast.Name, ast.Attribute)) for v in values):
-            return all(_steps_an_input(module, v) or _is_tensor(module, v) for v in values)
+            return all(steps_an_input(module, v) or _is_tensor(module, v) for v in values)
         return not _MODEL_WORD.search(module.source(parameters))
     if isinstance(parameters, ast.Call):
         return _is_tensor(module, parameters)
     return False
+
+
+def _is_a_tensor_given(module: Module, element: ast.expr) -> bool:
+    """Whether an element of `Adam([...])` is one tensor that no name calls a model's: `[placement]`, `[self.mask]`."""
+    if not isinstance(element, (ast.Name, ast.Attribute)):
+        return steps_an_input(module, element)
+    values = [v for _, v in bindings(module, element) if v is not None]
+    if any(isinstance(v, (ast.Dict, ast.List, ast.ListComp)) or _reads_parameters(v) for v in values):
+        return False
+    return steps_an_input(module, element) or not _MODEL_WORD.search(module.source(element))
+
+
+def _reads_parameters(value: ast.expr) -> bool:
+    return isinstance(value, ast.Call) and last_name(value.func) in ("parameters", "named_parameters")
 
 
 def _is_tensor(module: Module, value: ast.expr) -> bool:

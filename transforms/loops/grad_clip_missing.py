@@ -60,20 +60,27 @@ When the fix is safe
 While the norm stays below the bound (`max_norm`, 1.0 unless configured), every step is what it was; above it, the
 gradient keeps its direction and gets the bound's length. The clip is written immediately before the step, in the
 step's own block, so that accumulated gradients are clipped once, when they are complete. With a `GradScaler` the
-gradients are unscaled first, once. Accelerate, Fabric and Lightning's manual optimisation get their own calls. Where
-several optimizers take turns on losses of their own (adversarial nets, actor and critic), the recipe's step sizes are
-part of the method, and in Lightning's manual optimisation a callback may clip out of sight: the finding is information
-there.
+gradients are unscaled first, once. Accelerate, Fabric and Lightning's manual optimisation get their own calls.
+
+The finding is a warning where something in view makes large gradients likely, and the message says what: a recurrent
+net, attention, experts, a policy loss, a log-likelihood, float16 with a scaler, a check for losses that are not
+finite. It is information where the reason is weaker (SGD's step is as long as the gradient, gradients through
+gradients, adversarial players, whose step sizes are part of a recipe), where no reason is in view, and in Lightning's
+manual optimisation, where a callback may clip out of sight.
 
 Left alone
 ----------
 Loops in which anything clips already, by whatever helper or hook, or handles `.grad` by hand; loops beside a setting
 for clipping, since 0 or None mean that somebody decided against it; optimizers that bound their own steps, LBFGS and
-every `step(closure)`; optimisation of an image or a latent; optimizers inside the backward pass; DeepSpeed, Lightning's
-automatic optimisation and the Trainer of transformers, which clip by configuration; differentially private training;
-optimizers' own code; tests and benchmarks; and a single step that nothing repeats. A finding without a fix remains
-where a clip is commented out, where a setting of the file is not applied, and where the right call cannot be written
-here: sharded, tensor-parallel or sparse parameters, and optimizers that synchronise or scale inside themselves.
+every `step(closure)`; optimizers of an image, a latent, a temperature, a linear probe, or of a part of a module by
+that module; shallow nets in view under an adaptive optimizer; loops that see the same data every turn; tools around
+training (learning rate finders, explainers); steps of a runtime with hooks or of an optimizer that is another
+object's; actors and critics that take turns on losses without a policy gradient; optimizers inside the backward pass;
+DeepSpeed, Lightning's automatic optimisation and the Trainer of transformers, which clip by configuration;
+differentially private training; optimizers' own code; tests and benchmarks; and a single step that nothing repeats.
+A finding without a fix remains where a clip is commented out, where a setting of the file is not applied, and where
+the right call cannot be written here: sharded, tensor-parallel or sparse parameters, and optimizers that synchronise
+or scale inside themselves.
 
 Sources
 -------
@@ -123,6 +130,7 @@ from autofix.transforms.loops._parameters import (
     unsupported_sharding,
     wrapped_module,
 )
+from autofix.transforms.loops._risks import Risk, is_handed_over, is_remote, is_small, needs_none, risk, without_batches
 
 _CLIP = "torch.nn.utils.clip_grad_norm_"
 
@@ -137,7 +145,12 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         return
     if handled(module, found):
         return
-    message = _message(module, found)
+    if needs_none(module, found):
+        return
+    reason = risk(module, found)
+    if not (reason is not None and reason.strong) and _is_unlikely(module, found, reason):
+        return
+    message = _message(module, found, reason)
     setting = setting_elsewhere(module)
     if setting:
         why = f"the file has a setting {setting!r} that this step does not apply; use it here"
@@ -147,22 +160,37 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         why = "a clip stands here commented out: restore it if leaving it out was not meant"
         yield context.finding(found.step.call, message, why=why, severity=Severity.INFO)
         return
-    quiet = found.backward.kind == "lightning" or alternates(module, found)
-    severity = Severity.INFO if quiet else None
+    quiet = reason is None or not reason.strong or found.backward.kind == "lightning" or alternates(module, found)
+    severity = Severity.INFO if quiet or is_remote(module, found) else None
     try:
         fix = _fix(found, context)
-    except Unrewritable as reason:
-        yield context.finding(found.step.call, message, why=str(reason), severity=severity)
+    except Unrewritable as obstacle:
+        yield context.finding(found.step.call, message, why=str(obstacle), severity=severity)
         return
     yield context.finding(found.step.call, message, fix=fix, severity=severity)
 
 
-def _message(module: Module, found: Pair) -> str:
+def _is_unlikely(module: Module, found: Pair, reason: Risk | None) -> bool:
+    """Whether, with no strong reason against it, this loop is one that goes well without a bound, or somebody else's
+    to decide about. Players without an adversary follow recipes (DDPG, TD3, SAC) that do without."""
+    if is_remote(module, found) or is_small(module, found) or without_batches(module, found):
+        return True
+    if reason is None and is_handed_over(module, found):
+        return True
+    return alternates(module, found) and not (reason is not None and reason.strong) and not _plays(reason)
+
+
+def _plays(reason: Risk | None) -> bool:
+    return reason is not None and "adversarial" in reason.because
+
+
+def _message(module: Module, found: Pair, reason: Risk | None) -> str:
     optimizer = module.source(found.step.optimizer)
-    return (
-        f"nothing bounds the gradients that {optimizer} steps on, so one outlier batch can throw the weights off; "
-        "clipping their norm bounds such steps (it does not cure NaN)"
-    )
+    start = f"nothing bounds the gradients that {optimizer} steps on"
+    cure = "clipping their norm bounds such steps (it does not cure NaN)"
+    if reason is None:
+        return f"{start}; nothing in view says that they spike, but where the loss does, {cure}"
+    return f"{start}, and {reason.because}: one outlier batch can throw the weights off; {cure}"
 
 
 def _fix(found: Pair, context: Context) -> Fix:

@@ -48,8 +48,9 @@ transformers uses; whoever trains recurrent nets or policies knows a value of th
 Left alone
 ----------
 A setting that is there, whatever it says (but for `max_grad_norm=0`, which switches a default off); arguments that are
-unpacked from elsewhere; a file that speaks of clipping anywhere, in a callback or a hook; modules with manual
-optimisation; a trainer that never calls `fit`; `fast_dev_run`; tests.
+unpacked from elsewhere; a file that speaks of clipping anywhere, in a callback or a hook; a Lightning file that names
+no recurrent net, attention or experts; modules with manual optimisation; differentially private training; a trainer
+that never calls `fit`; `fast_dev_run`; tests.
 
 Sources
 -------
@@ -66,7 +67,8 @@ from collections.abc import Iterator
 from autofix.model import Finding, Severity
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
-from autofix.transforms.loops._clipping import is_test
+from autofix.transforms.loops._clipping import is_private, is_test
+from autofix.transforms.loops._risks import names_a_risky_model
 
 _LIGHTNING = re.compile(r"(pytorch_lightning|lightning(\.pytorch)?)(\.trainer){0,2}\.Trainer")
 _ARGUMENTS = re.compile(r"(transformers|trl)\.([\w.]*\.)?(\w*TrainingArguments|\w+Config)")
@@ -99,9 +101,9 @@ def _is_unbounded_lightning(module: Module, call: ast.Call) -> bool:
     names = {k.arg for k in call.keywords}
     if call.args or None in names or names & {"gradient_clip_val", "gradient_clip_algorithm", "fast_dev_run"}:
         return False
-    if _CLIPS.search(module.text) or "automatic_optimization" in module.text:
+    if _CLIPS.search(module.text) or "automatic_optimization" in module.text or is_private(module):
         return False
-    return _fits(module, call)
+    return _fits(module, call) and names_a_risky_model(module)
 
 
 def _fits(module: Module, call: ast.Call) -> bool:

@@ -57,6 +57,7 @@ Left alone
 ----------
 A loss whose backward pass is not run in the same turn, or keeps its graph (`retain_graph=True`); sums that something
 differentiates; sums that the loop starts anew; anything under `torch.no_grad()`; losses that are numbers already.
+Where the loop runs over the few micro-batches of one step the finding is information.
 
 Sources
 -------
@@ -73,7 +74,10 @@ from autofix import rewrite
 from autofix.model import Applicability, Claim, Finding, Fix, Relation, Severity
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
+from autofix.syntax import Module
+from autofix.transforms.loops._bindings import own_nodes
 from autofix.transforms.loops._clipping import is_test
+from autofix.transforms.loops._loops import optimizer_step
 from autofix.transforms.loops._losses import has_run_backward, innermost_loop, is_differentiated, starts_outside
 
 
@@ -90,11 +94,18 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     if starts_outside(module, loop, store) != "0" or is_differentiated(module, store) or is_test(module, node):
         return
     text = ast.unparse(store)
-    message = f"{text} keeps the graph of every {loss.id} added to it, so memory grows turn after turn"
+    short = _is_accumulation(module, loop)
+    growth = (
+        "for the micro-batches of one step, though it is never differentiated"
+        if short
+        else "so memory grows turn after turn"
+    )
+    message = f"{text} keeps the graph of every {loss.id} added to it, {growth}"
+    severity = Severity.INFO if short else None
     try:
         edits = rewrite.replace(module, loss, "{x}.detach()", x=loss)
     except Unrewritable as reason:
-        yield context.finding(value, message, why=str(reason))
+        yield context.finding(value, message, why=str(reason), severity=severity)
         return
     fix = Fix(
         title=f"add {loss.id}.detach(), the same value without its graph",
@@ -102,7 +113,14 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         applicability=Applicability.SAFE,
         claim=Claim(Relation.EQUAL, results=(text,), hazard=("graph",), parameters={"start": "0"}),
     )
-    yield context.finding(value, message, fix=fix)
+    yield context.finding(value, message, fix=fix, severity=severity)
+
+
+def _is_accumulation(module: Module, loop: ast.stmt) -> bool:
+    """Whether the loop runs over the micro-batches of one step (`for _ in range(accumulate_steps)`): a handful."""
+    if not isinstance(loop, ast.For) or any(optimizer_step(module, n) for n in own_nodes(loop)):
+        return False
+    return re.search(r"accum|micro", ast.unparse(loop.iter), re.I) is not None
 
 
 def _added(node: ast.AST) -> tuple[ast.expr, ast.expr] | None:

@@ -5,4 +5,7 @@ def train(model, loader, loss_fn):
     opt = torch.optim.SGD(model.parameters(), lr=0.1)
     for x, y in loader:
         loss = loss_fn(model(x), y)
-        opt.zero_grad(); loss.backward(); torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm=1.0); opt.step()
+        opt.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm=1.0)
+        opt.step()

@@ -4,8 +4,8 @@ import torch
 def train(model, loader, loss_fn):
     optimizer = torch.optim.AdamW(
         [
-            {'params': model.backbone.parameters(), 'lr': 1e-5},
-            {'params': model.head.parameters(), 'lr': 1e-3},
+            {"params": model.backbone.parameters(), "lr": 1e-5},
+            {"params": model.head.parameters(), "lr": 1e-3},
         ],
         weight_decay=0.01,
     )
@@ -13,6 +13,6 @@ def train(model, loader, loss_fn):
         optimizer.zero_grad()
         loss_fn(model(x), y).backward()
         torch.nn.utils.clip_grad_norm_(
-            [p for group in optimizer.param_groups for p in group['params']], max_norm=1.0
+            [p for group in optimizer.param_groups for p in group["params"]], max_norm=1.0
         )
         optimizer.step()

@@ -4,8 +4,8 @@ import torch
 def train(model, loader, loss_fn):
     optimizer = torch.optim.AdamW(
         [
-            {'params': model.backbone.parameters(), 'lr': 1e-5},
-            {'params': model.head.parameters(), 'lr': 1e-3},
+            {"params": model.backbone.parameters(), "lr": 1e-5},
+            {"params": model.head.parameters(), "lr": 1e-3},
         ],
         weight_decay=0.01,
     )
