@@ -114,6 +114,7 @@ def test_no_fix_is_offered_where_none_can_be_written(body: str) -> None:
         "torch.optim.Rprop(model.parameters())",
         "torch.optim.Adam([torch.zeros(3, requires_grad=True)])",
         "Lamb(model.parameters(), max_grad_norm=1.0)",
+        "Muon(model.parameters(), lr=0.02)",
     ],
 )
 def test_optimizers_that_need_no_clipping_are_left_alone(constructor: str) -> None:

@@ -30,7 +30,9 @@ _HANDLES_GRADIENTS = re.compile(
     r"grad\w*(norm|manag|guard|sanit|process|clip)|(norm|manag|sanit|process|clip)\w*grad", re.I
 )
 _BOUNDS = re.compile(r"clamp|clip|norm|nan_to_num|sign|\bmax|\bmin")
-_CLIPPING_CLASS = re.compile(r"^(Rprop|\w*LBFGS|\w*L_BFGS|\w*(Lamb|LAMB)\w*|Clipped\w+|DP\w+|Adafactor|BertAdam)$")
+_CLIPPING_CLASS = re.compile(
+    r"^(Rprop|\w*LBFGS|\w*L_BFGS|\w*(Lamb|LAMB)\w*|\w*Muon\w*|Clipped\w+|DP\w+|Adafactor|BertAdam)$"
+)
 _TEST_FILE = re.compile(r"^(test_|bench|profile)|_(test|bench|benchmark)(_\w+)?\.py$|^conftest\.py$")
 _TEST_FOLDERS = (
     "test", "tests", "testing", "test_utils", "unit_tests", "functional_tests", "benchmark", "benchmarks",

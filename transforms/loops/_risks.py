@@ -53,6 +53,7 @@ _HOOK = re.compile(
 )
 _RUNTIME = ("engine", "trainer", "strategy", "runner", "pl_module")
 _OTHER_LIBRARIES = ("paddle", "tensorflow", "tf", "jax", "mindspore", "oneflow")
+_DATA = re.compile(r"^next$|batch|sample|rand|shuffle|choice|generate|roll|env|get_|load|play|collect|data")
 _LAYERS = frozenset(
     "Linear LazyLinear Bilinear ReLU LeakyReLU ELU GELU SELU SiLU Tanh Sigmoid Softplus Softmax LogSoftmax Dropout "
     "BatchNorm1d LayerNorm Flatten Identity Sequential Conv2d MaxPool2d AvgPool2d".split()
@@ -200,18 +201,20 @@ def without_batches(module: Module, found: Pair) -> bool:
         return False
     if last_name(loop.iter.func) not in ("range", "trange") and not _wraps_range(loop.iter):
         return False
-    turn = loop.target.id
+    turn, last = loop.target.id, found.backward.call.lineno
     for node in (n for s in loop.body for n in own_nodes(s)):
         if isinstance(node, LOOPS) and ".grad" not in module.source(node):  # one over the parameters brings no data
             return False
         if isinstance(node, ast.Subscript) and any(isinstance(n, ast.Name) and n.id == turn for n in walk(node.slice)):
             return False
-        if isinstance(node, ast.Call) and re.search(
-            r"^next$|batch|sample|rand|shuffle|choice|generate|roll|env|get_|load|play|collect|data",
-            last_name(node.func),
-        ):
+        if isinstance(node, ast.Call) and node.lineno <= last and _brings_data(last_name(node.func)):
             return False
     return True
+
+
+def _brings_data(name: str) -> bool:
+    """Whether a call brings a batch, by its name. Fresh noise alone (`torch.randn`) has no outliers."""
+    return name not in ("rand", "randn", "getattr") and bool(_DATA.search(name))
 
 
 def _wraps_range(call: ast.Call) -> bool:
