@@ -138,7 +138,10 @@ RULE = Rule(
     summary="a weight of `torch.randn(a, b)` that nothing scales by its number of inputs",
     severity=Severity.WARNING,
     triggers=((b"Parameter(",), (b"randn(",)),
-    anchor=re.compile(r"Parameter\((?!\s*(?:[\w.]+ ?\* ?)?(?:torch\.)?randn\((?:1\W|[\w.]+\)))"),
+    anchor=re.compile(
+        r"Parameter\((?!\s*(?:torch\.)?(?:zeros|ones|empty|tensor|full|eye)\()"
+        r"(?!\s*(?:torch\.)?randn\((?:1\W|[^,()\n]+(?:,[^,()\n]+,[^()\n]*)?\)|[^()\n]*\) ?[*/]))"
+    ),
     nodes=(ast.Call,),
     check=check,
     beside=re.compile(r"randn\("),

@@ -359,26 +359,13 @@ def _is_difference(module: Module, node: ast.expr) -> bool:
 
 
 # What stands before `** -0.5` where the scale of attention or of an initialiser is computed from a size.
+# Bases that are sizes or the schedules of a sampler.
 _NO_SCALE = "".join(
     rf"(?<!{size}{space}\*\*)"
     for size in (
-        "dim",
-        "size",
-        "features",
-        r"size\(-1\)",
-        r"shape\[-1\]",
-        "head",
-        "heads",
-        "positions",
-        "patches",
-        "embeddings",
-        "channels",
-        "inputs",
-        "depth",
-        "layers",
-        r"cumprod\[timesteps\]",
-        r"cumprod\[t\]",
-    )
+        r"dim size features size\(-1\) shape\[-1\] shape\[0\] shape\[1\] head heads positions patches embeddings "
+        r"channels inputs depth layers layers\) cumprod\[timesteps\] cumprod\[t\] timesteps\]\)"
+    ).split()
     for space in ("", " ")
 )
 
@@ -390,7 +377,8 @@ RULE = Rule(
     # Not the root of RMS norm, whose constant under the root is written beside the variance.
     anchor=re.compile(
         r"sqrt\((?<!math\.sqrt\()(?<!np\.sqrt\()(?!\s*[\w.]+\s*\+\s*(?:self\.)?(?:\w*eps\w*|1e-\d+)\))"
-        r"(?!\w+(?:\.float\(\)|\.square\(\)|\.pow\(2\))+\.mean\([^()\n]*\) \+ (?:self\.)?\w*eps\w*\))(?!\s*[\d.]+\))"
+        r"(?!\w+(?:\.float\(\)|\.square\(\)|\.pow\(2\))+\.mean\([^()\n]*\) \+ (?:self\.)?\w*eps\w*\))"
+        r"(?!\s*(?:self\.)?(?:[\d.]+|num_\w+|fan_in)\))"
         rf"|\*\*{_NO_SCALE}\s*\(?-?0?\.5|pow\([^()]*-?0?\.5\)"
     ),
     nodes=(ast.Call, ast.BinOp),

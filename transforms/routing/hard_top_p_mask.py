@@ -213,7 +213,7 @@ RULE = Rule(
     summary="A hard top-p cut-off chooses heads or experts, and no gradient passes the choice.",
     severity=Severity.ERROR,
     triggers=((b"cumsum", b"break", b"while "), (b"sort", b"topk"), (b"softmax", b"sigmoid", b"prob")),
-    anchor=re.compile(r"cumsum"),
+    anchor=re.compile(r"cumsum(?!\((?:dim ?= ?)?-?\d\) - 1)(?!\([\w.]*\.int\(\))"),
     beside=re.compile(r"[<>]|\.[lg][te]\(|searchsorted|argmax"),
     further=((re.compile(r"break\b|while\b"), re.compile(r"prob|softmax|sigmoid|gat|rout|score|weight|logit|top_?p")),),
     nodes=(ast.Compare, ast.Call, ast.For, ast.While),
