@@ -106,7 +106,8 @@ RULE = Rule(
     ),
     # `float("inf")` where something makes it negative.
     anchor=re.compile(
-        r"-\s*inf\b|-[iI]nf|inf\b(?<=\W-float\(.inf)|inf\b(?<=\W- float\(.inf)|inf\b(?<=\*.float\(.inf)|inf\b(?<=\*float\(.inf)"
+        r"-\s*inf\b|-[iI]nf|inf\b(?<=\W-float\(.inf)|inf\b(?<=\W- float\(.inf)|inf\b(?<=\*.float\(.inf)"
+        r"|inf\b(?<=\*float\(.inf)"
         r"|inf\b(?<=\Wtensor\(float\(.inf)|float\([\"']inf[\"']\) ?\*|\.inf\b|NINF|NEG_?INF|neg_inf|MASK_VALUE"
         rf"|mask_value|finfo\(.*\)\.min\b|{FILLED}"
     ),
