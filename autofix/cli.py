@@ -267,8 +267,6 @@ def explain_command(rule: Annotated[str, typer.Argument(autocompletion=_rule_nam
     pages.show_page(terminal.console(), found)
 
 
-
-
 # -- from arguments to values ----------------------------------------------------------------------------------
 
 
