@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import cast
 
 from autofix.syntax import Module
-from autofix.tree import children
+from autofix.tree import children, last_part
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
@@ -26,9 +26,7 @@ def last_name(node: ast.expr) -> str:
     """The identifier that says what a thing is: `self.optimizer_g` -> "optimizer_g", `opts[0]` -> "opts"."""
     while isinstance(node, (ast.Subscript, ast.Call)):
         node = node.value if isinstance(node, ast.Subscript) else node.func
-    if isinstance(node, ast.Attribute):
-        return node.attr
-    return node.id if isinstance(node, ast.Name) else ""
+    return last_part(node)
 
 
 def same(left: ast.AST, right: ast.AST) -> bool:

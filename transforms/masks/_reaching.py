@@ -99,7 +99,7 @@ def reaching(module: Module, flow: Flow, node: ast.AST) -> Reaching:
             if certain:
                 return frozenset(found), False
         parent = module.parent(statement)
-        if isinstance(parent, (*_LOOPS, ast.With, ast.AsyncWith)) and name in _targets(parent):
+        if isinstance(parent, (*_LOOPS, ast.With, ast.AsyncWith)) and name in bound_by(parent):
             found.add(parent)
             return frozenset(found), False
         while parent is not None and parent is not flow.scope and not isinstance(parent, ast.stmt):
@@ -121,16 +121,16 @@ def _stores_in(statement: ast.stmt, name: str) -> tuple[bool, set[ast.AST]]:
         ), there | elsewhere
     if isinstance(statement, (ast.With, ast.AsyncWith)):
         certain, stores = _stores_in_block(statement.body, name)
-        if name in _targets(statement):
+        if name in bound_by(statement):
             return True, stores or {statement}
         return certain, stores
     if isinstance(statement, (*_LOOPS, ast.Try, ast.Match)):
         nodes = [n for n in walk(statement) if isinstance(n, ast.stmt) and n is not statement]
-        inner: set[ast.AST] = {n for n in nodes if not isinstance(n, (ast.If, ast.With)) and name in _targets(n)}
-        if name in _targets(statement):
+        inner: set[ast.AST] = {n for n in nodes if not isinstance(n, (ast.If, ast.With)) and name in bound_by(n)}
+        if name in bound_by(statement):
             inner.add(statement)
         return False, inner
-    if name in _targets(statement):
+    if name in bound_by(statement):
         return True, {statement}
     return False, set()
 
@@ -147,8 +147,3 @@ def _stores_in_block(block: list[ast.stmt], name: str) -> tuple[bool, set[ast.AS
 
 def _leaves(block: list[ast.stmt]) -> bool:
     return bool(block) and isinstance(block[-1], (ast.Return, ast.Raise, ast.Continue, ast.Break))
-
-
-def _targets(statement: ast.AST) -> set[str]:
-    """Names that a statement itself binds."""
-    return bound_by(statement)
