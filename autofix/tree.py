@@ -6,6 +6,7 @@ Nothing here recurses over the tree, so a 3,000-term sum is as good as any.
 from __future__ import annotations
 
 import ast
+import functools
 import io
 import itertools
 import re
@@ -105,6 +106,12 @@ def inner_statements(node: ast.AST) -> list[ast.stmt]:
 def last_part(node: ast.AST) -> str:
     """The last identifier of a dotted name; empty for anything else."""
     return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+
+
+@functools.lru_cache(maxsize=65_536)
+def spaced(name: str) -> str:
+    """An identifier with an underscore wherever a capital follows a small letter or a digit."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
 
 
 def calls_of(tree: ast.AST, name: str) -> list[ast.Call]:

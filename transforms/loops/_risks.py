@@ -71,6 +71,9 @@ class Risk:
     strong: bool
 
 
+ADVERSARIAL = Risk("adversarial players amplify each other's gradients", False)
+
+
 def risk(module: Module, found: Pair) -> Risk | None:
     """What makes one batch's gradient likely to be far larger than the rest, in the order of how much it says."""
     near = list(_near(module, found))
@@ -102,7 +105,7 @@ def risk(module: Module, found: Pair) -> Risk | None:
     if bootstraps:
         return Risk("errors against a target that the net itself makes have no bound", False)
     if any(_ADVERSARIAL.search(w) for w in words):
-        return Risk("adversarial players amplify each other's gradients", False)
+        return ADVERSARIAL
     rate = _rate_of_sgd(module, found.step.optimizer)
     if rate is not None:
         return Risk(f"SGD moves by the full length of the gradient{rate}", False)
@@ -284,11 +287,11 @@ def _fits_a_part_of_itself(module: Module, found: Pair) -> bool:
         return not any(isinstance(n, LOOPS) for n in walk(function))
     optimizer = found.step.optimizer
     return isinstance(optimizer, ast.Name) and any(
-        isinstance(n, ast.Assign) and any(same_store(t, optimizer) for t in n.targets) for n in own_nodes(function)
+        isinstance(n, ast.Assign) and any(_is_named(t, optimizer) for t in n.targets) for n in own_nodes(function)
     )
 
 
-def same_store(target: ast.expr, name: ast.Name) -> bool:
+def _is_named(target: ast.expr, name: ast.Name) -> bool:
     return isinstance(target, ast.Name) and target.id == name.id
 
 

@@ -130,7 +130,16 @@ from autofix.transforms.loops._parameters import (
     unsupported_sharding,
     wrapped_module,
 )
-from autofix.transforms.loops._risks import Risk, is_handed_over, is_remote, is_small, needs_none, risk, without_batches
+from autofix.transforms.loops._risks import (
+    ADVERSARIAL,
+    Risk,
+    is_handed_over,
+    is_remote,
+    is_small,
+    needs_none,
+    risk,
+    without_batches,
+)
 
 _CLIP = "torch.nn.utils.clip_grad_norm_"
 
@@ -148,7 +157,8 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     if needs_none(module, found):
         return
     reason = risk(module, found)
-    if not (reason is not None and reason.strong) and _is_unlikely(module, found, reason):
+    strong = reason is not None and reason.strong
+    if not strong and _is_unlikely(module, found, reason):
         return
     message = _message(module, found, reason)
     setting = setting_elsewhere(module)
@@ -160,7 +170,7 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         why = "a clip stands here commented out: restore it if leaving it out was not meant"
         yield context.finding(found.step.call, message, why=why, severity=Severity.INFO)
         return
-    quiet = reason is None or not reason.strong or found.backward.kind == "lightning" or alternates(module, found)
+    quiet = not strong or found.backward.kind == "lightning" or alternates(module, found)
     severity = Severity.INFO if quiet or is_remote(module, found) else None
     try:
         fix = _fix(found, context)
@@ -177,11 +187,7 @@ def _is_unlikely(module: Module, found: Pair, reason: Risk | None) -> bool:
         return True
     if reason is None and is_handed_over(module, found):
         return True
-    return alternates(module, found) and not (reason is not None and reason.strong) and not _plays(reason)
-
-
-def _plays(reason: Risk | None) -> bool:
-    return reason is not None and "adversarial" in reason.because
+    return reason is not ADVERSARIAL and alternates(module, found)
 
 
 def _message(module: Module, found: Pair, reason: Risk | None) -> str:

@@ -13,7 +13,7 @@ from autofix.syntax import Module
 from autofix.transforms.loops._clipping import is_test
 from autofix.transforms.ranges._exponents import Quantity
 from autofix.transforms.ranges._roles import LOG_RATIO, LOG_SCALE, LOG_STD, LOG_VARIANCE, Role, role_of
-from autofix.tree import calls_of, last_part, parameter_names, walk
+from autofix.tree import calls_of, last_part, parameter_names, spaced, walk
 
 _ASIDE = re.compile(
     r"^_*(generate|inference|infer|evaluate|eval|test|validate|validation|plot|visuali[sz]e|log_?metrics|report|"
@@ -166,7 +166,7 @@ def is_of_a_policy(module: Module, node: ast.AST) -> bool:
     if function is not None:
         names += [getattr(function, "name", ""), *parameter_names(function)]
         names += [n.id for n in walk(function) if isinstance(n, ast.Name)]
-    plain = [re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", n).lower() for n in names]
+    plain = [spaced(n).lower() for n in names]
     return any(_POLICY.search(n) for n in plain) and not any(_MODEL_OF_DATA.search(n) for n in plain[:3])
 
 

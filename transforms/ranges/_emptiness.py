@@ -12,7 +12,7 @@ from autofix.ops import constant, tensor_op
 from autofix.ranges import analysis
 from autofix.relations import in_place_changes, reaches, words
 from autofix.syntax import Module
-from autofix.tree import walk
+from autofix.tree import spaced, walk
 
 # What keeps every element, or at least one of each row that had one.
 _KEEPING = frozenset(
@@ -341,7 +341,7 @@ def _calls_of(module: Module, function: ast.FunctionDef) -> list[ast.Call]:
 
 
 def _kind_of_name(name: str) -> str:
-    plain = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    plain = spaced(name).lower()
     if _OWN_CHOICE.search(plain):
         return "own"
     if _SELECTED.search(plain):

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from autofix.rule import Options
+from autofix.tree import spaced
 
 _SUFFIX = r"(_?\d|_[a-z]|_(prior|post|posterior|pred|prev|new|old))?$"
 _PROBABILITY = re.compile(
@@ -73,7 +74,7 @@ def is_log_probability(name: str) -> bool:
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().strip("_")
+    return spaced(name).lower().strip("_")
 
 
 def bounds(role: Role, rule: str, options: Options) -> Bounds:

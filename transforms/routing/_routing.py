@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ast
-import functools
 import re
 
 from autofix.ops import constant
 from autofix.rule import Context
 from autofix.syntax import Module
-from autofix.tree import calls_of, walk
+from autofix.tree import calls_of, spaced, walk
 
 GATE_TEMPERATURE = "GATE_TEMPERATURE"
 GUMBEL_TEMPERATURE = "GUMBEL_TEMPERATURE"
@@ -181,12 +180,6 @@ def _called(node: ast.AST) -> str | None:
 
 def _is_data(node: ast.AST) -> bool:
     return isinstance(node, ast.Attribute) and node.attr == "data"
-
-
-@functools.lru_cache(maxsize=65_536)
-def spaced(name: str) -> str:
-    """With an underscore wherever a capital follows a small letter."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
 
 
 def _switches_off(node: ast.expr) -> bool:

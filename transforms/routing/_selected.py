@@ -11,8 +11,8 @@ from autofix.flow import parameter_default
 from autofix.ops import Op, constant, tensor_op
 from autofix.syntax import Module
 from autofix.transforms.routing._ranked import SAME_VALUE, is_number
-from autofix.transforms.routing._routing import functions_around, spaced
-from autofix.tree import walk
+from autofix.transforms.routing._routing import functions_around
+from autofix.tree import spaced, walk
 
 _STRONG = re.compile(
     r"expert|rout(e|er|ing)(?![a-z])|(?<![a-z])mo[eh](?![a-z])|mixture_?of|switch_?(mlp|ffn|layer|feed)"
