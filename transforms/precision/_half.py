@@ -201,8 +201,9 @@ def width(module: Module, node: ast.expr, autocast: bool, depth: int = 0) -> Wid
     if depth > _DEPTH or constant(module, node) is not None:
         return Width.OPEN
     if isinstance(node, ast.Name):
-        value = module.flow(node).value(node)
-        return width(module, value, autocast, depth + 1) if value is not node else Width.OPEN
+        bound = module.flow(node).value(node)
+        value = bound if bound is not node else _split(module, node)
+        return width(module, value, autocast, depth + 1) if value is not None else Width.OPEN
     if isinstance(node, ast.Attribute):
         own = isinstance(node.value, ast.Name) and node.value.id in _KEPT_NAMES
         return Width.FULL if own and autocast else Width.OPEN
@@ -213,6 +214,20 @@ def width(module: Module, node: ast.expr, autocast: bool, depth: int = 0) -> Wid
             return Width.FULL
         return _wider(module, [node.left, node.right], autocast, depth)
     return _of_call(module, node, autocast, depth) if isinstance(node, ast.Call) else Width.OPEN
+
+
+def _split(module: Module, name: ast.Name) -> ast.expr | None:
+    """The tensor of which a name is one of the parts: `a, b = x.chunk(2)`."""
+    found = module.flow(name).definition(name)
+    statement = found.statement if found is not None and found.kind == "unpack" else None
+    value = statement.value if isinstance(statement, ast.Assign) else None
+    op = tensor_op(module, value) if isinstance(value, ast.Call) else None
+    return op.input if op is not None and op.name in ("chunk", "split", "unbind", "tensor_split") else None
+
+
+def never_half(module: Module, node: ast.expr) -> bool:
+    """Whether `node` is certainly not float16: cast to float32 in view, or where autocast is switched off."""
+    return width(module, node, autocast=False) is Width.FULL or autocast_around(module, node) is Autocast.OFF
 
 
 def _of_call(module: Module, node: ast.Call, autocast: bool, depth: int) -> Width:

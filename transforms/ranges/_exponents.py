@@ -33,45 +33,48 @@ _ROUTES = MOVES - {"item", "tolist", "cpu", "detach"}
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """What an exponent is, but for a constant factor and views: a name, an attribute, a call, a difference."""
+    """What an exponent is, but for a constant `factor` and views: a name, an attribute, a call, a difference."""
 
     node: ast.expr
     role: Role
-    negative: bool
+    factor: float
+
+    @property
+    def negative(self) -> bool:
+        return self.factor < 0
 
 
 def quantity(module: Module, exponent: ast.expr, result: str) -> Quantity | None:
     """The quantity in an exponent whose role is known. result: the name that the exponential is given."""
-    negative, node = False, exponent
+    factor, node = 1.0, exponent
     for _ in range(24):
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-            negative, node = not negative, node.operand
+            factor, node = -factor, node.operand
             continue
-        factor = _without_factor(module, node)
-        if factor is not None:
-            sign, node = factor
-            negative ^= sign < 0
+        scaled = _without_factor(module, node)
+        if scaled is not None:
+            factor, node = factor * scaled[0], scaled[1]
             continue
         if _is_named(node):
             role = _named_role(module, node)
             if role is not None:
-                return Quantity(node, role, negative)
+                return Quantity(node, role, factor)
             value = _only_value(module, node)
             if value is None:
-                return _predicted(module, node, result, negative)
+                return _predicted(module, node, result, factor)
             if _is_ratio(module, value):
-                return Quantity(node, LOG_RATIO, negative)
+                return Quantity(node, LOG_RATIO, factor)
             if _is_prediction(module, value):
-                return _predicted(module, node, result, negative)
+                return _predicted(module, node, result, factor)
             node = value
             continue
         if _is_ratio(module, node):
-            return Quantity(node, LOG_RATIO, negative)
-        inner = _viewed(module, node)
+            return Quantity(node, LOG_RATIO, factor)
+        inner = view_of(module, node)
         if inner is None:
-            return _predicted(module, node, result, negative)
+            return _predicted(module, node, result, factor)
         if isinstance(node, ast.Subscript) and not _has_role(module, inner):
-            return _predicted(module, node, result, negative)
+            return _predicted(module, node, result, factor)
         node = inner
     return None
 
@@ -96,7 +99,7 @@ def _last(node: ast.expr) -> str:
 
 def _has_role(module: Module, node: ast.expr) -> bool:
     while not _is_named(node):
-        inner = _viewed(module, node)
+        inner = view_of(module, node)
         if inner is None:
             return False
         node = inner
@@ -114,26 +117,28 @@ def _named_role(module: Module, node: ast.expr) -> Role | None:
     return role
 
 
-def _without_factor(module: Module, node: ast.expr) -> tuple[int, ast.expr] | None:
-    """The sign of a constant factor or divisor, and what it is applied to."""
+def _without_factor(module: Module, node: ast.expr) -> tuple[float, ast.expr] | None:
+    """A constant factor, and what it is applied to; that of a division is one over the divisor."""
     if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Mult, ast.Div)):
         right = constant(module, node.right)
         if right:
-            return (1 if right > 0 else -1), node.left
+            return (right if isinstance(node.op, ast.Mult) else 1 / right), node.left
         left = constant(module, node.left) if isinstance(node.op, ast.Mult) else None
         if left:
-            return (1 if left > 0 else -1), node.right
+            return left, node.right
         return None
     call = call_of(module, node) if isinstance(node, ast.Call) else None
     if call is None or call.name not in ("mul", "div", "neg", "mul_", "div_", "multiply"):
         return None
     if call.name == "neg":
-        return -1, call.input
+        return -1.0, call.input
     number = constant(module, call.args.get("other"))
-    return ((1 if number > 0 else -1), call.input) if number else None
+    if not number:
+        return None
+    return (1 / number if call.name.startswith("div") else number), call.input
 
 
-def _viewed(module: Module, node: ast.expr) -> ast.expr | None:
+def view_of(module: Module, node: ast.expr) -> ast.expr | None:
     """What `node` is a view, a copy or a part of."""
     if isinstance(node, ast.Subscript):
         return node.value
@@ -172,7 +177,7 @@ def _is_log_probability(module: Module, node: ast.expr) -> bool:
         if isinstance(node, ast.Call):
             if isinstance(node.func, ast.Attribute) and node.func.attr == "log_prob":
                 return True
-            inner = _viewed(module, node)
+            inner = view_of(module, node)
             if inner is None:
                 if isinstance(node.func, ast.Attribute) and node.func.attr == "detach":
                     node = node.func.value
@@ -192,14 +197,14 @@ def _is_log_probability(module: Module, node: ast.expr) -> bool:
 # -- where it comes from -----------------------------------------------------------------------------------------
 
 
-def _predicted(module: Module, node: ast.expr, result: str, negative: bool) -> Quantity | None:
+def _predicted(module: Module, node: ast.expr, result: str, factor: float) -> Quantity | None:
     """A prediction without a telling name: the name of its exponential gives the role."""
     role = role_of_result(result)
     if role is None and result == "" and _makes_determinant(module, node):
         role = LOG_SCALE
     if role is None or not comes_from_network(module, node):
         return None
-    return Quantity(node, role, negative)
+    return Quantity(node, role, factor)
 
 
 def _makes_determinant(module: Module, node: ast.expr) -> bool:
@@ -226,7 +231,7 @@ def comes_from_network(module: Module, node: ast.expr) -> bool:
             continue
         if _is_prediction(module, node):
             return True
-        inner = _viewed(module, node)
+        inner = view_of(module, node)
         if inner is None:
             return False
         node = inner
@@ -260,10 +265,10 @@ def is_own_parameter(module: Module, node: ast.expr) -> bool:
     """Whether a quantity is a parameter and not computed from an input: `self.log_std`, or a `log_std` that its class
     makes as a parameter and hands to its other methods."""
     while isinstance(node, ast.Name) or not isinstance(node, ast.Attribute):
-        inner = _only_value(module, node) if isinstance(node, ast.Name) else _viewed(module, node)
-        factor = _without_factor(module, node)
-        if inner is None and factor is not None:
-            inner = factor[1]
+        inner = _only_value(module, node) if isinstance(node, ast.Name) else view_of(module, node)
+        scaled = _without_factor(module, node)
+        if inner is None and scaled is not None:
+            inner = scaled[1]
         if inner is None and isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
             own = all(
                 isinstance(s, ast.Attribute) and getattr(s.value, "id", "") == "self" for s in (node.left, node.right)
@@ -326,9 +331,11 @@ def bounded_by_hand(module: Module, node: ast.expr) -> bool:
         elif isinstance(current, ast.Attribute):
             assigned = attribute_definition(module, current)
             if assigned is not None:
-                pending.append(_element(module, assigned.value, assigned.index))
+                pending.append(element(module, assigned.value, assigned.index))
         elif isinstance(current, ast.BinOp) and isinstance(current.op, ast.MatMult):
             continue
+        elif isinstance(current, ast.Subscript) and _key(current):
+            pending.extend(_entries(module, current) or [current.value])
         elif isinstance(current, (ast.BinOp, ast.UnaryOp, ast.IfExp, ast.Subscript, ast.NamedExpr, ast.BoolOp)):
             pending.extend(c for c in children(current) if isinstance(c, ast.expr))
     return False
@@ -363,10 +370,11 @@ def _values_of(module: Module, name: ast.Name) -> Iterator[ast.expr]:
             if isinstance(target, (ast.Tuple, ast.List)):
                 ids = [e.id if isinstance(e, ast.Name) else "" for e in target.elts]
                 index = ids.index(name.id) if name.id in ids else None
-        yield _element(module, value, index)
+        yield element(module, value, index)
 
 
-def _element(module: Module, value: ast.expr, index: int | None) -> ast.expr:
+def element(module: Module, value: ast.expr, index: int | None) -> ast.expr:
+    """The part that an unpacking takes at `index`, of a tuple or of what a function of the file returns."""
     if index is not None and isinstance(value, ast.Tuple) and index < len(value.elts):
         return value.elts[index]
     if index is not None and isinstance(value, ast.Call):
@@ -375,6 +383,14 @@ def _element(module: Module, value: ast.expr, index: int | None) -> ast.expr:
             if isinstance(result, ast.Tuple) and index < len(result.elts):
                 return result.elts[index]
     return value
+
+
+def _entries(module: Module, node: ast.Subscript) -> list[ast.expr]:
+    """What the dictionaries that a function of the file returns hold under the key of `outputs["log_std"]`."""
+    made = module.flow(node).value(node.value)
+    tables = [r for r in returned(module, made) if isinstance(r, ast.Dict)] if isinstance(made, ast.Call) else []
+    pairs = (p for t in tables for p in zip(t.keys, t.values, strict=True))
+    return [value for key, value in pairs if isinstance(key, ast.Constant) and key.value == _key(node)]
 
 
 def _clamped_in_place(module: Module, name: ast.Name) -> bool:

@@ -59,8 +59,10 @@ results that are clamped afterwards; code under `no_grad`, in tests, or that onl
 neither their name nor their origin tells: such an `exp` may be the definition of what is computed; files whose model
 refuses to be trained. Log-ratios, logit scales and parameters, which no input multiplies, are information: training
 moves them slowly, and a temperature that scales no contrastive logits gets no bound, since none is conventional. So is
-a sample of a distribution that no loss ever sees, and a learned weight of a loss that pays for itself (`loss * w.exp()
-- w`), which its own gradient pulls back.
+a sample of a distribution that no loss ever sees; a learned weight of a loss that pays for itself (`loss * w.exp()
+- w`), and the log-std or log-variance of a Gaussian likelihood (the square of a residual over it, plus the quantity
+itself; `gaussian_nll_loss`), which their own gradient pulls back; and what a function computes that the caller hands to
+the constructor, which may bound it itself. float16 is not spoken of where the exponent is cast to float32 in view.
 
 Sources
 -------
@@ -82,6 +84,7 @@ from autofix.relations import same, words
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
+from autofix.transforms.precision._half import never_half
 from autofix.transforms.ranges._clamping import Clamping, clamping
 from autofix.transforms.ranges._context import (
     clamped_afterwards,
@@ -107,11 +110,12 @@ from autofix.transforms.ranges._exponents import (
     is_own_parameter,
     quantity,
 )
+from autofix.transforms.ranges._held_back import is_given, is_paid_for
 from autofix.transforms.ranges._roles import LOG_RATIO, LOG_SCALE, LOG_STD, LOGIT_SCALE, POLICY_LOG_STD, Bounds, bounds
 from autofix.tree import walk
 
 _CONTRASTIVE = re.compile(r"contrast|(?<![a-z])clip(?![a-z])|info_?nce|siglip", re.I)
-_HALF_OVERFLOW = 11.0
+_HALF, _FULL = 11.09, 88.7  # where exp overflows in float16, and in float32 and bfloat16
 
 
 def check(node: ast.AST, context: Context) -> Iterator[Finding]:
@@ -119,9 +123,8 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     found = _unbounded(module, node)
     if found is None or _was_reported(module, node, found):
         return
-    message = _message(module, found)
-    quiet = _is_slow(module, found) or not is_trained_with(module, found) or _weights_a_loss(module, node, found)
-    severity = Severity.INFO if quiet else None
+    message = _message(module, node, found)
+    severity = Severity.INFO if _is_quiet(module, node, found) else None
     role = POLICY_LOG_STD if found.role is LOG_STD and is_of_a_policy(module, found.node) else found.role
     limits = bounds(role, context.rule, context.options)
     try:
@@ -130,7 +133,7 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
             raise Unrewritable(reason)
         if role is LOGIT_SCALE and not _is_contrastive(module, found) and not _is_set(context):
             raise Unrewritable("how sharp it may become is the model's to say: set logit-scale-max, or clamp it")
-        fix = _fix(module, found, limits, clamping(module, found.node, limits))
+        fix = _fix(module, node, found, limits, clamping(module, found.node, limits))
     except Unrewritable as error:
         yield context.finding(node, message, why=str(error), severity=severity)
         return
@@ -152,8 +155,11 @@ def _is_slow(module: Module, found: Quantity) -> bool:
     return found.role in (LOG_RATIO, LOGIT_SCALE) or is_own_parameter(module, found.node)
 
 
-def _weights_a_loss(module: Module, node: ast.AST, found: Quantity) -> bool:
-    return isinstance(node, ast.Call) and weights_a_loss(module, found, node)
+def _is_quiet(module: Module, node: ast.AST, found: Quantity) -> bool:
+    """Whether something holds the quantity back, or no loss of this code moves it."""
+    if _is_slow(module, found) or not is_trained_with(module, found) or is_given(module, found):
+        return True
+    return isinstance(node, ast.Call) and (weights_a_loss(module, found, node) or is_paid_for(module, found, node))
 
 
 def _unbounded(module: Module, node: ast.AST) -> Quantity | None:
@@ -164,7 +170,7 @@ def _unbounded(module: Module, node: ast.AST) -> Quantity | None:
     found = quantity(module, op.input, result_name(module, op.call))
     if found is None or _is_harmless(module, op, found):
         return None
-    return Quantity(found.node, role_in_use(module, found, op.call), found.negative)
+    return Quantity(found.node, role_in_use(module, found, op.call), found.factor)
 
 
 def _exponential(module: Module, node: ast.AST) -> Op | None:
@@ -219,27 +225,35 @@ def _is_harmless(module: Module, op: Op, found: Quantity) -> bool:
         return True
     if is_formula(module, found) or is_compared(module, found) or is_used_plainly(module, found):
         return True
-    if analysis(module).of(op.input).high <= _HALF_OVERFLOW:
+    if analysis(module).of(op.input).high <= _HALF:
         return True
     if bounded_by_hand(module, found.node) or is_buffer(module, found.node):
         return True
     return bounded_elsewhere(module, found.node)
 
 
-def _message(module: Module, found: Quantity) -> str:
+def _message(module: Module, node: ast.AST, found: Quantity) -> str:
     text = re.sub(r"\s+", " ", module.source(found.node))
-    sign = "below -88.7" if found.negative else "above 88.7"
-    half = "-11.1" if found.negative else "11.1"
+    side = "below -" if found.negative else "above "
+    size = abs(found.factor)
+    half = "" if _is_wide(module, node) else f" ({'-' if found.negative else ''}{_HALF / size:.3g} in float16)"
     return (
-        f"nothing bounds {text}, {found.role.words}, so its exp overflows {sign} ({half} in float16) "
+        f"nothing bounds {text}, {found.role.words}: exp overflows once it is {side}{_FULL / size:.3g}{half}, "
         "and the gradients become inf or NaN"
     )
 
 
-def _fix(module: Module, found: Quantity, limits: Bounds, made: Clamping) -> Fix:
+def _is_wide(module: Module, node: ast.AST) -> bool:
+    op = _exponential(module, node)
+    return op is not None and never_half(module, op.input)
+
+
+def _fix(module: Module, node: ast.AST, found: Quantity, limits: Bounds, made: Clamping) -> Fix:
     span = f"at most {limits.high:.4g}" if limits.low is None else f"{limits.low:g} to {limits.high:g}"
+    ends = [e * found.factor for e in (limits.low, limits.high) if e is not None]
+    where = "" if max(ends) <= _HALF or _is_wide(module, node) else " in float32 and bfloat16"
     return Fix(
-        title=f"clamp {made.quantity} to {span} {made.where}, so that its exp stays finite",
+        title=f"clamp {made.quantity} to {span} {made.where}, where exp is finite{where}",
         edits=made.edits,
         applicability=Applicability.SAFE,
         claim=Claim(
