@@ -86,6 +86,11 @@ class Flow:
                 out.append(load)
         return out
 
+    def certain_readers(self, name: str, statement: ast.AST) -> list[ast.Name]:
+        """The reads of a name that certainly see what `statement` binds to it, in source order; others may as well."""
+        found = ((load, self.definition(load)) for load in self.loads.get(name, []))
+        return [load for load, definition in found if definition is not None and definition.statement is statement]
+
     @cached_property
     def _stores(self) -> dict[str, list[ast.stmt]]:
         table: dict[str, list[ast.stmt]] = {}

@@ -47,7 +47,7 @@ _SIZE = re.compile(
     r"attention_head_size|attention_hidden_size|in_features|out_features|batch_size|seq_len(gth)?)$"
 )
 _TWO_RESULTS = ("max", "min", "topk", "sort", "cummax", "cummin", "median", "kthvalue")
-_PARTS = ("chunk", "split", "unbind", "tensor_split")
+PARTS = ("chunk", "split", "unbind", "tensor_split")
 
 
 def interval(module: Module, node: ast.expr) -> Interval:
@@ -245,7 +245,7 @@ class Ranges:
         if not isinstance(value, ast.Call):
             return UNKNOWN
         call = call_of(self.module, value)
-        if call is not None and call.name in _PARTS:
+        if call is not None and call.name in PARTS:
             return self.of(call.input)
         if call is not None and call.name in _TWO_RESULTS:
             return self.of(call.input) if index == 0 else iv.COUNT

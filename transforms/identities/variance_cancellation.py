@@ -96,12 +96,7 @@ def _owner(module: Module, node: ast.AST) -> ast.AST | None:
     parent = module.parent(node)
     if not isinstance(parent, ast.Assign) or not isinstance(parent.targets[0], ast.Name):
         return None if isinstance(parent, ast.stmt) else parent
-    flow = module.flow(parent)
-    reads = [
-        r
-        for r in flow.loads.get(parent.targets[0].id, [])
-        if (d := flow.definition(r)) is not None and d.statement is parent
-    ]
+    reads = module.flow(parent).certain_readers(parent.targets[0].id, parent)
     return module.parent(reads[0]) if len(reads) == 1 else None
 
 

@@ -7,6 +7,7 @@ import enum
 import re
 
 from autofix.ops import constant, tensor_op
+from autofix.ranges import PARTS
 from autofix.syntax import Module
 from autofix.tree import last_part
 
@@ -222,7 +223,7 @@ def _split(module: Module, name: ast.Name) -> ast.expr | None:
     statement = found.statement if found is not None and found.kind == "unpack" else None
     value = statement.value if isinstance(statement, ast.Assign) else None
     op = tensor_op(module, value) if isinstance(value, ast.Call) else None
-    return op.input if op is not None and op.name in ("chunk", "split", "unbind", "tensor_split") else None
+    return op.input if op is not None and op.name in PARTS else None
 
 
 def never_half(module: Module, node: ast.expr) -> bool:

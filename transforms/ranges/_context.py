@@ -276,11 +276,7 @@ def clamped_afterwards(module: Module, call: ast.Call) -> bool:
     statement = module.parent(call)
     if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
         return False
-    name = statement.targets[0].id
-    reads = [
-        n for n in module.flow(call).loads.get(name, [])
-        if (d := module.flow(call).definition(n)) is not None and d.statement is statement
-    ]  # fmt: skip
+    reads = module.flow(call).certain_readers(statement.targets[0].id, statement)
     return bool(reads) and all(_is_clamped(module, r) for r in reads)
 
 

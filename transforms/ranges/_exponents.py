@@ -368,9 +368,14 @@ def _values_of(module: Module, name: ast.Name) -> Iterator[ast.expr]:
         index = None
         for target in targets:
             if isinstance(target, (ast.Tuple, ast.List)):
-                ids = [e.id if isinstance(e, ast.Name) else "" for e in target.elts]
-                index = ids.index(name.id) if name.id in ids else None
+                index = place_in(target, name.id)
         yield element(module, value, index)
+
+
+def place_in(target: ast.expr, name: str) -> int | None:
+    """Which part a name takes in an unpacking; None where nothing is unpacked, or not into the name."""
+    parts = target.elts if isinstance(target, (ast.Tuple, ast.List)) else []
+    return next((i for i, part in enumerate(parts) if isinstance(part, ast.Name) and part.id == name), None)
 
 
 def element(module: Module, value: ast.expr, index: int | None) -> ast.expr:

@@ -7,11 +7,11 @@ import re
 
 from autofix.calls import call_of, callee, returned
 from autofix.flow import Flow
-from autofix.ops import constant, tensor_op
 from autofix.relations import words
 from autofix.syntax import Module
-from autofix.transforms.ranges._exponents import Quantity, element, view_of
+from autofix.transforms.ranges._exponents import Quantity, element, place_in, view_of
 from autofix.transforms.ranges._roles import LOG_STD, LOG_VARIANCE
+from autofix.transforms.ranges._roots import is_second_power
 from autofix.tree import last_part, parameter_names, walk
 
 _GAUSSIAN_LOSS = re.compile(r"gaussian_nll_loss|GaussianNLLLoss", re.I)
@@ -63,10 +63,7 @@ def _bound_to(flow: Flow, name: ast.Name) -> tuple[ast.expr | None, int | None]:
     if not isinstance(statement, (ast.Assign, ast.AnnAssign)):
         return None, None
     target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
-    if not isinstance(target, (ast.Tuple, ast.List)):
-        return statement.value, None
-    named = [e.id if isinstance(e, ast.Name) else "" for e in target.elts]
-    return statement.value, named.index(name.id) if name.id in named else None
+    return statement.value, place_in(target, name.id)
 
 
 def _is_of_constructor(module: Module, call: ast.Call) -> bool:
@@ -74,7 +71,7 @@ def _is_of_constructor(module: Module, call: ast.Call) -> bool:
     func, cls = call.func, module.class_of(call)
     if cls is None or not isinstance(func, ast.Attribute) or getattr(func.value, "id", "") != "self":
         return False
-    init = next((m for m in cls.body if isinstance(m, ast.FunctionDef) and m.name == "__init__"), None)
+    init = module.method(cls, "__init__")
     if init is None:
         return False
     text, given = words(module, func), parameter_names(init)
@@ -127,15 +124,13 @@ def _products(module: Module, call: ast.Call) -> list[ast.expr]:
     return out
 
 
-def _readers(module: Module, node: ast.expr) -> list[ast.expr]:
+def _readers(module: Module, node: ast.expr) -> list[ast.Name]:
     """The reads of the name that the statement of `node` is bound to."""
     statement = module.statement(node)
     target = statement.targets[0] if isinstance(statement, ast.Assign) else None
     if not isinstance(target, ast.Name):
         return []
-    flow = module.flow(node)
-    reads = flow.loads.get(target.id, [])
-    return [r for r in reads if (d := flow.definition(r)) is not None and d.statement is statement]
+    return module.flow(node).certain_readers(target.id, statement)
 
 
 def _is_difference(module: Module, node: ast.AST) -> bool:
@@ -151,10 +146,7 @@ def _is_square(module: Module, node: ast.AST) -> bool:
         parent = module.parent(node)
         above = module.parent(parent) if isinstance(parent, ast.Attribute) else parent
         return above is not None and not isinstance(above, ast.Name) and _is_square(module, above)
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
-        return constant(module, node.right) == 2
-    op = tensor_op(module, node, "square", "pow") if isinstance(node, ast.Call) else None
-    return op is not None and (op.name == "square" or constant(module, op.args.get("exponent")) == 2)
+    return is_second_power(module, node)
 
 
 def _is_summed_plainly(module: Module, found: Quantity) -> bool:

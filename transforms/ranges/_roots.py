@@ -47,10 +47,15 @@ def root_of(module: Module, node: ast.AST) -> Root | None:
 
 def is_square(module: Module, node: ast.expr) -> bool:
     """Whether `node` is the square of a tensor: `x ** 2`, `x.pow(2)`, `x.square()`, `x * x`, `x.abs() ** 2`."""
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
-        return constant(module, node.right) == 2 and constant(module, node.left) is None
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
         return same(module, node.left, node.right) and constant(module, node.left) is None
+    return is_second_power(module, node)
+
+
+def is_second_power(module: Module, node: ast.AST) -> bool:
+    """Whether `node` is written as a square: `x ** 2`, `x.pow(2)`, `x.square()`."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+        return constant(module, node.right) == 2 and constant(module, node.left) is None
     op = tensor_op(module, node, "pow", "square")
     return op is not None and (op.name == "square" or constant(module, op.args.get("exponent")) == 2)
 

@@ -123,7 +123,8 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     found = _unbounded(module, node)
     if found is None or _was_reported(module, node, found):
         return
-    message = _message(module, node, found)
+    is_wide = _is_wide(module, node)
+    message = _message(module, found, is_wide)
     severity = Severity.INFO if _is_quiet(module, node, found) else None
     role = POLICY_LOG_STD if found.role is LOG_STD and is_of_a_policy(module, found.node) else found.role
     limits = bounds(role, context.rule, context.options)
@@ -133,7 +134,7 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
             raise Unrewritable(reason)
         if role is LOGIT_SCALE and not _is_contrastive(module, found) and not _is_set(context):
             raise Unrewritable("how sharp it may become is the model's to say: set logit-scale-max, or clamp it")
-        fix = _fix(module, node, found, limits, clamping(module, found.node, limits))
+        fix = _fix(module, found, limits, clamping(module, found.node, limits), is_wide)
     except Unrewritable as error:
         yield context.finding(node, message, why=str(error), severity=severity)
         return
@@ -232,11 +233,11 @@ def _is_harmless(module: Module, op: Op, found: Quantity) -> bool:
     return bounded_elsewhere(module, found.node)
 
 
-def _message(module: Module, node: ast.AST, found: Quantity) -> str:
+def _message(module: Module, found: Quantity, is_wide: bool) -> str:
     text = re.sub(r"\s+", " ", module.source(found.node))
     side = "below -" if found.negative else "above "
     size = abs(found.factor)
-    half = "" if _is_wide(module, node) else f" ({'-' if found.negative else ''}{_HALF / size:.3g} in float16)"
+    half = "" if is_wide else f" ({'-' if found.negative else ''}{_HALF / size:.3g} in float16)"
     return (
         f"nothing bounds {text}, {found.role.words}: exp overflows once it is {side}{_FULL / size:.3g}{half}, "
         "and the gradients become inf or NaN"
@@ -244,14 +245,15 @@ def _message(module: Module, node: ast.AST, found: Quantity) -> str:
 
 
 def _is_wide(module: Module, node: ast.AST) -> bool:
+    """Whether the exponent is certainly not float16."""
     op = _exponential(module, node)
     return op is not None and never_half(module, op.input)
 
 
-def _fix(module: Module, node: ast.AST, found: Quantity, limits: Bounds, made: Clamping) -> Fix:
+def _fix(module: Module, found: Quantity, limits: Bounds, made: Clamping, is_wide: bool) -> Fix:
     span = f"at most {limits.high:.4g}" if limits.low is None else f"{limits.low:g} to {limits.high:g}"
     ends = [e * found.factor for e in (limits.low, limits.high) if e is not None]
-    where = "" if max(ends) <= _HALF or _is_wide(module, node) else " in float32 and bfloat16"
+    where = "" if max(ends) <= _HALF or is_wide else " in float32 and bfloat16"
     return Fix(
         title=f"clamp {made.quantity} to {span} {made.where}, where exp is finite{where}",
         edits=made.edits,

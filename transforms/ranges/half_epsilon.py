@@ -201,9 +201,7 @@ def _use_of_name(module: Module, node: ast.expr, parent: ast.AST, depth: int) ->
     target = parent.targets[0] if isinstance(parent, ast.Assign) and len(parent.targets) == 1 else None
     if not isinstance(target, ast.Name) or not isinstance(parent, ast.Assign) or parent.value is not node:
         return ""
-    flow = module.flow(node)
-    reads = [n for n in flow.loads.get(target.id, []) if (d := flow.definition(n)) and d.statement is parent]
-    uses = [_use(module, read, depth + 1) for read in reads]
+    uses = [_use(module, read, depth + 1) for read in module.flow(node).certain_readers(target.id, parent)]
     return next((u for u in (_DIVISOR, _DIVIDING_ROOT, _LOG, _ROOT) if u in uses), "")
 
 

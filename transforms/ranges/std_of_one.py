@@ -160,10 +160,7 @@ def _reads(module: Module, node: ast.Call) -> list[ast.expr]:
     target = statement.targets[0]
     if not isinstance(target, ast.Name):
         return []
-    flow = module.flow(node)
-    loads = flow.loads.get(target.id, [])
-    found = ((n, flow.definition(n)) for n in loads)
-    return [n for n, d in found if d is not None and d.statement is statement]
+    return [*module.flow(node).certain_readers(target.id, statement)]
 
 
 def _quotient(module: Module, read: ast.expr) -> ast.AST:
