@@ -31,7 +31,8 @@ _HANDLES_GRADIENTS = re.compile(
 )
 _BOUNDS = re.compile(r"clamp|clip|norm|nan_to_num|sign|\bmax|\bmin")
 _CLIPPING_CLASS = re.compile(
-    r"^(Rprop|\w*LBFGS|\w*L_BFGS|\w*(Lamb|LAMB)\w*|\w*Muon\w*|Clipped\w+|DP\w+|Adafactor|BertAdam)$"
+    r"^(Rprop|\w*LBFGS|\w*L_BFGS|\w*(Lamb|LAMB)\w*|\w*Muon\w*|\w*(LARS|Lars)\w*|Lion\w*|(Sign|sign)SGD\w*|Signum"
+    r"|NovoGrad|\w*Sophia\w*|Clipped\w+|DP\w+|Adafactor|BertAdam)$"
 )
 _TEST_FILE = re.compile(r"^(test_|bench|profile)|_(test|bench|benchmark)(_\w+)?\.py$|^conftest\.py$")
 _TEST_FOLDERS = (
@@ -274,6 +275,19 @@ def alternates(module: Module, found: Pair) -> bool:
         other = pair(module, step)
         if other is not None and other.backward.call is not found.backward.call:
             return not _exclude_each_other(module, found.step.call, step.call)
+    return False
+
+
+def is_unscaled_branch(module: Module, found: Pair) -> bool:
+    """Whether a step is what runs in place of `scaler.step` on the same optimizer: `if amp: ... else: ...`."""
+    if found.step.scaler is not None:
+        return False
+    for node in walk(module.function_scope(found.step.call)):
+        step = optimizer_step(module, node)
+        if step is None or step.scaler is None or not same(step.optimizer, found.step.optimizer):
+            continue
+        if _exclude_each_other(module, found.step.call, step.call):
+            return True
     return False
 
 
