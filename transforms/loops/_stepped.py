@@ -236,4 +236,6 @@ def identifiers(node: ast.AST) -> tuple[str, ...]:
         return () if padding and last_name(node.value) == "utils" else (node.attr,)
     if isinstance(node, (ast.arg, ast.keyword)):
         return (node.arg or "",)
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
+        return (node.slice.value,)  # `batch["input_ids"]`
     return ()

@@ -1,0 +1,16 @@
+import torch
+from torch import nn, optim
+
+
+def train(pairs, encoder, decoder, criterion):
+    encoder_optimizer = optim.SGD(encoder.parameters(), lr=0.1)
+    decoder_optimizer = optim.SGD(decoder.parameters(), lr=0.1)
+    for source, target in pairs:
+        encoder_optimizer.zero_grad()
+        decoder_optimizer.zero_grad()
+        loss = criterion(decoder(encoder(source)), target)
+        loss.backward()
+        nn.utils.clip_grad_norm_(encoder.parameters(), max_norm=1.0)
+        encoder_optimizer.step()
+        nn.utils.clip_grad_norm_(decoder.parameters(), max_norm=1.0)
+        decoder_optimizer.step()
