@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from autofix.syntax import Module
 from autofix.transforms.loops._bindings import constructors, enclosing_scopes, last_name
-from autofix.transforms.loops._clipping import is_unscaled_branch
+from autofix.transforms.loops._clipping import scaled_branch
 from autofix.transforms.loops._loops import Pair
-from autofix.transforms.loops._spared import without_batches
+from autofix.transforms.loops._spared import needs_none, without_batches
 from autofix.transforms.loops._stepped import Stepped, identifiers, near, stepped
 from autofix.tree import walk
 
@@ -87,7 +87,8 @@ def risk(module: Module, found: Pair) -> Risk | None:
         return Risk("a policy loss weighs log-probabilities with returns, whose scale nothing fixes", True)
     if found.step.scaler is not None and found.backward.kind == "scaled":
         return Risk("in half precision the scaler skips steps that overflow but lets any finite spike through", True)
-    if is_unscaled_branch(module, found):
+    other = scaled_branch(module, found)
+    if other is not None and other.backward.kind == "scaled" and not needs_none(module, other):
         return Risk(
             "the other branch, in half precision, needs a bound, without which this one trains differently", True
         )
