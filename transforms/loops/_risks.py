@@ -49,7 +49,9 @@ _ADVERSARIAL = re.compile(r"discriminator|(^|_)disc(r)?(_|$)|^(net|err|optim\w*)
 _LIKELIHOOD = re.compile(
     r"^(log_prob|log_likelihood|logdet|slogdet|lgamma|kl_divergence|sample_elbo|kl_loss|kld)$|elbo", re.I
 )
-_UNROLLED = re.compile(r"^(odeint|odeint_adjoint|cdeint|maml|MAML|MetaSGD|adapt)$")
+_UNROLLED = re.compile(r"^(odeint|odeint_adjoint|cdeint)$")
+_ANCHOR = re.compile(r"recon|autoencoder|(^|_)vae|elbo|^kl_|mel_loss|loss_mel|^(l1|mse)_loss$|cycle", re.I)
+_RETURNS = re.compile(r"reward|^dones?$|^gamma$|^next_(state|obs)|^td_|replay|DQN|Bellman", re.I)
 _LARGE_RATE = 0.1
 
 
@@ -101,10 +103,11 @@ def risk(module: Module, found: Pair) -> Risk | None:
         _UNROLLED.search(w) for w in words
     ):
         return Risk("the loss is differentiated through other gradients or an unrolled solver", False)
-    if bootstraps and not any(re.search(r"huber|smooth_l1", w, re.I) for w in words):
+    bounded = any(re.search(r"huber|smooth_l1", w, re.I) for w in words)
+    if bootstraps and not bounded and any(_RETURNS.search(w) for w in words | beyond):
         return Risk("errors against a target that the net itself makes have no bound", False)
-    if any(_ADVERSARIAL.search(w) for w in words):
-        return ADVERSARIAL
+    if any(_ADVERSARIAL.search(w) for w in words) and not any(_ANCHOR.search(w) for w in words | beyond):
+        return ADVERSARIAL  # beside a reconstruction, the adversary is a regulariser on a short lead
     return _rate_of_sgd(module, found.step.optimizer)
 
 
