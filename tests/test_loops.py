@@ -28,7 +28,7 @@ def loop(body: str, optimizer: str = "torch.optim.Adam(model.parameters())") -> 
 
 
 PLAIN = loop(
-    "        loss_fn(model(x), y).backward()\n        print(y)\n"
+    "        loss_fn(model.lstm(x), y).backward()\n        print(y)\n"
     "        optimizer.step()\n        optimizer.zero_grad()\n"
 )
 
@@ -40,7 +40,7 @@ def test_the_region_reaches_from_the_backward_pass_to_the_step() -> None:
     assert claim.relation is Relation.CLIP
     assert claim.region is not None
     assert PLAIN[claim.region.start : claim.region.end] == (
-        "loss_fn(model(x), y).backward()\n        print(y)\n        optimizer.step()"
+        "loss_fn(model.lstm(x), y).backward()\n        print(y)\n        optimizer.step()"
     )
 
 
@@ -66,7 +66,7 @@ def test_a_guard_is_indented_as_the_file_is(unit: str) -> None:
     text = (
         "import torch\nfrom accelerate import Accelerator\n\n\ndef train(model, loader, optimizer):\n"
         f"{unit}accelerator = Accelerator()\n{unit}for x in loader:\n"
-        f"{unit * 2}accelerator.backward(model(x))\n{unit * 2}optimizer.step()\n{unit * 2}optimizer.zero_grad()\n"
+        f"{unit * 2}accelerator.backward(model.lstm(x))\n{unit * 2}optimizer.step()\n{unit * 2}optimizer.zero_grad()\n"
     )
     expected = (
         f"{unit * 2}if accelerator.sync_gradients:\n"
@@ -79,11 +79,11 @@ def test_a_guard_is_indented_as_the_file_is(unit: str) -> None:
     ("body", "written"),
     [
         (
-            "        loss_fn(model(x), y).backward(); optimizer.step()\n",
+            "        loss_fn(model.lstm(x), y).backward(); optimizer.step()\n",
             "clip_grad_norm_(model.parameters(), max_norm=1.0); opt",
         ),
         (
-            "        loss_fn(model(x), y).backward()\n        if y: optimizer.step()\n",
+            "        loss_fn(model.lstm(x), y).backward()\n        if y: optimizer.step()\n",
             "if y: torch.nn.utils.clip_grad_norm_(",
         ),
     ],
@@ -96,8 +96,8 @@ def test_a_step_that_shares_its_line_is_clipped_in_that_line(body: str, written:
 @pytest.mark.parametrize(
     "body",
     [
-        "        loss_fn(model(x), y).backward()\n        [optimizer.step() for _ in y]\n",
-        "        loss_fn(model(x), y).backward()\n        y and optimizer.step()\n",
+        "        loss_fn(model.lstm(x), y).backward()\n        [optimizer.step() for _ in y]\n",
+        "        loss_fn(model.lstm(x), y).backward()\n        y and optimizer.step()\n",
     ],
     ids=["in a comprehension", "in an expression"],
 )
@@ -118,7 +118,7 @@ def test_no_fix_is_offered_where_none_can_be_written(body: str) -> None:
     ],
 )
 def test_optimizers_that_need_no_clipping_are_left_alone(constructor: str) -> None:
-    body = "        loss_fn(model(x), y).backward()\n        optimizer.step()\n"
+    body = "        loss_fn(model.lstm(x), y).backward()\n        optimizer.step()\n"
     assert findings(loop(body)) != ()
     assert findings(loop(body, constructor)) == ()
 
@@ -136,7 +136,7 @@ def test_a_folder_above_the_project_says_nothing_about_it() -> None:
 
 def test_players_that_take_turns_are_information_and_branches_are_not_players() -> None:
     turns = loop(
-        "        loss_fn(model(x), y).backward()\n        optimizer.step()\n"
+        "        loss_fn(model.lstm(x), y).backward()\n        optimizer.step()\n"
         "        discriminator_loss(x, y).backward()\n        other_optimizer.step()\n"
     )
     assert {f.severity for f in findings(turns)} == {Severity.INFO}
@@ -163,10 +163,30 @@ def test_a_warning_says_what_makes_large_gradients_likely(body: str, reason: str
     assert reason in found.message
 
 
-def test_an_ordinary_loop_is_information() -> None:
-    (found,) = findings(PLAIN)
+def test_an_ordinary_loop_is_left_alone_until_something_says_that_it_was_meant_to_clip() -> None:
+    ordinary = loop("        loss_fn(model(x), y).backward()\n        optimizer.step()\n")
+    assert findings(ordinary) == ()
+    commented = ordinary.replace("        optimizer.step", "        # clip_grad_norm_(ps, 1.0)\n        optimizer.step")
+    (found,) = findings(commented)
     assert found.severity is Severity.INFO
-    assert "nothing in view" in found.message
+    assert found.fix is None
+
+
+def test_the_branch_without_a_scaler_is_clipped_as_the_one_with_it() -> None:
+    text = loop(
+        "        if scaler is not None:\n            scaler.scale(loss_fn(model(x), y)).backward()\n"
+        "            scaler.step(optimizer)\n        else:\n            loss_fn(model(x), y).backward()\n"
+        "            optimizer.step()\n"
+    )
+    assert patched(text).count("clip_grad_norm_(") == 2
+
+
+@pytest.mark.parametrize("reason", ["lstm", "input_ids"])
+def test_only_what_the_stepped_model_is_fed_is_a_reason(reason: str) -> None:
+    loss = "loss = loss_fn({}({}), y) + model.angles().square().mean()"
+    body = f"        {loss}\n        loss.backward()\n        optimizer.step()\n"
+    assert findings(loop(body.format("model", reason))) != ()
+    assert findings(loop(body.format("frozen", reason))) == ()
 
 
 def test_the_gradients_of_an_earlier_finished_loop_are_not_these() -> None:

@@ -58,8 +58,8 @@ class Classifier(nn.Module):
 
 
 def train(model, optimizer, batches):
-    for batch in batches:
-        loss = model(batch).mean()
+    for input_ids in batches:
+        loss = model(input_ids).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

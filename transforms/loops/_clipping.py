@@ -9,6 +9,7 @@ from pathlib import PurePath
 from autofix.syntax import Module
 from autofix.transforms.loops._bindings import bindings, constructors, enclosing_scopes, last_name, same
 from autofix.transforms.loops._loops import LOOPS, Pair, local_function, optimizer_step, pair, statements_between
+from autofix.transforms.loops._stepped import calls_of
 from autofix.tree import walk
 
 # Words for clipping gradients. PPO's `clip_range`, `clip_eps`, and OpenAI's CLIP are none of them.
@@ -31,7 +32,8 @@ _HANDLES_GRADIENTS = re.compile(
 )
 _BOUNDS = re.compile(r"clamp|clip|norm|nan_to_num|sign|\bmax|\bmin")
 _CLIPPING_CLASS = re.compile(
-    r"^(Rprop|\w*LBFGS|\w*L_BFGS|\w*(Lamb|LAMB)\w*|\w*Muon\w*|Clipped\w+|DP\w+|Adafactor|BertAdam)$"
+    r"^(Rprop|\w*LBFGS|\w*L_BFGS|\w*(Lamb|LAMB)\w*|\w*Muon\w*|\w*(LARS|Lars)\w*|Lion\w*|(Sign|sign)SGD\w*|Signum"
+    r"|NovoGrad|\w*Sophia\w*|Clipped\w+|DP\w+|Adafactor|BertAdam)$"
 )
 _TEST_FILE = re.compile(r"^(test_|bench|profile)|_(test|bench|benchmark)(_\w+)?\.py$|^conftest\.py$")
 _TEST_FOLDERS = (
@@ -277,6 +279,19 @@ def alternates(module: Module, found: Pair) -> bool:
     return False
 
 
+def scaled_branch(module: Module, found: Pair) -> Pair | None:
+    """The step with a scaler that a step without one stands in for: `if amp: scaler.step(opt) else: opt.step()`."""
+    if found.step.scaler is not None:
+        return None
+    for node in walk(module.function_scope(found.step.call)):
+        step = optimizer_step(module, node)
+        if step is None or step.scaler is None or not same(step.optimizer, found.step.optimizer):
+            continue
+        if _exclude_each_other(module, found.step.call, step.call):
+            return pair(module, step)
+    return None
+
+
 def _exclude_each_other(module: Module, left: ast.Call, right: ast.Call) -> bool:
     """Whether one runs only when the other does not (`if amp: ... else: ...`)."""
     around = set(module.ancestors(left))
@@ -309,7 +324,16 @@ def trains(module: Module, found: Pair) -> bool:
         outlived = not any(ancestor in module.ancestors(s) for s in built)
         if isinstance(ancestor, LOOPS) and outlived and not _loops_over(ancestor, found.step.optimizer):
             return True
-    return function is not module.tree and not built
+    return function is not module.tree and not built and not _runs_once(module, function)
+
+
+def _runs_once(module: Module, function: ast.AST) -> bool:
+    """Whether the only calls of a function are statements of the script itself, in no loop."""
+    calls = calls_of(module, function) if isinstance(function, ast.FunctionDef) else []
+    return bool(calls) and all(
+        module.function_scope(c) is module.tree and not any(isinstance(a, LOOPS) for a in module.ancestors(c))
+        for c in calls
+    )
 
 
 def _loops_over(loop: ast.AST, optimizer: ast.expr) -> bool:

@@ -228,10 +228,13 @@ def unsupported_sharding(module: Module) -> str:
     """Why `clip_grad_norm_` would be wrong or fail on parameters that are spread over workers; empty when it works.
 
     Every rank of the original FullyShardedDataParallel sees the norm of its own shards only; parameters on several
-    device meshes (tensor parallelism) have no common norm. `fully_shard` (FSDP2) is fine.
+    device meshes (tensor parallelism) have no common norm; neither have experts of which each worker holds others.
+    `fully_shard` (FSDP2) is fine.
     """
     if re.search(r"\bparallelize_module\b", module.text):
         return "the norm of tensor-parallel parameters has to be gathered over their device meshes first"
+    if re.search(r"skip_allreduce|\bexpert_parallel|\bep_(size|group)\b", module.text):
+        return "experts are spread over the workers, and each would clip by a norm of its own: gather the norm first"
     if re.search(r"\bFullyShardedDataParallel\b|\bFSDP\(", module.text) or (
         re.search(r"fsdp", module.text)
         and not re.search(r"fsdp2|fully_shard|shard_model|\bDTensor\b", module.text, re.I)

@@ -85,7 +85,7 @@ from autofix.syntax import Module
 from autofix.transforms.loops._bindings import last_name, own_nodes
 from autofix.transforms.loops._clipping import is_test
 from autofix.transforms.loops._clips import Clip, claimed_bound, clip_call
-from autofix.transforms.loops._loops import LOOPS, Backward, Step, backward_call, optimizer_step
+from autofix.transforms.loops._loops import LOOPS, Backward, Step, backward_call, local_function, optimizer_step
 from autofix.transforms.loops._moving import move_clip
 from autofix.tree import walk
 
@@ -204,12 +204,24 @@ def _after_step(order: _Order, context: Context) -> Finding | None:
         return None
     if _in_inner_loop(module, clip.call, order.scope):
         return None
+    bounds = "which bounds nothing"
+    if _reads_gradients(order):
+        bounds = "so the step is unbounded, and only what reads them later sees the bound"
     message = (
-        f"the gradients are clipped after {module.source(step.optimizer)} has stepped on them, which bounds nothing: "
+        f"the gradients are clipped after {module.source(step.optimizer)} has stepped on them, {bounds}: "
         "clip between the backward pass and the step"
     )
     unscale = step.scaler is not None and not _unscaled_between(order, last, step.call)
     return _moved(order, context, step, message, unscale)
+
+
+def _reads_gradients(order: _Order) -> bool:
+    """Whether gradients are read after the clip, here or in a function of this file that is called from here."""
+    module, end = order.module, order.module.chars(order.clip.call)[1]
+    later = [n for n in own_nodes(order.scope) if isinstance(n, ast.expr) and module.chars(n)[0] >= end]
+    called = [f for n in later if isinstance(n, ast.Call) and (f := local_function(module, n)) is not None]
+    nodes = [*later, *(n for f in called for n in own_nodes(f))]
+    return any(isinstance(n, ast.Attribute) and n.attr == "grad" and isinstance(n.ctx, ast.Load) for n in nodes)
 
 
 def _in_inner_loop(module: Module, node: ast.AST, scope: ast.AST) -> bool:

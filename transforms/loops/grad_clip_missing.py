@@ -65,19 +65,22 @@ gradients are unscaled first, once. Accelerate, Fabric and Lightning's manual op
 The finding is a warning where something in view makes large gradients likely, and the message says what: a recurrent
 net, attention, experts, a policy loss, a log-likelihood, float16 with a scaler, a check for losses that are not
 finite. It is information where the reason is weaker (SGD's step is as long as the gradient, gradients through
-gradients, adversarial players, whose step sizes are part of a recipe), where no reason is in view, and in Lightning's
-manual optimisation, where a callback may clip out of sight.
+gradients, adversarial players, whose step sizes are part of a recipe), and in Lightning's manual optimisation, where
+a callback may clip out of sight. The reason is read off the model whose parameters the optimizer was built of, and off
+what feeds its loss; another model in the same class or file is none. Where no reason is in view, the rule is silent.
 
 Left alone
 ----------
 Loops in which anything clips already, by whatever helper or hook, or handles `.grad` by hand; loops beside a setting
 for clipping, since 0 or None mean that somebody decided against it; optimizers that bound their own steps, LBFGS and
 every `step(closure)`; optimizers of an image, a latent, a temperature, a linear probe, or of a part of a module by
-that module; shallow nets in view under an adaptive optimizer; loops that see the same data every turn; tools around
-training (learning rate finders, explainers); steps of a runtime with hooks or of an optimizer that is another
-object's; actors and critics that take turns on losses without a policy gradient; optimizers inside the backward pass;
-DeepSpeed, Lightning's automatic optimisation and the Trainer of transformers, which clip by configuration;
-differentially private training; optimizers' own code; tests and benchmarks; and a single step that nothing repeats.
+that module; shallow nets in view under an adaptive optimizer; experts that all see every token, and gates without
+experts; policy losses on normalised advantages or clamped ratios; critics with a gradient penalty or spectral norm;
+loops that see the same data every turn; tools around training (learning rate finders, explainers); steps of a runtime
+with hooks or of an optimizer that is another object's; actors and critics that take turns on losses without a policy
+gradient; optimizers inside the backward pass; DeepSpeed, Lightning's automatic optimisation and the Trainer of
+transformers, which clip by configuration; differentially private training; optimizers' own code; tests and
+benchmarks; and a single step that nothing repeats.
 A finding without a fix remains where a clip is commented out, where a setting of the file is not applied, and where
 the right call cannot be written here: sharded, tensor-parallel or sparse parameters, and optimizers that synchronise
 or scale inside themselves.
@@ -130,16 +133,8 @@ from autofix.transforms.loops._parameters import (
     unsupported_sharding,
     wrapped_module,
 )
-from autofix.transforms.loops._risks import (
-    ADVERSARIAL,
-    Risk,
-    is_handed_over,
-    is_remote,
-    is_small,
-    needs_none,
-    risk,
-    without_batches,
-)
+from autofix.transforms.loops._risks import ADVERSARIAL, Risk, risk
+from autofix.transforms.loops._spared import is_handed_over, is_remote, is_small, needs_none, without_batches
 
 _CLIP = "torch.nn.utils.clip_grad_norm_"
 
@@ -161,12 +156,14 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     if not strong and _is_unlikely(module, found, reason):
         return
     message = _message(module, found, reason)
-    setting = setting_elsewhere(module)
+    setting, switched_off = setting_elsewhere(module), commented_out(module, found)
+    if reason is None and not setting and not switched_off:
+        return
     if setting:
         why = f"the file has a setting {setting!r} that this step does not apply; use it here"
         yield context.finding(found.step.call, message, why=why, severity=Severity.INFO)
         return
-    if commented_out(module, found):
+    if switched_off:
         why = "a clip stands here commented out: restore it if leaving it out was not meant"
         yield context.finding(found.step.call, message, why=why, severity=Severity.INFO)
         return

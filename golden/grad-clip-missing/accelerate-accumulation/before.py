@@ -6,9 +6,9 @@ def main(model, loader, loss_fn):
     accelerator = Accelerator(gradient_accumulation_steps=4)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
     model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
-    for x, y in loader:
+    for input_ids, y in loader:
         with accelerator.accumulate(model):
-            loss = loss_fn(model(x), y)
+            loss = loss_fn(model(input_ids), y)
             accelerator.backward(loss)
             optimizer.step()
             optimizer.zero_grad()

@@ -12,7 +12,7 @@ def main(model, loader):
     model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
     for batch in loader:
         with accelerator.accumulate(model):
-            accelerator.backward(model(**batch).loss)
+            accelerator.backward(model(batch["input_ids"], labels=batch["labels"]).loss)
             if accelerator.sync_gradients:
                 accelerator.clip_grad_norm_(model.parameters(), max_norm=1.0)
             optimizer.step()

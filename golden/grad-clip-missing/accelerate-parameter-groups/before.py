@@ -12,6 +12,6 @@ def main(model, loader):
     model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
     for batch in loader:
         with accelerator.accumulate(model):
-            accelerator.backward(model(**batch).loss)
+            accelerator.backward(model(batch["input_ids"], labels=batch["labels"]).loss)
             optimizer.step()
             optimizer.zero_grad()

@@ -6,8 +6,8 @@ class Learner:
         self.net = net
         self.optimizer = torch.optim.RMSprop(self.net.parameters(), lr=lr)
 
-    def compute_gradients(self, x, y):
-        loss = torch.nn.functional.mse_loss(self.net(x), y)
+    def compute_gradients(self, input_ids, y):
+        loss = torch.nn.functional.mse_loss(self.net(input_ids), y)
         loss.backward()
         return loss
 
@@ -16,6 +16,6 @@ class Learner:
         self.optimizer.zero_grad()
 
     def learn(self, loader):
-        for x, y in loader:
-            self.compute_gradients(x, y)
+        for input_ids, y in loader:
+            self.compute_gradients(input_ids, y)
             self.apply_gradients()

@@ -6,15 +6,15 @@ class Translator:
         self.generator = generator
         self.optimizer = torch.optim.Adam(generator.parameters(), lr=lr)
 
-    def forward(self, x):
-        self.fake = self.generator(x)
+    def forward(self, input_ids):
+        self.fake = self.generator(input_ids)
 
     def backward_generator(self, y):
         self.loss = (self.fake - y).abs().mean()
         self.loss.backward()
 
-    def optimize_parameters(self, x, y):
-        self.forward(x)
+    def optimize_parameters(self, input_ids, y):
+        self.forward(input_ids)
         self.optimizer.zero_grad()
         self.backward_generator(y)
         torch.nn.utils.clip_grad_norm_(

@@ -1,12 +1,12 @@
 import torch
 import clip
 
-from project import CaptionDecoder
+from project import TransformerDecoder
 
 
 def train(loader, device):
     clip_model, preprocess = clip.load("ViT-B/32", device=device)
-    decoder = CaptionDecoder(512)
+    decoder = TransformerDecoder(512)
     optimizer = torch.optim.Adam(decoder.parameters(), lr=1e-3)
     for images, labels in loader:
         with torch.no_grad():

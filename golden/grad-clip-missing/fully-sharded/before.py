@@ -5,7 +5,7 @@ from torch.distributed.fsdp import FullyShardedDataParallel as FSDP
 def train(model, loader, loss_fn):
     model = FSDP(model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
-    for x, y in loader:
+    for input_ids, y in loader:
         optimizer.zero_grad()
-        loss_fn(model(x), y).backward()
+        loss_fn(model(input_ids), y).backward()
         optimizer.step()

@@ -6,8 +6,8 @@ def fit(model, loader, accumulate=4):
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 100)
     model.train()
-    for i, (x, y) in enumerate(loader):
-        loss = F.cross_entropy(model(x), y) / accumulate
+    for i, (input_ids, y) in enumerate(loader):
+        loss = F.cross_entropy(model(input_ids), y) / accumulate
         loss.backward()
         if (i + 1) % accumulate == 0:
             optimizer.step()

@@ -6,8 +6,8 @@ def train(model, loader, loss_fn, fp16):
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
     if fp16:
         optimizer = FP16_Optimizer(optimizer, dynamic_loss_scale=True)
-    for x, y in loader:
-        loss = loss_fn(model(x), y)
+    for input_ids, y in loader:
+        loss = loss_fn(model(input_ids), y)
         if fp16:
             optimizer.backward(loss)
         else:

@@ -10,8 +10,8 @@ class Model(L.LightningModule):
 
     def training_step(self, batch, batch_idx):
         opt = self.optimizers()
-        x, y = batch
-        loss = torch.nn.functional.mse_loss(self.net(x), y)
+        input_ids, y = batch
+        loss = torch.nn.functional.mse_loss(self.net(input_ids), y)
         opt.zero_grad()
         self.manual_backward(loss)
         opt.step()

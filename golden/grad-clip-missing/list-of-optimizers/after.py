@@ -3,10 +3,10 @@ from torch import nn
 
 
 def train(models, optimizers, loader, loss_fn):
-    for x, y in loader:
+    for input_ids, y in loader:
         for optimizer in optimizers:
             optimizer.zero_grad()
-        loss = sum(loss_fn(model(x), y) for model in models)
+        loss = sum(loss_fn(model(input_ids), y) for model in models)
         loss.backward()
         for optimizer in optimizers:
             nn.utils.clip_grad_norm_(

@@ -7,8 +7,8 @@ def train(model, loader, name):
         optimizer = optim.Adam(model.parameters(), lr=1e-3)
     else:
         optimizer = optim.SGD(model.parameters(), lr=1e-2)
-    for x, y in loader:
+    for input_ids, y in loader:
         optimizer.zero_grad()
-        nn.functional.mse_loss(model(x), y).backward()
+        nn.functional.mse_loss(model(input_ids), y).backward()
         nn.utils.clip_grad_norm_(model.parameters(), max_norm=1.0)
         optimizer.step()

@@ -9,9 +9,9 @@ def train(model, loader, loss_fn):
         ],
         weight_decay=0.01,
     )
-    for x, y in loader:
+    for input_ids, y in loader:
         optimizer.zero_grad()
-        loss_fn(model(x), y).backward()
+        loss_fn(model(input_ids), y).backward()
         torch.nn.utils.clip_grad_norm_(
             [p for group in optimizer.param_groups for p in group["params"]], max_norm=1.0
         )

@@ -9,7 +9,7 @@ def train(model, loader, loss_fn):
         ],
         weight_decay=0.01,
     )
-    for x, y in loader:
+    for input_ids, y in loader:
         optimizer.zero_grad()
-        loss_fn(model(x), y).backward()
+        loss_fn(model(input_ids), y).backward()
         optimizer.step()

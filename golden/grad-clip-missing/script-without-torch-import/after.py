@@ -5,9 +5,9 @@ from project import build_model, data, loss_fn
 
 net = build_model()
 optimizer = optim.Adam(net.parameters(), lr=1e-3)
-for x, y in data():
+for input_ids, y in data():
     optimizer.zero_grad()
-    loss = loss_fn(net(x), y)
+    loss = loss_fn(net(input_ids), y)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(net.parameters(), max_norm=1.0)
     optimizer.step()

@@ -3,10 +3,10 @@ import torch
 
 def train(model, loader, loss_fn):
     optimizer = torch.optim.Adam(model.parameters())
-    for x, y in loader:
+    for input_ids, y in loader:
         optimizer.zero_grad()
         try:
-            loss_fn(model(x), y).backward()
+            loss_fn(model(input_ids), y).backward()
         except torch.cuda.OutOfMemoryError:
             torch.cuda.empty_cache()
         else:

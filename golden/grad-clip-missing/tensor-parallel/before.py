@@ -5,7 +5,7 @@ from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, 
 def train(mlp, mesh, loader):
     mlp = parallelize_module(mlp, mesh, {"up": ColwiseParallel(), "down": RowwiseParallel()})
     optimizer = torch.optim.AdamW(mlp.parameters(), lr=1e-3)
-    for x in loader:
-        mlp(x).square().mean().backward()
+    for input_ids in loader:
+        mlp(input_ids).square().mean().backward()
         optimizer.step()
         optimizer.zero_grad()

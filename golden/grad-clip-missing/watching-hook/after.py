@@ -3,9 +3,9 @@ import torch
 
 def train(model, loader, loss_fn, seen):
     optimizer = torch.optim.Adam(model.parameters())
-    for x, y in loader:
+    for input_ids, y in loader:
         optimizer.zero_grad()
-        out = model(x)
+        out = model(input_ids)
         out.register_hook(lambda grad: seen.append(grad.shape))
         loss_fn(out, y).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm=1.0)
