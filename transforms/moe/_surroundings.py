@@ -61,6 +61,11 @@ def has_z_loss(module: Module) -> bool:
     return any(_Z_LOSS.search(name) for name in identifiers(module))
 
 
+def is_capacity(name: str) -> bool:
+    """Whether a name speaks of how many tokens an expert takes."""
+    return bool(_CAPACITY.search(name))
+
+
 def has_capacity(module: Module) -> bool:
     return any(_CAPACITY.search(name) for name in identifiers(module))
 

@@ -112,21 +112,69 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         return
     if balances(module) or hands_out_routing(module, layer):
         return
-    chosen = choices(module, layer)
-    if not chosen:
-        return
-    message = (
-        f"{layer.cls.name} sends each token to the experts that its router scores highest and nothing balances their "
-        "load: experts that are chosen early learn more and are chosen more, until a few do all the work"
-    )
     if _is_one_of_several(layer):
-        why = f"self.{layer.router} is one of several routers; balance each of them"
-        yield report(context, layer, message, why=why)
         return
+    chosen = choices(module, layer)
+    if not chosen or any(_is_constant(module, s) for s in chosen):
+        return
+    message = _message(module, layer)
     try:
         yield report(context, layer, message, fix=balancing_fix(module, chosen))
     except Unrewritable as reason:
         yield report(context, layer, message, why=str(reason))
+
+
+def _message(module: Module, layer: Layer) -> str:
+    against = {
+        "learnt": "only noise that the router can learn to switch off works against imbalance",
+        "fixed": "only noise works against imbalance",
+        "": "nothing balances their load",
+    }[noise_of(module, layer)]
+    dropped = ", and tokens beyond the capacity of these are dropped" if _drops_tokens(layer) else ""
+    return (
+        f"{layer.cls.name} sends each token to the experts that its router scores highest and {against}: experts that "
+        f"are chosen early learn more and are chosen more, until a few do all the work{dropped}"
+    )
+
+
+def _drops_tokens(layer: Layer) -> bool:
+    """Whether a method other than the constructor reads a capacity."""
+    read = (n for f in functions_of(layer.unit) if f.name != "__init__" for n in walk(f))
+    return any(
+        isinstance(n, (ast.Name, ast.Attribute)) and isinstance(n.ctx, ast.Load) and is_capacity(last_part(n))
+        for n in read
+    )
+
+
+def _is_constant(module: Module, selection: Selection) -> bool:
+    """Whether the one expert of a token has the constant weight 1: a router that learns nothing always chooses alike
+    (`softmax-after-top-k` says so, and what to do about it comes first)."""
+    if selection.kind != "logits" or selection.op.name != "topk":
+        return False
+    number, certain = how_many(module, selection.op.args.get("k"))
+    if number != 1 or not (certain or _is_left_at_default(module, selection)):
+        return False
+    for node in walk(selection.function):
+        op = tensor_op(module, node, "softmax")
+        found = chosen_by(module, op.input) if op is not None else None
+        if found is not None and found.call is selection.node:
+            return True
+    return False
+
+
+def _is_left_at_default(module: Module, selection: Selection) -> bool:
+    """Whether the file builds the class, and each time leaves `k` out."""
+    cls = module.class_of(selection.node)
+    constructor = module.method(cls, "__init__") if cls is not None else None
+    if cls is None or constructor is None:
+        return False
+    calls = calls_of(module.tree, cls.name)
+    k = last_part(selection.op.args.get("k") or ast.Constant(0))
+    given = [a.arg for a in constructor.args.args[1:]]
+    place = given.index(k) if k in given else len(given)
+    return bool(calls) and not any(
+        len(c.args) > place or any(kw.arg in (k, None) for kw in c.keywords) for c in calls
+    )
 
 
 def _is_one_of_several(layer: Layer) -> bool:
