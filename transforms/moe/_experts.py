@@ -371,7 +371,7 @@ def noise_of(module: Module, layer: Layer) -> str:
     noise, "" for none."""
     found = ""
     for function in functions_of(layer.unit):
-        for node in walk(function):
+        for node in () if function.name == "__init__" else walk(function):
             if not isinstance(node, ast.Call) or last_part(node.func) not in _NOISE:
                 continue
             product = module.parent(node)

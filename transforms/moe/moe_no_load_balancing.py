@@ -81,8 +81,9 @@ Left alone
 Code with any other means of balancing in view: an auxiliary, importance or z-loss, a bias for selection that follows
 the load (DeepSeek-V3), Sinkhorn or optimal transport, expert choice, `router_aux_loss_coef` and its kin. Layers that
 hand their scores out beside the output: the caller may balance by them. Implementations of finished models, that
-load weights, keep a cache or read a configuration made elsewhere; layers without gradients; dense mixtures, in which
-every expert sees every token.
+load weights, keep a cache or read a configuration made elsewhere; layers without gradients, or with several routers of
+which a flag takes one; a choice that is not written back along the experts; one expert per token whose weight is the
+constant 1, which `softmax-after-top-k` reports first; dense mixtures, in which every expert sees every token.
 
 Sources
 -------
@@ -97,12 +98,26 @@ import ast
 from collections.abc import Iterator
 
 from autofix.model import Finding, Severity
+from autofix.ops import tensor_op
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
+from autofix.syntax import Module
 from autofix.transforms.moe._balancing import balancing_fix
-from autofix.transforms.moe._experts import ANCHOR, TRIGGERS, Layer, choices, layer_at, report
-from autofix.transforms.moe._surroundings import balances, hands_out_routing, is_trainable
-from autofix.tree import last_part, walk
+from autofix.transforms.moe._experts import (
+    ANCHOR,
+    TRIGGERS,
+    Layer,
+    Selection,
+    choices,
+    functions_of,
+    layer_at,
+    noise_of,
+    report,
+)
+from autofix.transforms.moe._surroundings import balances, hands_out_routing, is_capacity, is_trainable
+from autofix.transforms.routing._selected import how_many
+from autofix.transforms.routing._selected import selection as chosen_by
+from autofix.tree import calls_of, last_part, walk
 
 
 def check(node: ast.AST, context: Context) -> Iterator[Finding]:
@@ -168,13 +183,14 @@ def _is_left_at_default(module: Module, selection: Selection) -> bool:
     constructor = module.method(cls, "__init__") if cls is not None else None
     if cls is None or constructor is None:
         return False
-    calls = calls_of(module.tree, cls.name)
-    k = last_part(selection.op.args.get("k") or ast.Constant(0))
+    count = selection.op.args.get("k")
+    made = module.self_attribute(cls, count.attr) if isinstance(count, ast.Attribute) else None
     given = [a.arg for a in constructor.args.args[1:]]
-    place = given.index(k) if k in given else len(given)
-    return bool(calls) and not any(
-        len(c.args) > place or any(kw.arg in (k, None) for kw in c.keywords) for c in calls
-    )
+    if not isinstance(made, ast.Name) or made.id not in given:
+        return False
+    calls = calls_of(module.tree, cls.name)
+    taken = (len(c.args) > given.index(made.id) or any(k.arg in (made.id, None) for k in c.keywords) for c in calls)
+    return bool(calls) and not any(taken)
 
 
 def _is_one_of_several(layer: Layer) -> bool:

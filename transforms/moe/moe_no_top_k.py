@@ -59,7 +59,7 @@ Left alone
 ----------
 Mixtures that are dense on purpose and say so: multi-gate mixtures of multi-task models, soft mixtures and slots,
 ensembles, mixtures of at most two experts, classes whose docstring says that every expert runs. Any layer that selects
-in some form, and implementations of finished models.
+in some form, or writes what it chose along another dimension than it chose it, and implementations of finished models.
 
 Sources
 -------
@@ -75,7 +75,16 @@ from collections.abc import Iterator
 
 from autofix.model import Finding, Severity
 from autofix.rule import Context, Rule
-from autofix.transforms.moe._experts import ANCHOR, TRIGGERS, Layer, layer_at, report, runs_every_expert, words_of
+from autofix.transforms.moe._experts import (
+    ANCHOR,
+    TRIGGERS,
+    Layer,
+    choices,
+    layer_at,
+    report,
+    runs_every_expert,
+    words_of,
+)
 from autofix.transforms.moe._surroundings import is_trainable
 
 _SELECTS = re.compile(
@@ -101,7 +110,7 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         return
     name = layer.cls.name
     if layer.selections:
-        if _SAID.search(ast.get_docstring(layer.cls) or ""):
+        if not choices(module, layer) or _SAID.search(ast.get_docstring(layer.cls) or ""):
             return
         message = f"{name} chooses the top experts of each token and runs every expert on every token all the same"
         yield report(
