@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
+from pathlib import PurePath
 
+from autofix.neighbours import neighbours, read
 from autofix.syntax import Module
 from autofix.transforms.moe._experts import Layer, functions_of, scores_kind
 from autofix.tree import last_part, walk
@@ -91,6 +93,19 @@ def is_port(module: Module) -> bool:
         if any(name.partition(".")[0] in _PORT_LIBRARIES for name in imported):
             return True
     return False
+
+
+def is_superseded(module: Module, layer: Layer) -> bool:
+    """Whether the file trains nothing and nobody imports it, while another file of the project has a class of the same
+    name: what is trained is that one."""
+    if is_trained_here(module):
+        return False
+    stem = re.escape(PurePath(module.path).stem.encode())
+    texts = [read(path) for path in neighbours(module.path) or ()]
+    if any(re.search(rb"^\s*(from|import)\b[^\n#]*\b" + stem + rb"\b", text, re.M) for text in texts):
+        return False
+    head = re.compile(rb"^class " + layer.cls.name.encode() + rb"\b", re.M)
+    return any(head.search(text) for text in texts)
 
 
 def takes_config(layer: Layer) -> bool:

@@ -83,7 +83,8 @@ the load (DeepSeek-V3), Sinkhorn or optimal transport, expert choice, `router_au
 hand their scores out beside the output: the caller may balance by them. Implementations of finished models, that
 load weights, keep a cache or read a configuration made elsewhere; layers without gradients, or with several routers of
 which a flag takes one; a choice that is not written back along the experts; one expert per token whose weight is the
-constant 1, which `softmax-after-top-k` reports first; dense mixtures, in which every expert sees every token.
+constant 1, which `softmax-after-top-k` reports first; a class of a script that trains nothing, while another file of
+the project has one of that name; dense mixtures, in which every expert sees every token.
 
 Sources
 -------
@@ -114,7 +115,7 @@ from autofix.transforms.moe._experts import (
     noise_of,
     report,
 )
-from autofix.transforms.moe._surroundings import balances, hands_out_routing, is_capacity, is_trainable
+from autofix.transforms.moe._surroundings import balances, hands_out_routing, is_capacity, is_superseded, is_trainable
 from autofix.transforms.routing._selected import how_many
 from autofix.transforms.routing._selected import selection as chosen_by
 from autofix.tree import calls_of, last_part, walk
@@ -130,7 +131,7 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     if _is_one_of_several(layer):
         return
     chosen = choices(module, layer)
-    if not chosen or any(_is_constant(module, s) for s in chosen):
+    if not chosen or any(_is_constant(module, s) for s in chosen) or is_superseded(module, layer):
         return
     message = _message(module, layer)
     try:
