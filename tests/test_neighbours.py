@@ -165,8 +165,13 @@ MOE = (Path(__file__).parent.parent / "golden/moe-no-load-balancing/softmax-of-t
 
 @pytest.mark.parametrize(
     ("others", "found"),
-    [({}, True), ({"copy.py": MOE}, False), ({"copy.py": MOE, "train.py": "from layers import *"}, True)],
-    ids=["alone", "copied", "imported"],
+    [
+        ({}, True),
+        ({"copy.py": MOE}, False),
+        ({"copy.py": MOE, "train.py": "from layers import *"}, True),
+        ({"convert_weights.py": ""}, False),
+    ],
+    ids=["alone", "copied", "imported", "port"],
 )
 def test_a_class_that_another_file_has_as_well(tmp_path: Path, others: dict[str, str], found: bool) -> None:
     for name, text in {"layers.py": MOE, **others}.items():

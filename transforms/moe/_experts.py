@@ -164,15 +164,26 @@ def _holds_experts(module: Module, name: str, value: ast.expr) -> bool:
     if not isinstance(value, ast.Call):
         return False
     called = last_part(value.func)
+    if "shared" in name:
+        return False
     if called in _LISTS:
         if _EXPERTS.search(name):
-            return True
+            return not _repeats_one(value)
         return any(
             isinstance(n, ast.Call) and _EXPERT_CLASS.search(last_part(n.func)) for n in walk(value) if n is not value
         )
     if called == "Parameter":
         return _is_bank(value)
-    return bool(_EXPERTS.search(name) and "shared" not in name and _EXPERT_CLASS.search(called))
+    return bool(_EXPERTS.search(name) and _EXPERT_CLASS.search(called))
+
+
+def _repeats_one(value: ast.Call) -> bool:
+    """`[self.body for _ in range(n)]`: one module n times, no experts."""
+    made = value.args[0] if value.args else None
+    if not isinstance(made, (ast.ListComp, ast.GeneratorExp)):
+        return False
+    names = {n.id for g in made.generators for n in walk(g.target) if isinstance(n, ast.Name)}
+    return not any(isinstance(n, ast.Call) or getattr(n, "id", "") in names for n in walk(made.elt))
 
 
 def _is_bank(value: ast.Call) -> bool:
@@ -410,7 +421,7 @@ def words_of(layer: Layer) -> frozenset[str]:
     return frozenset(found)
 
 
-def runs_every_expert(layer: Layer) -> bool:
+def runs_every_expert(module: Module, layer: Layer) -> bool:
     """Whether a loop over the experts calls each of them on the same input."""
     for function in functions_of(layer.unit[:1]):
         for node in walk(function):
@@ -426,7 +437,19 @@ def runs_every_expert(layer: Layer) -> bool:
                 if not isinstance(call, ast.Call) or len(call.args) != 1 or getattr(call.func, "id", "") not in names:
                     continue
                 if isinstance(call.args[0], ast.Name) and call.args[0].id not in made:
-                    return True
+                    return not _is_conditional(module, call, node)
+    return False
+
+
+def _is_conditional(module: Module, call: ast.AST, loop: ast.AST) -> bool:
+    """Whether a call is made in some passes of a loop only."""
+    for ancestor in module.ancestors(call):
+        if ancestor is loop:
+            return isinstance(loop, (ast.ListComp, ast.GeneratorExp)) and any(g.ifs for g in loop.generators)
+        if isinstance(ancestor, (ast.If, ast.IfExp)):
+            return True
+        if isinstance(ancestor, ast.For) and any(isinstance(n, ast.Continue) for n in walk(ancestor)):
+            return True
     return False
 
 

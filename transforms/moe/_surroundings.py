@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from autofix.neighbours import neighbours, read
 from autofix.syntax import Module
@@ -28,6 +28,7 @@ _PORT_NAMES = frozenset(
 _FINISHED = re.compile(r"pretrained|gguf|tokenizer|load_model|convert_|quantiz", re.I)
 _PORT_LIBRARIES = ("transformers", "vllm", "sglang", "lmdeploy", "tensorrt_llm", "safetensors", "ttnn", "mlx")
 _FINISHED_CONFIG = re.compile(r"configuration_|configs?$|model_args|\.args$")
+_CONVERSION = re.compile(r"(^|_)(convert\w*|interop|hub|weight_?maps?|state_dict\w*)(_|$)")
 _ROUTER_OUTPUT = re.compile(r"logits|prob|gat(e|ing)|rout|weights|scores|loss|aux|indices|idx", re.I)
 
 
@@ -119,7 +120,15 @@ def is_trainable(module: Module, layer: Layer) -> bool:
     """Whether the layer is trained in view, or by all that the file shows made to be trained from scratch."""
     if runs_without_gradients(layer):
         return False
-    return is_trained_here(module) or not (takes_config(layer) or is_port(module))
+    if is_trained_here(module):
+        return True
+    return not (takes_config(layer) or is_port(module) or _is_beside_a_conversion(module))
+
+
+def _is_beside_a_conversion(module: Module) -> bool:
+    """Whether a file of the same folder brings a finished model's weights into the classes of this one."""
+    folder = Path(module.path).resolve().parent
+    return any(p.parent == folder and _CONVERSION.search(p.stem) for p in neighbours(module.path) or ())
 
 
 def runs_without_gradients(layer: Layer) -> bool:

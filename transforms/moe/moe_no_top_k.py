@@ -59,7 +59,8 @@ Left alone
 ----------
 Mixtures that are dense on purpose and say so: multi-gate mixtures of multi-task models, soft mixtures and slots,
 ensembles, mixtures of at most two experts, classes whose docstring says that every expert runs. Any layer that selects
-in some form, or writes what it chose along another dimension than it chose it, and implementations of finished models.
+in some form, or writes what it chose along another dimension than it chose it; loops that pass an expert over; one
+module listed several times; implementations of finished models.
 
 Sources
 -------
@@ -106,7 +107,12 @@ _WHY = "a dense mixture may be meant; for a sparse one, select the top experts o
 def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     module = context.module
     layer = layer_at(module, node)
-    if layer is None or layer.scored == "sigmoid" or not is_trainable(module, layer) or not runs_every_expert(layer):
+    if (
+        layer is None
+        or layer.scored == "sigmoid"
+        or not is_trainable(module, layer)
+        or not runs_every_expert(module, layer)
+    ):
         return
     name = layer.cls.name
     if layer.selections:
