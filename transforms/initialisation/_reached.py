@@ -264,10 +264,10 @@ def _specific(module: Module, apply: ast.Call) -> bool:
     it again)."""
     name = last_part(apply.args[0]) if apply.args else ""
     functions = [n for n in walk(module.tree) if isinstance(n, ast.FunctionDef) and n.name == name]
-    return bool(functions) and all(not _generic(module, f) for f in functions)
+    return bool(functions) and all(not is_generic(module, f) for f in functions)
 
 
-def _generic(module: Module, function: ast.FunctionDef) -> bool:
+def is_generic(module: Module, function: ast.FunctionDef) -> bool:
     """Whether an initialiser touches modules of every kind: it asks for no class, or for an attribute."""
     text = module.source(function)
     if re.search(r"hasattr\(|getattr\(|__name__|__class__", text):
@@ -291,7 +291,7 @@ def _by_others(module: Module, family: list[ast.ClassDef], made: Made) -> bool:
     inside = {id(n) for c in family for n in walk(c)}
     registered = {id(n.args[0]) for n in walk(module.tree) if isinstance(n, ast.Call) and n.args and _registers(n)}
     for node in walk(module.tree):
-        if isinstance(node, ast.Attribute) and node.attr == made.name and _others_write(module, node, names):
+        if isinstance(node, ast.Attribute) and node.attr == made.name and others_write(module, node, names):
             return True
         if isinstance(node, ast.Constant) and node.value == made.name and id(node) not in registered:
             return True
@@ -314,7 +314,7 @@ def _initialises(module: Module, node: ast.AST, names: set[str]) -> bool:
     if not re.search(r"init|reset|weight", node.name, re.I):
         return False
     named = any(isinstance(n, ast.Name) and n.id in names for n in walk(node))
-    return named or (_is_applied(module, node) and _generic(module, node))
+    return named or (_is_applied(module, node) and is_generic(module, node))
 
 
 def _deferred(module: Module) -> bool:
@@ -335,7 +335,7 @@ def _is_applied(module: Module, function: ast.FunctionDef) -> bool:
     return bool(re.search(rf"\.apply\(\s*(\w+\.)*{function.name}\b", module.text))
 
 
-def _others_write(module: Module, node: ast.Attribute, names: set[str]) -> bool:
+def others_write(module: Module, node: ast.Attribute, names: set[str]) -> bool:
     """Whether `<something>.<name>` is written to, where the thing may be the class in question."""
     if is_self(node.value):
         return False

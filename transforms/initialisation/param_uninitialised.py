@@ -64,7 +64,8 @@ other parameter is as it was. Random numbers that are drawn later with the same 
 Left alone
 ----------
 Parameters that anything in the file may write to: an initialiser of any name, an assignment to `.data`, an operation
-in place, a loop over the parameters, `apply`, an initialiser that names the class. Classes with a base out of view,
+in place, a loop over the parameters, `apply`, an initialiser that names the class; or anything of that kind in another
+file of the project that reaches the class, unless it is off by default. Classes with a base out of view,
 which may do it; files that load checkpoints or are filled by a serving engine; parameters without a gradient, of
 integers, on the meta device, or of size 0; tests. Buffers that anything but arithmetic and functions of torch is given,
 that no method reads, or in files about quantised weights or checkpoints. Where the role of a parameter does not show,
@@ -86,6 +87,7 @@ from autofix.model import Applicability, Claim, Finding, Fix, Relation, Severity
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
+from autofix.transforms.initialisation._elsewhere import may_be_initialised_elsewhere
 from autofix.transforms.initialisation._parameters import Made, buffer_by, made_by, uninitialised
 from autofix.transforms.initialisation._reached import may_be_initialised, reads_only
 from autofix.transforms.initialisation._roles import Role, role_of
@@ -103,10 +105,10 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     made = made_by(module, node)
     if made is None or not uninitialised(module, made.value) or is_test(module, node):
         return
-    if may_be_initialised(module, made):
+    if may_be_initialised(module, made) or may_be_initialised_elsewhere(module, made):
         return
     message = (
-        f"self.{made.name} is uninitialised memory, and nothing in this file writes to it: it may hold anything, NaN "
+        f"self.{made.name} is uninitialised memory, and nothing in view writes to it: it may hold anything, NaN "
         "included"
     )
     role = role_of(module, made)
@@ -129,9 +131,9 @@ def _of_buffer(node: ast.Call, context: Context) -> Iterator[Finding]:
     made = buffer_by(module, node)
     if made is None or not uninitialised(module, made.value) or is_test(module, node) or _QUANTISED.search(module.text):
         return
-    if not reads_only(module, made) or may_be_initialised(module, made):
+    if not reads_only(module, made) or may_be_initialised(module, made) or may_be_initialised_elsewhere(module, made):
         return
-    message = f"the buffer {made.name} is uninitialised memory, and nothing in this file writes to it before it is read"
+    message = f"the buffer {made.name} is uninitialised memory, and nothing in view writes to it before it is read"
     yield context.finding(node, message, why="what it should hold is not in view; build it with its values")
 
 

@@ -55,7 +55,8 @@ to be chosen again. The direction of every weight stays what it was. With `--uns
 Left alone
 ----------
 What is no weight: positions, tokens, queries, latents, prompts, codebooks, prototypes, anything that is added, looked
-up, compared or normalised, and the two factors of one weight. Weights that anything initialises or scales later,
+up, compared or normalised, and the two factors of one weight. Weights that anything of the project initialises or
+scales later,
 products that are divided, multiplied or normalised at once, inputs that are normalised, a fan-in of at most 4,
 parameters without a gradient, and tests.
 
@@ -75,6 +76,7 @@ from autofix.model import Applicability, Claim, Finding, Fix, Relation, Severity
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
+from autofix.transforms.initialisation._elsewhere import may_be_initialised_elsewhere
 from autofix.transforms.initialisation._parameters import Made, made_by, sizes
 from autofix.transforms.initialisation._reached import may_be_initialised
 from autofix.transforms.initialisation._roles import product_of
@@ -96,6 +98,8 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         return
     fan_in = _fan_in(module, made)
     if fan_in is None or is_test(module, node) or may_be_initialised(module, made):
+        return
+    if may_be_initialised_elsewhere(module, made):
         return
     inputs = module.source(fan_in)
     message = f"self.{made.name} has variance 1, so each layer multiplies its input's size by sqrt({inputs})"

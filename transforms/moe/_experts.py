@@ -14,6 +14,7 @@ from autofix.model import Finding, Fix, Severity
 from autofix.ops import Op, constant, tensor_op
 from autofix.rule import Context
 from autofix.syntax import Module
+from autofix.transforms.routing._routing import learnt
 from autofix.tree import last_part, walk
 
 # What the rules of this family look for, before a file is decoded.
@@ -46,6 +47,7 @@ _SEEN_THROUGH = frozenset(
 )
 # What a probability is still a probability after.
 SAME_PROBABILITY = ("float", "to", "type_as", "contiguous", "view", "reshape", "clone", "half", "bfloat16", "type")
+_NOISE = ("randn_like", "randn", "normal", "rand_like", "gumbel_softmax")
 _DEPTH = 10
 
 
@@ -162,15 +164,26 @@ def _holds_experts(module: Module, name: str, value: ast.expr) -> bool:
     if not isinstance(value, ast.Call):
         return False
     called = last_part(value.func)
+    if "shared" in name:
+        return False
     if called in _LISTS:
         if _EXPERTS.search(name):
-            return True
+            return not _repeats_one(value)
         return any(
             isinstance(n, ast.Call) and _EXPERT_CLASS.search(last_part(n.func)) for n in walk(value) if n is not value
         )
     if called == "Parameter":
         return _is_bank(value)
-    return bool(_EXPERTS.search(name) and "shared" not in name and _EXPERT_CLASS.search(called))
+    return bool(_EXPERTS.search(name) and _EXPERT_CLASS.search(called))
+
+
+def _repeats_one(value: ast.Call) -> bool:
+    """`[self.body for _ in range(n)]`: one module n times, no experts."""
+    made = value.args[0] if value.args else None
+    if not isinstance(made, (ast.ListComp, ast.GeneratorExp)):
+        return False
+    names = {n.id for g in made.generators for n in walk(g.target) if isinstance(n, ast.Name)}
+    return not any(isinstance(n, ast.Call) or getattr(n, "id", "") in names for n in walk(made.elt))
 
 
 def _is_bank(value: ast.Call) -> bool:
@@ -335,7 +348,7 @@ def choices(module: Module, layer: Layer) -> list[Selection]:
     chosen = [s for s in layer.selections if s.op.name in ("topk", "argmax", "max")]
     routers = [s for s in chosen if module.class_of(s.node) is not layer.cls]
     chosen = routers or chosen  # what the layer then chooses among is the router's own choice
-    if not chosen or not all(_is_by_token(module, s) for s in chosen):
+    if not chosen or not all(_is_by_token(module, s) and _is_kept_by_token(module, s) for s in chosen):
         return []
     by_scores: dict[str, Selection] = {}
     for selection in sorted(chosen, key=lambda s: s.op.name != "argmax"):
@@ -350,6 +363,35 @@ def _is_by_token(module: Module, selection: Selection) -> bool:
     softmax = softmax_of(module, selection.scores)
     along = constant(module, softmax.args.get("dim")) if softmax is not None else None
     return dim == 1 and (along == 1 or selection.kind != "softmax")
+
+
+def _is_kept_by_token(module: Module, selection: Selection) -> bool:
+    """Whether what is chosen along the experts is written along them as well. `scatter(1, chosen, ...)` of a choice
+    along the last dimension writes along the sequence where tokens come as (batch, sequence, dim)."""
+    dim = constant(module, selection.op.args.get("dim"))
+    for node in walk(selection.function):
+        op = tensor_op(module, node, "scatter", "scatter_")
+        along = constant(module, op.args.get("dim")) if op is not None else None
+        if isinstance(along, int) and along >= 0 and along != dim:
+            return False
+    return True
+
+
+def noise_of(module: Module, layer: Layer) -> str:
+    """ "learnt" where the layer adds noise to its scores whose size a module of it computes, "fixed" for any other
+    noise, "" for none."""
+    found = ""
+    for function in functions_of(layer.unit):
+        for node in () if function.name == "__init__" else walk(function):
+            if not isinstance(node, ast.Call) or last_part(node.func) not in _NOISE:
+                continue
+            product = module.parent(node)
+            if isinstance(product, ast.BinOp) and isinstance(product.op, ast.Mult):
+                other = product.right if product.left is node else product.left
+                if learnt(module, other):
+                    return "learnt"
+            found = "fixed"
+    return found
 
 
 def softmax_of(module: Module, node: ast.expr) -> Op | None:
@@ -379,7 +421,7 @@ def words_of(layer: Layer) -> frozenset[str]:
     return frozenset(found)
 
 
-def runs_every_expert(layer: Layer) -> bool:
+def runs_every_expert(module: Module, layer: Layer) -> bool:
     """Whether a loop over the experts calls each of them on the same input."""
     for function in functions_of(layer.unit[:1]):
         for node in walk(function):
@@ -395,7 +437,19 @@ def runs_every_expert(layer: Layer) -> bool:
                 if not isinstance(call, ast.Call) or len(call.args) != 1 or getattr(call.func, "id", "") not in names:
                     continue
                 if isinstance(call.args[0], ast.Name) and call.args[0].id not in made:
-                    return True
+                    return not _is_conditional(module, call, node)
+    return False
+
+
+def _is_conditional(module: Module, call: ast.AST, loop: ast.AST) -> bool:
+    """Whether a call is made in some passes of a loop only."""
+    for ancestor in module.ancestors(call):
+        if ancestor is loop:
+            return isinstance(loop, (ast.ListComp, ast.GeneratorExp)) and any(g.ifs for g in loop.generators)
+        if isinstance(ancestor, (ast.If, ast.IfExp)):
+            return True
+        if isinstance(ancestor, ast.For) and any(isinstance(n, ast.Continue) for n in walk(ancestor)):
+            return True
     return False
 
 

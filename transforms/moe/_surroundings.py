@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
+from pathlib import Path, PurePath
 
+from autofix.neighbours import neighbours, read
 from autofix.syntax import Module
 from autofix.transforms.moe._experts import Layer, functions_of, scores_kind
 from autofix.tree import last_part, walk
@@ -26,6 +28,7 @@ _PORT_NAMES = frozenset(
 _FINISHED = re.compile(r"pretrained|gguf|tokenizer|load_model|convert_|quantiz", re.I)
 _PORT_LIBRARIES = ("transformers", "vllm", "sglang", "lmdeploy", "tensorrt_llm", "safetensors", "ttnn", "mlx")
 _FINISHED_CONFIG = re.compile(r"configuration_|configs?$|model_args|\.args$")
+_CONVERSION = re.compile(r"(^|_)(convert\w*|interop|hub|weight_?maps?|state_dict\w*)(_|$)")
 _ROUTER_OUTPUT = re.compile(r"logits|prob|gat(e|ing)|rout|weights|scores|loss|aux|indices|idx", re.I)
 
 
@@ -61,6 +64,11 @@ def has_z_loss(module: Module) -> bool:
     return any(_Z_LOSS.search(name) for name in identifiers(module))
 
 
+def is_capacity(name: str) -> bool:
+    """Whether a name speaks of how many tokens an expert takes."""
+    return bool(_CAPACITY.search(name))
+
+
 def has_capacity(module: Module) -> bool:
     return any(_CAPACITY.search(name) for name in identifiers(module))
 
@@ -88,6 +96,19 @@ def is_port(module: Module) -> bool:
     return False
 
 
+def is_superseded(module: Module, layer: Layer) -> bool:
+    """Whether the file trains nothing and nobody imports it, while another file of the project has a class of the same
+    name: what is trained is that one."""
+    if is_trained_here(module):
+        return False
+    stem = re.escape(PurePath(module.path).stem.encode())
+    texts = [read(path) for path in neighbours(module.path) or ()]
+    if any(re.search(rb"^\s*(from|import)\b[^\n#]*\b" + stem + rb"\b", text, re.M) for text in texts):
+        return False
+    head = re.compile(rb"^class " + layer.cls.name.encode() + rb"\b", re.M)
+    return any(head.search(text) for text in texts)
+
+
 def takes_config(layer: Layer) -> bool:
     """Whether the layer's sizes come out of a configuration object, which may hold more than this file shows."""
     arguments = layer.init.args
@@ -99,7 +120,15 @@ def is_trainable(module: Module, layer: Layer) -> bool:
     """Whether the layer is trained in view, or by all that the file shows made to be trained from scratch."""
     if runs_without_gradients(layer):
         return False
-    return is_trained_here(module) or not (takes_config(layer) or is_port(module))
+    if is_trained_here(module):
+        return True
+    return not (takes_config(layer) or is_port(module) or _is_beside_a_conversion(module))
+
+
+def _is_beside_a_conversion(module: Module) -> bool:
+    """Whether a file of the same folder brings a finished model's weights into the classes of this one."""
+    folder = Path(module.path).resolve().parent
+    return any(p.parent == folder and _CONVERSION.search(p.stem) for p in neighbours(module.path) or ())
 
 
 def runs_without_gradients(layer: Layer) -> bool:

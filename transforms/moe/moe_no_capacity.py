@@ -99,7 +99,7 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     layer = layer_at(module, node)
     if layer is None or not choices(module, layer) or not is_trainable(module, layer):
         return
-    if runs_every_expert(layer) or has_capacity(module) or balances(module) or hands_out_routing(module, layer):
+    if runs_every_expert(module, layer) or has_capacity(module) or balances(module) or hands_out_routing(module, layer):
         return
     where = _tied_to_the_busiest(module, layer)
     if not where:

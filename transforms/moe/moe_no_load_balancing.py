@@ -81,8 +81,10 @@ Left alone
 Code with any other means of balancing in view: an auxiliary, importance or z-loss, a bias for selection that follows
 the load (DeepSeek-V3), Sinkhorn or optimal transport, expert choice, `router_aux_loss_coef` and its kin. Layers that
 hand their scores out beside the output: the caller may balance by them. Implementations of finished models, that
-load weights, keep a cache or read a configuration made elsewhere; layers without gradients; dense mixtures, in which
-every expert sees every token.
+load weights, keep a cache or read a configuration made elsewhere; layers without gradients, or with several routers of
+which a flag takes one; a choice that is not written back along the experts; one expert per token whose weight is the
+constant 1, which `softmax-after-top-k` reports first; a class of a script that trains nothing, while another file of
+the project has one of that name; dense mixtures, in which every expert sees every token.
 
 Sources
 -------
@@ -97,12 +99,26 @@ import ast
 from collections.abc import Iterator
 
 from autofix.model import Finding, Severity
+from autofix.ops import tensor_op
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
+from autofix.syntax import Module
 from autofix.transforms.moe._balancing import balancing_fix
-from autofix.transforms.moe._experts import ANCHOR, TRIGGERS, Layer, choices, layer_at, report
-from autofix.transforms.moe._surroundings import balances, hands_out_routing, is_trainable
-from autofix.tree import last_part, walk
+from autofix.transforms.moe._experts import (
+    ANCHOR,
+    TRIGGERS,
+    Layer,
+    Selection,
+    choices,
+    functions_of,
+    layer_at,
+    noise_of,
+    report,
+)
+from autofix.transforms.moe._surroundings import balances, hands_out_routing, is_capacity, is_superseded, is_trainable
+from autofix.transforms.routing._selected import how_many
+from autofix.transforms.routing._selected import selection as chosen_by
+from autofix.tree import calls_of, last_part, walk
 
 
 def check(node: ast.AST, context: Context) -> Iterator[Finding]:
@@ -112,21 +128,70 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         return
     if balances(module) or hands_out_routing(module, layer):
         return
-    chosen = choices(module, layer)
-    if not chosen:
-        return
-    message = (
-        f"{layer.cls.name} sends each token to the experts that its router scores highest and nothing balances their "
-        "load: experts that are chosen early learn more and are chosen more, until a few do all the work"
-    )
     if _is_one_of_several(layer):
-        why = f"self.{layer.router} is one of several routers; balance each of them"
-        yield report(context, layer, message, why=why)
         return
+    chosen = choices(module, layer)
+    if not chosen or any(_is_constant(module, s) for s in chosen) or is_superseded(module, layer):
+        return
+    message = _message(module, layer)
     try:
         yield report(context, layer, message, fix=balancing_fix(module, chosen))
     except Unrewritable as reason:
         yield report(context, layer, message, why=str(reason))
+
+
+def _message(module: Module, layer: Layer) -> str:
+    against = {
+        "learnt": "only noise that the router can learn to switch off works against imbalance",
+        "fixed": "only noise works against imbalance",
+        "": "nothing balances their load",
+    }[noise_of(module, layer)]
+    dropped = ", and tokens beyond the capacity of these are dropped" if _drops_tokens(layer) else ""
+    return (
+        f"{layer.cls.name} sends each token to the experts that its router scores highest and {against}: experts that "
+        f"are chosen early learn more and are chosen more, until a few do all the work{dropped}"
+    )
+
+
+def _drops_tokens(layer: Layer) -> bool:
+    """Whether a method other than the constructor reads a capacity."""
+    read = (n for f in functions_of(layer.unit) if f.name != "__init__" for n in walk(f))
+    return any(
+        isinstance(n, (ast.Name, ast.Attribute)) and isinstance(n.ctx, ast.Load) and is_capacity(last_part(n))
+        for n in read
+    )
+
+
+def _is_constant(module: Module, selection: Selection) -> bool:
+    """Whether the one expert of a token has the constant weight 1: a router that learns nothing always chooses alike
+    (`softmax-after-top-k` says so, and what to do about it comes first)."""
+    if selection.kind != "logits" or selection.op.name != "topk":
+        return False
+    number, certain = how_many(module, selection.op.args.get("k"))
+    if number != 1 or not (certain or _is_left_at_default(module, selection)):
+        return False
+    for node in walk(selection.function):
+        op = tensor_op(module, node, "softmax")
+        found = chosen_by(module, op.input) if op is not None else None
+        if found is not None and found.call is selection.node:
+            return True
+    return False
+
+
+def _is_left_at_default(module: Module, selection: Selection) -> bool:
+    """Whether the file builds the class, and each time leaves `k` out."""
+    cls = module.class_of(selection.node)
+    constructor = module.method(cls, "__init__") if cls is not None else None
+    if cls is None or constructor is None:
+        return False
+    count = selection.op.args.get("k")
+    made = module.self_attribute(cls, count.attr) if isinstance(count, ast.Attribute) else None
+    given = [a.arg for a in constructor.args.args[1:]]
+    if not isinstance(made, ast.Name) or made.id not in given:
+        return False
+    calls = calls_of(module.tree, cls.name)
+    taken = (len(c.args) > given.index(made.id) or any(k.arg in (made.id, None) for k in c.keywords) for c in calls)
+    return bool(calls) and not any(taken)
 
 
 def _is_one_of_several(layer: Layer) -> bool:

@@ -59,7 +59,8 @@ Left alone
 ----------
 Mixtures that are dense on purpose and say so: multi-gate mixtures of multi-task models, soft mixtures and slots,
 ensembles, mixtures of at most two experts, classes whose docstring says that every expert runs. Any layer that selects
-in some form, and implementations of finished models.
+in some form, or writes what it chose along another dimension than it chose it; loops that pass an expert over; one
+module listed several times; implementations of finished models.
 
 Sources
 -------
@@ -75,7 +76,16 @@ from collections.abc import Iterator
 
 from autofix.model import Finding, Severity
 from autofix.rule import Context, Rule
-from autofix.transforms.moe._experts import ANCHOR, TRIGGERS, Layer, layer_at, report, runs_every_expert, words_of
+from autofix.transforms.moe._experts import (
+    ANCHOR,
+    TRIGGERS,
+    Layer,
+    choices,
+    layer_at,
+    report,
+    runs_every_expert,
+    words_of,
+)
 from autofix.transforms.moe._surroundings import is_trainable
 
 _SELECTS = re.compile(
@@ -97,11 +107,16 @@ _WHY = "a dense mixture may be meant; for a sparse one, select the top experts o
 def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     module = context.module
     layer = layer_at(module, node)
-    if layer is None or layer.scored == "sigmoid" or not is_trainable(module, layer) or not runs_every_expert(layer):
+    if (
+        layer is None
+        or layer.scored == "sigmoid"
+        or not is_trainable(module, layer)
+        or not runs_every_expert(module, layer)
+    ):
         return
     name = layer.cls.name
     if layer.selections:
-        if _SAID.search(ast.get_docstring(layer.cls) or ""):
+        if not choices(module, layer) or _SAID.search(ast.get_docstring(layer.cls) or ""):
             return
         message = f"{name} chooses the top experts of each token and runs every expert on every token all the same"
         yield report(

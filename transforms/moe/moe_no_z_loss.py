@@ -54,8 +54,9 @@ that of the load-balancing loss.
 Left alone
 ----------
 Routers with a z-loss or another hold on their logits (a sigmoid, a norm, a cosine of the input with each expert, a
-cap by tanh); layers in files without half precision, for float32 has rounding to spare; layers whose load nothing
-balances, which is the first thing to see to (`moe-no-load-balancing`); implementations of finished models.
+cap by tanh), or whose input is normalised while autocast or a cast runs the softmax in float32; layers in files without
+half precision, for float32 has rounding to spare; layers whose load nothing balances, which is the first thing to see
+to (`moe-no-load-balancing`); implementations of finished models.
 
 Sources
 -------
@@ -70,7 +71,8 @@ from collections.abc import Iterator
 
 from autofix.model import Finding, Severity
 from autofix.rule import Context, Rule
-from autofix.transforms.moe._experts import ANCHOR, TRIGGERS, choices, layer_at, report, words_of
+from autofix.syntax import Module
+from autofix.transforms.moe._experts import ANCHOR, TRIGGERS, Layer, choices, functions_of, layer_at, report, words_of
 from autofix.transforms.moe._surroundings import (
     balances,
     hands_out_routing,
@@ -78,8 +80,11 @@ from autofix.transforms.moe._surroundings import (
     identifiers,
     is_trainable,
 )
+from autofix.tree import calls_of, last_part, walk
 
 _HALF = frozenset("autocast bfloat16 float16 half bf16 fp16 GradScaler mixed_precision".split())
+_FULL = re.compile(r"\.float\(\)|dtype\s*=\s*torch\.float(32)?\b")
+_NORM = re.compile(r"norm|(^|_)ln(_|\d|$)", re.I)
 _HELD = re.compile(r"normalize|cosine|tanh|soft_?cap|clamp|layer_?norm|rms_?norm|batch_?norm|temperature", re.I)
 
 
@@ -92,8 +97,40 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         return
     if not identifiers(module) & _HALF or not balances(module) or any(_HELD.search(w) for w in words_of(layer)):
         return
+    if _softmax_is_full(module, layer) and _is_given_normalised(module, layer):
+        return
     message = f"nothing keeps the logits of {layer.cls.name}'s router small in half precision (a z-loss does)"
     yield report(context, layer, message, why="another term in the loss, with a coefficient of its own to choose")
+
+
+def _softmax_is_full(module: Module, layer: Layer) -> bool:
+    """Whether the file shows that the router's softmax runs in float32."""
+    if "autocast" in identifiers(module):
+        return True
+    return any(_FULL.search(module.source(f)) for f in functions_of(layer.unit))
+
+
+def _is_given_normalised(module: Module, layer: Layer) -> bool:
+    """Whether every call of the layer in the file hands it the result of a normalisation."""
+    calls: list[ast.Call] = []
+    for cls in module.tree.body:
+        if not isinstance(cls, ast.ClassDef):
+            continue
+        built = {
+            t.attr
+            for n in walk(cls)
+            if isinstance(n, ast.Assign) and calls_of(n.value, layer.cls.name)
+            for t in n.targets
+            if isinstance(t, ast.Attribute)
+        }
+        calls += [c for name in built for c in calls_of(cls, name) if c.args]
+    return bool(calls) and all(_NORM.search(_maker(module, c.args[0])) for c in calls)
+
+
+def _maker(module: Module, node: ast.expr) -> str:
+    """The name of what is called to compute a value."""
+    value = module.flow(node).value(node) if isinstance(node, ast.Name) else node
+    return last_part(value.func) if isinstance(value, ast.Call) else ""
 
 
 RULE = Rule(

@@ -1,0 +1,57 @@
+"""The other Python files of the project that a file belongs to, for what the file alone cannot tell."""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+
+_MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg")
+_SKIPPED = frozenset(("node_modules", "site-packages", "venv", "build", "dist", "__pycache__"))
+_LEVELS = 6  # folders above a file in which its project is looked for
+_MOST_FILES = 6000
+_MOST_BYTES = 2_000_000  # of one file: what is larger is data
+
+
+def neighbours(path: str) -> tuple[Path, ...] | None:
+    """The Python files of the project of `path`, itself left out; none for a text that is no file on disk, None for
+    a project too large to look through.
+
+    The project is the nearest folder above that says so (git, `pyproject.toml`, `setup.py`); without one, the
+    outermost package that the file is part of, else its own folder, and what lies directly beside that.
+    """
+    here = Path(path)
+    if not here.is_file():
+        return ()
+    here = here.resolve()
+    found = _files(*_root(here.parent))
+    return found if found is None else tuple(p for p in found if p != here)
+
+
+def read(path: Path) -> bytes:
+    """The bytes of a neighbour; none where it cannot be read or is no source that a person wrote."""
+    try:
+        return path.read_bytes() if path.stat().st_size <= _MOST_BYTES else b""
+    except OSError:
+        return b""
+
+
+def _root(folder: Path) -> tuple[Path, Path | None]:
+    """The folder to look through, and one of which only the files in it belong to the project."""
+    for above in (folder, *folder.parents)[:_LEVELS]:
+        if any((above / mark).exists() for mark in _MARKS):
+            return above, None
+    while (folder.parent / "__init__.py").exists():
+        folder = folder.parent
+    return folder, folder.parent
+
+
+@functools.lru_cache(maxsize=8)
+def _files(folder: Path, beside: Path | None) -> tuple[Path, ...] | None:
+    found = [] if beside is None else sorted(beside.glob("*.py"))
+    for top, folders, names in os.walk(folder):
+        folders[:] = sorted(f for f in folders if f not in _SKIPPED and not f.startswith("."))
+        found += (Path(top, name) for name in sorted(names) if name.endswith(".py"))
+        if len(found) > _MOST_FILES:
+            return None
+    return tuple(found)

@@ -1,0 +1,203 @@
+"""What other files of a project say: who initialises a parameter, which of two classes is trained."""
+
+from pathlib import Path
+
+import pytest
+
+from autofix import engine
+from autofix.neighbours import neighbours
+from autofix.rule import Options
+
+LAYER = """
+import torch
+from torch import nn
+
+
+class Mixer(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.mixing = nn.Parameter(torch.empty(dim, dim))
+
+    def forward(self, x):
+        return x @ self.mixing
+"""
+MODEL = """
+from layers import Mixer
+from torch import nn
+
+
+class Network(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.mixer = Mixer(dim)
+"""
+INITIALISER = """
+from torch import nn
+
+
+def weights_init(m):
+    if hasattr(m, "mixing"):
+        nn.init.normal_(m.mixing, 0.0, 0.02)
+"""
+LINEAR_ONLY = """
+from torch import nn
+
+
+def weights_init(m):
+    if isinstance(m, nn.Linear):
+        nn.init.normal_(m.weight, 0.0, 0.02)
+"""
+APPLIED = """
+import torch
+from model import Network
+from weights import weights_init
+
+network = Network(16)
+network.apply(weights_init)
+"""
+WRITTEN = """
+import torch
+from layers import Mixer
+
+layer = Mixer(8)
+
+
+def fill(layer):
+    layer.mixing.data = torch.eye(8)
+"""
+LOOP = """
+import torch
+from model import Network
+
+
+def build(dim):
+    network = Network(dim)
+    for p in network.parameters():
+        if p.dim() > 1:
+            torch.nn.init.xavier_uniform_(p)
+    return network
+"""
+FROZEN = """
+import torch
+from model import Network
+
+
+def build(dim):
+    network = Network(dim)
+    for p in network.parameters():
+        p.requires_grad_(False)
+    return network
+"""
+OFF_BY_DEFAULT = """
+import torch
+from model import Network
+
+
+def initialize(network, kind="pytorch"):
+    if kind == "pytorch":
+        return
+    for p in network.parameters():
+        torch.nn.init.xavier_uniform_(p)
+
+
+def build(dim, kind):
+    network = Network(dim)
+    initialize(network, kind)
+    return network
+"""
+ASKED_FOR = """
+import torch
+from model import Network
+from weights import weights_init
+
+
+def build(dim, init=None):
+    network = Network(dim)
+    if init is not None:
+        network.apply(weights_init)
+    return network
+"""
+STRANGER = """
+import torch
+from weights import weights_init
+
+torch.nn.Linear(3, 4).apply(weights_init)
+"""
+IN_PLACE_OF = """
+import torch
+import library
+from layers import Mixer
+
+library.modules.Mixer = Mixer
+"""
+
+
+@pytest.mark.parametrize(
+    ("others", "found"),
+    [
+        ({}, True),
+        ({"model.py": MODEL}, True),
+        ({"model.py": MODEL, "weights.py": INITIALISER, "train.py": APPLIED}, False),
+        ({"model.py": MODEL, "weights.py": LINEAR_ONLY, "train.py": APPLIED}, True),
+        ({"model.py": MODEL, "train.py": LOOP}, False),
+        ({"model.py": MODEL, "train.py": FROZEN}, True),
+        ({"model.py": MODEL, "train.py": OFF_BY_DEFAULT}, True),
+        ({"model.py": MODEL, "weights.py": INITIALISER.replace("hasattr", "getattr"), "train.py": STRANGER}, True),
+        ({"model.py": MODEL, "weights.py": INITIALISER, "train.py": ASKED_FOR}, True),
+        ({"check.py": WRITTEN}, False),
+        ({"patch.py": IN_PLACE_OF}, False),
+    ],
+    ids=[
+        *("alone", "built", "applied", "for-linear-layers", "loop", "frozen", "off-by-default", "stranger"),
+        *("asked-for", "written", "in-place-of"),
+    ],
+)
+def test_an_initialiser_in_another_file(tmp_path: Path, others: dict[str, str], found: bool) -> None:
+    for name, text in {"layers.py": LAYER, **others}.items():
+        (tmp_path / name).write_text(text)
+    request = engine.Request(engine.select_rules(["param-uninitialised"], []), Options(), jobs=1)
+    report = engine.check([tmp_path / "layers.py"], request)
+    assert bool(report.files) is found
+
+
+MOE = (Path(__file__).parent.parent / "golden/moe-no-load-balancing/softmax-of-the-chosen-logits/before.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("others", "found"),
+    [
+        ({}, True),
+        ({"copy.py": MOE}, False),
+        ({"copy.py": MOE, "train.py": "from layers import *"}, True),
+        ({"convert_weights.py": ""}, False),
+    ],
+    ids=["alone", "copied", "imported", "port"],
+)
+def test_a_class_that_another_file_has_as_well(tmp_path: Path, others: dict[str, str], found: bool) -> None:
+    for name, text in {"layers.py": MOE, **others}.items():
+        (tmp_path / name).write_text(text)
+    request = engine.Request(engine.select_rules(["moe-no-load-balancing"], []), Options(), jobs=1)
+    assert bool(engine.check([tmp_path / "layers.py"], request).files) is found
+
+
+def test_a_project_ends_where_its_mark_is(tmp_path: Path) -> None:
+    for name in ("other/a.py", "mine/pyproject.toml", "mine/train.py", "mine/pkg/__init__.py", "mine/pkg/layer.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = neighbours(str(tmp_path / "mine/pkg/layer.py"))
+    assert found is not None
+    assert {p.relative_to(tmp_path.resolve()).as_posix() for p in found} == {"mine/train.py", "mine/pkg/__init__.py"}
+
+
+def test_a_package_without_a_mark_ends_beside_it(tmp_path: Path) -> None:
+    for name in ("demo.py", "aside/a.py", "pkg/__init__.py", "pkg/sub/__init__.py", "pkg/sub/layer.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = neighbours(str(tmp_path / "pkg/sub/layer.py"))
+    assert found is not None
+    shown = {p.relative_to(tmp_path.resolve()).as_posix() for p in found}
+    assert shown == {"demo.py", "pkg/__init__.py", "pkg/sub/__init__.py"}
+
+
+def test_a_text_that_is_no_file_has_no_neighbours() -> None:
+    assert neighbours("<stdin>") == ()
