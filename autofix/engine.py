@@ -20,6 +20,7 @@ from autofix.config import suppressions
 from autofix.detect import Scan, scan
 from autofix.generated import origin
 from autofix.model import Applicability, Evidence, Finding, Fix, Patch, Problem, Source, Verdict
+from autofix.neighbours import was_asked
 from autofix.registry import all_rules, default_rules
 from autofix.report import FileReport, Item, Report, Status
 from autofix.rule import Options, Rule
@@ -223,7 +224,7 @@ def _scan_files(
         if problem:
             result.problems.append(problem)
             continue
-        if cache:
+        if cache and not was_asked(source.path):  # what other files say may change while this one does not
             result.fresh[key] = findings_to_json(list(scanned.findings))
         if scanned.findings:
             result.scans.append((scanned, source))

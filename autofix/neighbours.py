@@ -12,6 +12,9 @@ _LEVELS = 6  # folders above a file in which its project is looked for
 _MOST_FILES = 6000
 _MOST_BYTES = 2_000_000  # of one file: what is larger is data
 
+_asked: set[str] = set()
+"""Files whose neighbours were looked at: findings in them hold only as long as the neighbours stay as they are."""
+
 
 def neighbours(path: str) -> tuple[Path, ...] | None:
     """The Python files of the project of `path`, itself left out; none for a text that is no file on disk, None for
@@ -20,12 +23,18 @@ def neighbours(path: str) -> tuple[Path, ...] | None:
     The project is the nearest folder above that says so (git, `pyproject.toml`, `setup.py`); without one, the
     outermost package that the file is part of, else its own folder, and what lies directly beside that.
     """
+    _asked.add(path)
     here = Path(path)
     if not here.is_file():
         return ()
     here = here.resolve()
     found = _files(*_root(here.parent))
     return found if found is None else tuple(p for p in found if p != here)
+
+
+def was_asked(path: str) -> bool:
+    """Whether `neighbours` of this path was called in this process."""
+    return path in _asked
 
 
 def read(path: Path) -> bytes:

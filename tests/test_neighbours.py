@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from autofix import engine
+from autofix.cache import Cache
 from autofix.neighbours import neighbours
 from autofix.rule import Options
 
@@ -158,6 +159,16 @@ def test_an_initialiser_in_another_file(tmp_path: Path, others: dict[str, str], 
     request = engine.Request(engine.select_rules(["param-uninitialised"], []), Options(), jobs=1)
     report = engine.check([tmp_path / "layers.py"], request)
     assert bool(report.files) is found
+
+
+def test_no_scan_is_remembered_that_depends_on_other_files(tmp_path: Path) -> None:
+    for name, text in {"layers.py": LAYER, "model.py": MODEL, "weights.py": "", "train.py": APPLIED}.items():
+        (tmp_path / name).write_text(text)
+    rules = engine.select_rules(["param-uninitialised"], [])
+    request = engine.Request(rules, Options(), jobs=1, cache=Cache(tmp_path / "results.sqlite3"))
+    assert engine.check([tmp_path / "layers.py"], request).files
+    (tmp_path / "weights.py").write_text(INITIALISER)
+    assert not engine.check([tmp_path / "layers.py"], request).files
 
 
 MOE = (Path(__file__).parent.parent / "golden/moe-no-load-balancing/softmax-of-the-chosen-logits/before.py").read_text()
