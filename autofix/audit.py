@@ -225,17 +225,16 @@ def _steps(report: Report, models: Sequence[Model], target: str) -> Iterable[Ste
         if advice:
             yield Step(f"repair {_count(advice, severity.value, f'{severity.value}s')} by hand: the report says why "
                        "there is no patch", "", _lines(advice))  # fmt: skip
-    undecided: Mapping[Status, str] = {
-        Status.UNVERIFIED: "give {} what they need to be executed",
-        Status.UNSAFE: "decide about {} that change what the model computes",
+    undecided: Mapping[Status, tuple[str, str]] = {
+        Status.UNVERIFIED: ("give {} what it needs to be executed", "give {} what they need to be executed"),
+        Status.UNSAFE: ("decide about {}, which changes the model", "decide about {}, which change the model"),
     }
     for status, words in undecided.items():
         chosen = [i for i in items if i.status is status]
         if chosen:
             option = "--unsafe-fixes" if status is Status.UNSAFE else "--allow-unverified"
-            yield Step(
-                words.format(_count(chosen, "fix", "fixes")), f"autofix --dry-run {option} {target}", _lines(chosen)
-            )
+            what = words[len(chosen) > 1].format(_count(chosen, "fix", "fixes"))
+            yield Step(what, f"autofix --dry-run {option} {target}", _lines(chosen))
     broken = [m for m in models if m.run is not None and m.run.verdict in ("non-finite", "failed")]
     known = [m for m in broken if not m.findings and m.run is not None and not m.run.rule]
     if known:

@@ -32,6 +32,27 @@ def neighbours(path: str) -> tuple[Path, ...] | None:
     return found if found is None else tuple(p for p in found if p != here)
 
 
+def imported_from(path: str, dotted: str) -> Path | None:
+    """The neighbour that `from a.b import c` in the file at `path` reads. dotted: `a.b.c`, with the leading points of
+    a relative import. Of several files the one that shares most folders with `path`; None where two share as many."""
+    here = Path(path).resolve()
+    named = dotted.lstrip(".")
+    *modules, _ = named.split(".")
+    level = len(dotted) - len(named)
+    if not modules or level > len(here.parents):
+        return None
+    if level:
+        base = here.parents[level - 1].joinpath(*modules)
+        return next((p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()), None)
+    found = [p for p in neighbours(path) or () if _module_parts(p)[-len(modules) :] == tuple(modules)]
+    shared = [len(os.path.commonpath((p, here))) for p in found]
+    return found[shared.index(max(shared))] if found and shared.count(max(shared)) == 1 else None
+
+
+def _module_parts(path: Path) -> tuple[str, ...]:
+    return path.parent.parts if path.name == "__init__.py" else path.with_suffix("").parts
+
+
 def was_asked(path: str) -> bool:
     """Whether `neighbours` of this path was called in this process."""
     return path in _asked

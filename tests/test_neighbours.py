@@ -6,7 +6,7 @@ import pytest
 
 from autofix import engine
 from autofix.cache import Cache
-from autofix.neighbours import neighbours
+from autofix.neighbours import imported_from, neighbours
 from autofix.rule import Options
 
 LAYER = """
@@ -212,3 +212,63 @@ def test_a_package_without_a_mark_ends_beside_it(tmp_path: Path) -> None:
 
 def test_a_text_that_is_no_file_has_no_neighbours() -> None:
     assert neighbours("<stdin>") == ()
+
+
+TRAINING = """
+import torch
+from nets import build
+
+model = build(16)
+optimizer = torch.optim.Adam(model.parameters())
+for batch, labels in load():
+    optimizer.zero_grad()
+    loss = torch.nn.functional.mse_loss(model(batch), labels)
+    loss.backward()
+    optimizer.step()
+"""
+TRANSFORMER = """
+from torch import nn
+
+def build(width):
+    return nn.Sequential(nn.TransformerEncoderLayer(width, 4), nn.Linear(width, 1))
+"""
+PERCEPTRON = """
+from torch import nn
+
+def build(width):
+    return nn.Sequential(nn.Linear(width, 4), nn.ReLU(), nn.Linear(4, 1))
+"""
+
+
+@pytest.mark.parametrize(
+    ("others", "found"),
+    [
+        ({}, False),
+        ({"nets.py": TRANSFORMER}, True),
+        ({"nets.py": PERCEPTRON}, False),
+        ({"nets/__init__.py": "from .encoders import build", "nets/encoders.py": TRANSFORMER}, True),
+        ({"nets/__init__.py": "from encoders import *", "encoders.py": TRANSFORMER}, False),
+        ({"nets.py": "def build(:"}, False),
+        ({"nets.py": "from nets import build"}, False),
+        ({"a/nets.py": TRANSFORMER, "b/nets.py": PERCEPTRON}, False),
+    ],
+    ids=["alone", "transformer", "perceptron", "handed-on", "star", "syntax-error", "circle", "two-of-the-name"],
+)
+def test_a_model_of_another_file_gives_the_reason_to_clip(tmp_path: Path, others: dict[str, str], found: bool) -> None:
+    for name, text in {"train.py": TRAINING, **others}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    request = engine.Request(engine.select_rules(["grad-clip-missing"], []), Options(), jobs=1)
+    assert bool(engine.check([tmp_path / "train.py"], request).files) is found
+
+
+def test_the_nearest_file_is_imported(tmp_path: Path) -> None:
+    for name in ("a/train.py", "a/b/nets.py", "c/nets.py", "setup.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    train = tmp_path / "a/train.py"
+    assert imported_from(str(train), "nets.build") == tmp_path / "a/b/nets.py"
+    assert imported_from(str(train), ".b.nets.build") == tmp_path / "a/b/nets.py"
+    assert imported_from(str(train), "..c.nets.build") == tmp_path / "c/nets.py"
+    assert imported_from(str(train), "torch.nn.Linear") is None
+    assert imported_from(str(train), "....................nets.build") is None

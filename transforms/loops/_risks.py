@@ -18,7 +18,8 @@ from autofix.tree import walk
 _RECURRENT = re.compile(r"^(Conv)?(LSTM|GRU|RNN)(Cell)?$|LSTM|^(lstm|gru|rnn)(_|\d*$)|_(lstm|gru|rnn)$")
 _ATTENTION = re.compile(
     r"Transformer(Encoder|Decoder|Model|Block|Layer|LM|Wrapper)|^(Text|Vision|Decoder|Encoder|Causal)Transformer"
-    r"|MultiheadAttention|^AutoModel|^(Bert|Roberta|T5|Llama|Mistral)[A-Z]\w*|^(Nano|Mini)?GPT(2|Neo\w*|Config|LM\w*)?$"
+    r"|Multi[Hh]ead(ed)?(Self|Cross)?Attention|^(Causal)?SelfAttention$"
+    r"|^AutoModel|^(Bert|Roberta|T5|Llama|Mistral)[A-Z]\w*|^(Nano|Mini)?GPT(2|Neo\w*|Config|LM\w*)?$"
     r"|^(lm_head|input_ids|attention_mask|token_type_ids|vocab_size|perplexity|scaled_dot_product_attention)$"
     r"|^(lm|num_tokens|token_batch)$"
 )

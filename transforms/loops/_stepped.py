@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from autofix.syntax import Module
 from autofix.transforms.loops._bindings import constructors, enclosing_scopes, last_name, parameter
+from autofix.transforms.loops._imports import definition_elsewhere
 from autofix.transforms.loops._loops import LOOPS, Function, Pair, is_optimizer_call, local_function
 from autofix.tree import walk
 
@@ -22,7 +23,8 @@ class Stepped:
     """What is known of the stepped model.
 
     built: the expressions that build it, empty when it is made out of view; made: the identifiers in them and in the
-    classes and functions of this file that they lead to; classes: how many such classes; used: the identifiers of the
+    classes and functions that they lead to, in this file or the one they are imported from; classes: how many such
+    classes; used: the identifiers of the
     functions around the loop, as far as they work with this model.
     """
 
@@ -48,7 +50,7 @@ def stepped(module: Module, found: Pair) -> Stepped:
     own = [cls for r in roots if is_self(r) and (cls := module.class_of(r)) is not None]
     made: set[str] = set()
     classes = 0
-    for part in parts(module, (*built, *own)):
+    for part in (*parts(module, (*built, *own)), *_parts_elsewhere(module, built)):
         classes += isinstance(part, ast.ClassDef)
         made |= set(identifiers(part))
     return Stepped(built, frozenset(made), classes, used)
@@ -161,6 +163,15 @@ def parts(module: Module, roots: Iterable[ast.AST]) -> Iterator[ast.AST]:
             if isinstance(node, ast.Name) and node.id in tops and id(tops[node.id]) not in seen:
                 seen.add(id(tops[node.id]))
                 pending.append(tops[node.id])
+
+
+def _parts_elsewhere(module: Module, built: Iterable[ast.expr]) -> Iterator[ast.AST]:
+    """The same of what is imported from other files of the project, in those files."""
+    for value in built:
+        called = bare(value)
+        found = definition_elsewhere(module, called.func) if isinstance(called, ast.Call) else None
+        if found is not None:
+            yield from parts(found[0], found[1:])
 
 
 def _called(around: list[ast.AST]) -> list[ast.expr]:

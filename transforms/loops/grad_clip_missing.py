@@ -66,8 +66,9 @@ The finding is a warning where something in view makes large gradients likely, a
 net, attention, experts, a policy loss, a log-likelihood, float16 with a scaler, a check for losses that are not
 finite. It is information where the reason is weaker (SGD's step is as long as the gradient, gradients through
 gradients, adversarial players, whose step sizes are part of a recipe), and in Lightning's manual optimisation, where
-a callback may clip out of sight. The reason is read off the model whose parameters the optimizer was built of, and off
-what feeds its loss; another model in the same class or file is none. Where no reason is in view, the rule is silent.
+a callback may clip out of sight. The reason is read off the model whose parameters the optimizer was built of, in
+whichever file of the project it is defined, and off what feeds its loss; another model in the same class or file is
+none. Where no reason is in view, the rule is silent.
 
 Left alone
 ----------
