@@ -37,9 +37,11 @@ class Role:
     words: str
 
 
-_ZEROS = Role("bias", "zeros_", "", "zeros, as for every bias of torch.nn")
+_ZEROS = Role("bias", "zeros_", "", "zeros, as a bias usually starts")
 _ONES = Role("scale", "ones_", "", "ones, as in the normalisations of torch.nn")
-_EMBEDDED = Role("embedding", "trunc_normal_", "std=0.02", "a normal distribution of std 0.02, as embeddings have it")
+_EMBEDDED = Role(
+    "embedding", "trunc_normal_", "std=0.02", "a normal distribution of std 0.02, as transformers draw embeddings"
+)
 _KAIMING = Role(
     "weight", "kaiming_uniform_", "a={sqrt5}", "a uniform distribution scaled by fan-in, as torch.nn.Linear has it"
 )

@@ -56,7 +56,8 @@ When the fix is safe
 --------------------
 Only memory that held no value of anybody's choice is written to. The initialiser goes directly below the parameter, in
 its own branch, by its role: a weight of `F.linear` or a convolution as `torch.nn.Linear` has it, a weight of a product
-by Xavier or by its fan-in, a bias zeros, a scale ones, an embedding a truncated normal distribution of std 0.02. A
+by Xavier or by its fan-in, a bias zeros, a scale ones, an embedding a truncated normal distribution of std 0.02. Where
+the class makes the values with `torch.full` of the parameter's size and drops them, that line fills the parameter. A
 checkpoint that is loaded afterwards overwrites it as it overwrote the memory. The verifier builds the class with
 uninitialised memory filled with NaN: the parameter holds NaN before, none after and values of a sane scale, and every
 other parameter is as it was. Random numbers that are drawn later with the same seed are others.
@@ -83,10 +84,11 @@ import re
 from collections.abc import Iterator
 
 from autofix import rewrite
-from autofix.model import Applicability, Claim, Finding, Fix, Relation, Severity
+from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
+from autofix.transforms.initialisation._dropped import Dropped, values_dropped
 from autofix.transforms.initialisation._elsewhere import may_be_initialised_elsewhere
 from autofix.transforms.initialisation._parameters import Made, buffer_by, made_by, uninitialised
 from autofix.transforms.initialisation._reached import may_be_initialised, reads_only
@@ -111,6 +113,11 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         f"self.{made.name} is uninitialised memory, and nothing in view writes to it: it may hold anything, NaN "
         "included"
     )
+    dropped = values_dropped(module, made)
+    if dropped is not None:
+        message = f"{message}; line {dropped.statement.lineno} makes values for it and drops them"
+        yield context.finding(node, message, fix=_kept(module, made, dropped))
+        return
     role = role_of(module, made)
     if role is None:
         why = "its role does not show here; initialise it below, with torch.nn.init"
@@ -144,16 +151,32 @@ def _fix(module: Module, made: Made, role: Role) -> Fix:
         raise Unrewritable("torch.nn.init cannot be spelled here: its name is taken")
     arguments = role.arguments.replace("{p}", parameter).replace("{sqrt5}", _root_of_five(module, made.call))
     text = f"{function.text}({parameter}{', ' if arguments else ''}{arguments})"
+    edits = (*function.edits, rewrite.insert_after(module, made.statement, text))
+    return _holding(made, f"initialise {parameter}: {role.words}", edits, role.kind, role.words)
+
+
+def _kept(module: Module, made: Made, dropped: Dropped) -> Fix:
+    """The values that are there go where they were meant to go."""
+    parameter, value = f"self.{made.name}", module.source(dropped.value)
+    edits = rewrite.replace(
+        module, dropped.statement.value, "{p}.data.fill_({v})", p=dropped.parameter, v=dropped.value
+    )
+    title = f"fill {parameter} with {value}, which line {dropped.statement.lineno} computes and drops"
+    return _holding(made, title, edits, "scale", value)
+
+
+def _holding(made: Made, title: str, edits: tuple[Edit, ...], kind: str, words: str) -> Fix:
+    parameter = f"self.{made.name}"
     return Fix(
-        title=f"initialise {parameter}: {role.words}",
-        edits=(*function.edits, rewrite.insert_after(module, made.statement, text)),
+        title=title,
+        edits=edits,
         applicability=Applicability.SAFE,
         claim=Claim(
             Relation.INITIALISED,
             results=(parameter,),
             hazard=("value",),
-            parameters={"role": role.kind},
-            change=f"{parameter} holds {role.words}, in place of what the memory held",
+            parameters={"role": kind},
+            change=f"{parameter} holds {words}, in place of what the memory held",
         ),
     )
 

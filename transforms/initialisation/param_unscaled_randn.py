@@ -102,7 +102,7 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     if may_be_initialised_elsewhere(module, made):
         return
     inputs = module.source(fan_in)
-    message = f"self.{made.name} has variance 1, so each layer multiplies its input's size by sqrt({inputs})"
+    message = f"self.{made.name} has variance 1, so a product with it is sqrt({inputs}) times as large as its input"
     try:
         edits = rewrite.replace(module, made.value, "{value} / {inputs}**0.5", value=made.value, inputs=fan_in)
     except Unrewritable as reason:

@@ -118,7 +118,7 @@ from autofix.transforms.moe._experts import (
 from autofix.transforms.moe._surroundings import balances, hands_out_routing, is_capacity, is_superseded, is_trainable
 from autofix.transforms.routing._selected import how_many
 from autofix.transforms.routing._selected import selection as chosen_by
-from autofix.tree import calls_of, last_part, walk
+from autofix.tree import last_part, walk
 
 
 def check(node: ast.AST, context: Context) -> Iterator[Finding]:
@@ -163,12 +163,11 @@ def _drops_tokens(layer: Layer) -> bool:
 
 
 def _is_constant(module: Module, selection: Selection) -> bool:
-    """Whether the one expert of a token has the constant weight 1: a router that learns nothing always chooses alike
-    (`softmax-after-top-k` says so, and what to do about it comes first)."""
+    """Whether a token has one expert, always or by default, whose weight is the constant 1: a router that learns
+    nothing always chooses alike (`softmax-after-top-k` says so, and what to do about it comes first)."""
     if selection.kind != "logits" or selection.op.name != "topk":
         return False
-    number, certain = how_many(module, selection.op.args.get("k"))
-    if number != 1 or not (certain or _is_left_at_default(module, selection)):
+    if how_many(module, selection.op.args.get("k"))[0] != 1:
         return False
     for node in walk(selection.function):
         op = tensor_op(module, node, "softmax")
@@ -176,22 +175,6 @@ def _is_constant(module: Module, selection: Selection) -> bool:
         if found is not None and found.call is selection.node:
             return True
     return False
-
-
-def _is_left_at_default(module: Module, selection: Selection) -> bool:
-    """Whether the file builds the class, and each time leaves `k` out."""
-    cls = module.class_of(selection.node)
-    constructor = module.method(cls, "__init__") if cls is not None else None
-    if cls is None or constructor is None:
-        return False
-    count = selection.op.args.get("k")
-    made = module.self_attribute(cls, count.attr) if isinstance(count, ast.Attribute) else None
-    given = [a.arg for a in constructor.args.args[1:]]
-    if not isinstance(made, ast.Name) or made.id not in given:
-        return False
-    calls = calls_of(module.tree, cls.name)
-    taken = (len(c.args) > given.index(made.id) or any(k.arg in (made.id, None) for k in c.keywords) for c in calls)
-    return bool(calls) and not any(taken)
 
 
 def _is_one_of_several(layer: Layer) -> bool:
