@@ -262,6 +262,55 @@ def test_a_model_of_another_file_gives_the_reason_to_clip(tmp_path: Path, others
     assert bool(engine.check([tmp_path / "train.py"], request).files) is found
 
 
+RECIPE = """
+import torch
+
+class Recipe:
+    def setup(self, cfg, model):
+        self._model = model
+        self._optimizer = torch.optim.AdamW(self._model.parameters(), lr=cfg.lr)
+
+    def train(self, loader):
+        for batch in loader:
+            loss = self._model(batch["input_ids"], labels=batch["labels"]).loss
+            loss.backward()
+            self._optimizer.step()
+            self._optimizer.zero_grad()
+"""
+CLIPPED = RECIPE.replace(
+    "            self._optimizer.step()",
+    """            if self._clip_grad_norm is not None:
+                torch.nn.utils.clip_grad_norm_(self._model.parameters(), max_norm=float(self._clip_grad_norm))
+            self._optimizer.step()""",
+)
+
+
+@pytest.mark.parametrize(
+    ("others", "advised"),
+    [
+        ({}, False),
+        ({"full.py": CLIPPED}, True),
+        (
+            {"full.py": CLIPPED.replace("float(self._clip_grad_norm)", "1.0").replace("clip_grad_norm is", "on is")},
+            False,
+        ),
+        ({"full.py": CLIPPED.replace("def train", "def fit")}, False),
+        ({"other/full.py": CLIPPED}, False),
+    ],
+    ids=["alone", "setting", "constant", "another-function", "another-folder"],
+)
+def test_a_setting_of_the_file_beside_it_is_preferred_to_a_number(
+    tmp_path: Path, others: dict[str, str], advised: bool
+) -> None:
+    for name, text in {"lora.py": RECIPE, **others}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    request = engine.Request(engine.select_rules(["grad-clip-missing"], []), Options(), jobs=1)
+    (found,) = engine.check([tmp_path / "lora.py"], request).items
+    assert (found.finding.fix is None) is advised
+    assert ("full.py beside it clips by the setting 'clip_grad_norm'" in found.finding.unfixed_reason) is advised
+
+
 def test_the_nearest_file_is_imported(tmp_path: Path) -> None:
     for name in ("a/train.py", "a/b/nets.py", "c/nets.py", "setup.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
+from autofix.neighbours import neighbours, read
 from autofix.syntax import Module
 from autofix.transforms.loops._bindings import bindings, constructors, enclosing_scopes, last_name, same
 from autofix.transforms.loops._loops import LOOPS, Pair, local_function, optimizer_step, pair, statements_between
@@ -25,6 +26,8 @@ _SETTING = re.compile(
     re.I,
 )
 _SETTING_READ = re.compile(r"max_grad_norm|grad(ient)?_clip(_val|_norm)?$|^clip_grad$")
+_SETTING_NAMED = re.compile(rb"\b(?:self|cfg|config|args|opts?|hparams)\._?(\w+)")
+_ARGUMENTS = 200  # characters after `clip_grad_norm_(` in which its bound stands
 _IN_BACKWARD = re.compile(r"optim\w*_in_(bwd|backward)|register_post_accumulate_grad_hook|OptimizerInBackward", re.I)
 _PRIVACY = re.compile(r"\bopacus\b|PrivacyEngine|DPOptimizer|DPLightning", re.I)
 _HANDLES_GRADIENTS = re.compile(
@@ -176,6 +179,25 @@ def setting_elsewhere(module: Module) -> str | None:
         found = next((w for w in words if _SETTING.match(w)), None)
         if found:
             return found
+    return None
+
+
+def setting_beside(module: Module, node: ast.AST) -> tuple[str, str] | None:
+    """A setting for gradient clipping by which a file of the same folder clips in a function of the same name as the
+    one around `node`, and the name of that file: scripts of one family share their options."""
+    function = module.function_scope(node)
+    if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return None
+    head = re.compile(rb"^\s*(?:async )?def " + function.name.encode() + rb"\(", re.M)
+    folder = Path(module.path).resolve().parent
+    for path in neighbours(module.path) or ():
+        text = read(path) if path.parent == folder else b""
+        if not head.search(text):
+            continue
+        for call in re.finditer(rb"clip_grad_norm_\(", text):
+            named = (m.decode() for m in _SETTING_NAMED.findall(text, call.end(), call.end() + _ARGUMENTS))
+            if found := next((n for n in named if _SETTING.match(n)), None):
+                return found, path.name
     return None
 
 

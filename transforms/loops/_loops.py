@@ -21,6 +21,7 @@ _OPTIMIZER_CLASS = re.compile(
     r"^(\w*(Adam|SGD|RMSprop|RMSProp|Adagrad|AdaGrad|Adadelta|Lion|Lamb|LAMB|LARS|Lars|Adafactor|AdaBelief|Ranger"
     r"|Shampoo|Muon|Sophia|Prodigy|NovoGrad|Rprop|LBFGS|MADGRAD|Adan|SOAP|Adamax|Adopt)\w*|\w*Optimi[sz]er)$"
 )
+_OPTIMIZER_PACKAGES = ("torch_optimizer.", "pytorch_optimizer.", "timm.optim.", "bitsandbytes.optim.")
 _LOSS_NAME = re.compile(r"loss|err|cost|objective|elbo|nll|energy|(^|_)(kl|ce|mse|bce)(_|$)", re.I)
 _TENSOR_BACKWARD_KEYWORDS = {"gradient", "retain_graph", "create_graph", "inputs", "retain_variables"}
 
@@ -112,7 +113,8 @@ def is_optimizer_call(module: Module, node: ast.AST) -> bool:
     dotted = module.qualified(node.func) or ""
     if dotted.startswith("torch.optim."):
         return "lr_scheduler" not in dotted and "swa_utils" not in dotted
-    return bool(_OPTIMIZER_CLASS.match(last_name(node.func)))
+    name = last_name(node.func)
+    return bool(_OPTIMIZER_CLASS.match(name)) or (dotted.startswith(_OPTIMIZER_PACKAGES) and name[:1].isupper())
 
 
 def _is_scheduler(module: Module, node: ast.AST) -> bool:

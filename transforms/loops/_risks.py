@@ -53,6 +53,8 @@ _LIKELIHOOD = re.compile(
 _UNROLLED = re.compile(r"^(odeint|odeint_adjoint|cdeint)$")
 _ANCHOR = re.compile(r"recon|autoencoder|(^|_)vae|elbo|^kl_|mel_loss|loss_mel|^(l1|mse)_loss$|cycle", re.I)
 _RETURNS = re.compile(r"reward|^dones?$|^gamma$|^next_(state|obs)|^td_|replay|DQN|Bellman", re.I)
+# Beside a reconstruction, an adversary is a regulariser on a short lead; as a reward, it passes on no gradient.
+_TEMPERS = re.compile(f"{_ANCHOR.pattern}|{_RETURNS.pattern}", re.I)
 _LARGE_RATE = 0.1
 
 
@@ -88,15 +90,17 @@ def risk(module: Module, found: Pair) -> Risk | None:
     policy = any(_POLICY_LOSS.search(w) for w in words | beyond) or _weighs_log_probabilities(words)
     if policy and not _has_fixed_scale(module, (*around, *outer)):
         return Risk("a policy loss weighs log-probabilities with returns, whose scale nothing fixes", True)
-    if found.step.scaler is not None and found.backward.kind == "scaled":
+    in_view = bool(constructors(module, found.step.optimizer))  # else the recipe, and whose it is, is not
+    if in_view and found.step.scaler is not None and found.backward.kind == "scaled":
         return Risk("in half precision the scaler skips steps that overflow but lets any finite spike through", True)
     other = scaled_branch(module, found)
-    if other is not None and other.backward.kind == "scaled" and not needs_none(module, other):
+    if in_view and other is not None and other.backward.kind == "scaled" and not needs_none(module, other):
         return Risk(
             "the other branch, in half precision, needs a bound, without which this one trains differently", True
         )
     bootstraps = any(_VALUE_LEARNING.search(w) for w in words | beyond)
-    if not bootstraps and not policy and any(_LIKELIHOOD.search(w) for w in words):
+    likelihood = any(_LIKELIHOOD.search(w) for w in words) and not _sums_over_all_data(module)
+    if not bootstraps and not policy and likelihood:
         return Risk("the gradient of a log-likelihood grows without limit where the density is small", True)
     if any(_guards_loss(module, n) for n in around):
         return Risk("the code here already looks out for losses that are not finite", True)
@@ -107,8 +111,8 @@ def risk(module: Module, found: Pair) -> Risk | None:
     bounded = any(re.search(r"huber|smooth_l1", w, re.I) for w in words)
     if bootstraps and not bounded and any(_RETURNS.search(w) for w in words | beyond):
         return Risk("errors against a target that the net itself makes have no bound", False)
-    if any(_ADVERSARIAL.search(w) for w in words) and not any(_ANCHOR.search(w) for w in words | beyond):
-        return ADVERSARIAL  # beside a reconstruction, the adversary is a regulariser on a short lead
+    if any(_ADVERSARIAL.search(w) for w in words) and not any(_TEMPERS.search(w) for w in words | beyond):
+        return ADVERSARIAL
     return _rate_of_sgd(module, found.step.optimizer)
 
 
@@ -119,6 +123,13 @@ def _routes(model: Stepped) -> bool:
         return False
     words = model.made if model.classes else model.words
     return any(_EXPERTS.search(w) for w in words) and any(_DISPATCH.search(w) for w in model.words)
+
+
+def _sums_over_all_data(module: Module) -> bool:
+    """Whether Pyro's plates scale the likelihood of a batch to the whole data set (`plate("data", size, len(batch))`):
+    any norm is then as large as the data, and a bound of 1 would take the length of every step."""
+    plates = (n for n in walk(module.tree) if isinstance(n, ast.Call) and last_name(n.func) == "plate")
+    return any(len(p.args) > 2 or any((k.arg or "").startswith("subsample") for k in p.keywords) for p in plates)
 
 
 def names_a_risky_model(module: Module) -> bool:

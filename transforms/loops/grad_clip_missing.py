@@ -111,6 +111,7 @@ from autofix.transforms.loops._clipping import (
     inside_optimizer,
     is_test,
     needs_no_clipping,
+    setting_beside,
     setting_elsewhere,
     trains,
 )
@@ -162,6 +163,10 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         return
     if setting:
         why = f"the file has a setting {setting!r} that this step does not apply; use it here"
+        yield context.finding(found.step.call, message, why=why, severity=Severity.INFO)
+        return
+    if beside := setting_beside(module, node):
+        why = f"{beside[1]} beside it clips by the setting {beside[0]!r}: read it and clip by it here as well"
         yield context.finding(found.step.call, message, why=why, severity=Severity.INFO)
         return
     if switched_off:
