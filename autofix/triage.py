@@ -225,25 +225,29 @@ class _Text:
 
 @functools.cache
 def _spelling(word: bytes | re.Pattern[bytes]) -> bytes:
-    """The letters with which a literal is written, or with which everything begins that a pattern matches; empty when
-    that is not certain."""
-    return _as_spelled(word) if isinstance(word, bytes) else _leading(word)
-
-
-def _as_spelled(literal: bytes) -> bytes:
-    """A literal that is one word, with a line break at each end that the literal marks."""
-    found = re.fullmatch(rb"([^\w]*)([A-Za-z_]\w*)([^\w]*)", literal)
-    return (found[1] and b"\n") + found[2] + (found[3] and b"\n") if found else b""
-
-
-def _leading(pattern: re.Pattern[bytes]) -> bytes:
-    """The letters with which a pattern without a choice outside of groups begins, or goes on after a point. A
-    repetition behind the last letter is about that letter alone."""
-    found = re.match(rb"(?:\\\.)?([A-Za-z_]+)", pattern.pattern)
-    if found is None or len(_alternatives(pattern)) > 1:
+    """The longest word with which a literal is written, or with which everything begins that a pattern matches; empty
+    where none would tell files apart. A line break marks an end that is certainly one of the word in the file."""
+    literal = word if isinstance(word, bytes) else _beginning(word)
+    found = [m for m in re.finditer(rb"\w+", literal) if _tells(m[0])]
+    if not found:
         return b""
-    rest = pattern.pattern[found.end() : found.end() + 1]
-    return found[1][:-1] if rest in (b"?", b"*", b"+", b"{") else found[1]
+    longest = max(found, key=lambda m: len(m[0]))
+    return b"\n" * (longest.start() > 0) + longest[0] + b"\n" * (longest.end() < len(literal))
+
+
+def _tells(word: bytes) -> bool:
+    """Whether not nearly every file has the word: `torch` they all have, and a digit or a letter at some end."""
+    return word != b"torch" and len(word) > (2 if word.isdigit() else 1)
+
+
+def _beginning(pattern: re.Pattern[bytes]) -> bytes:
+    """The characters with which everything begins that a pattern without a choice outside of groups matches."""
+    if len(_alternatives(pattern)) > 1 or pattern.flags & (re.IGNORECASE | re.VERBOSE):
+        return b""
+    found = re.match(rb"(?:\\[^\w]|[^\\.^$*+?{}\[\]|()])*", pattern.pattern)
+    literal = re.sub(rb"\\(.)", rb"\1", found[0] if found else b"")
+    # A repetition is about the last character alone.
+    return literal[:-1] if pattern.pattern[found.end() if found else 0 :][:1] in (b"?", b"*", b"+", b"{") else literal
 
 
 @functools.cache

@@ -387,7 +387,6 @@ RULE = Rule(
     severity=Severity.WARNING,
     triggers=(
         (b"torch",),
-        tuple(re.compile(w.encode()) for w in _WORDS),
         (b" / ", b"/=", b".div(", b".div_(", b"1/", b"1./", b")/", b"]/"),
     ),
     anchor=re.compile("|".join(_WORDS)),
