@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+import sys
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from autofix.fold import FoldError
@@ -48,25 +49,35 @@ def _scan(source: Source, active: Sequence[Candidate], module: Module | Problem,
 def scan_module(module: Module, found: Sequence[Candidate], options: Options) -> list[Finding]:
     """Findings of the candidates in a parsed file, in order of position, each place once per rule."""
     findings: list[Finding] = []
+    everywhere = range(1, sys.maxsize)
     for root, active in _rules_by_root(module, found):
-        contexts = [(rule, Context(rule.name, rule.severity, module, options)) for rule in active]
-        handlers: dict[type[ast.AST], list[tuple[Rule, Context]]] = {}
-        for rule, context in contexts:
+        handlers: dict[type[ast.AST], list[tuple[Rule, Context, Container[int]]]] = {}
+        for candidate in active:
+            rule = candidate.rule
+            context = Context(rule.name, rule.severity, module, options)
+            lines: Container[int] = frozenset(candidate.lines) if rule.at_anchor else everywhere
             for kind in rule.nodes:
-                handlers.setdefault(kind, []).append((rule, context))
+                handlers.setdefault(kind, []).append((rule, context, lines))
         for node in module.adopt(root):
-            for rule, context in handlers.get(type(node), ()):
-                findings.extend(rule.check(node, context))
+            for rule, context, lines in handlers.get(type(node), ()):
+                if node.lineno in lines or _goes_on_to(node, lines):  # type: ignore[attr-defined]
+                    findings.extend(rule.check(node, context))
     findings.sort(key=lambda f: (f.span.start, f.span.end, f.rule))
     unique = {(f.rule, f.span): f for f in reversed(findings)}
     return [f for f in findings if unique.get((f.rule, f.span)) is f]
 
 
-def _rules_by_root(module: Module, found: Sequence[Candidate]) -> list[tuple[ast.stmt, list[Rule]]]:
-    """The statements worth walking, with the rules that have an anchor inside."""
+def _goes_on_to(node: ast.AST, lines: Container[int]) -> bool:
+    """Whether one of the lines after the first of a node is among `lines`."""
+    first, last = node.lineno, node.end_lineno  # type: ignore[attr-defined]
+    return first != last and any(line in lines for line in range(first + 1, last + 1))
+
+
+def _rules_by_root(module: Module, found: Sequence[Candidate]) -> list[tuple[ast.stmt, list[Candidate]]]:
+    """The statements worth walking, with the candidates that have an anchor inside."""
     units = module.units
     starts = [unit.first_line for unit in units]
-    active: dict[int, list[Rule]] = {}
+    active: dict[int, list[Candidate]] = {}
     for candidate in found:
         inside: set[int] = set()
         for line in candidate.lines:
@@ -75,5 +86,5 @@ def _rules_by_root(module: Module, found: Sequence[Candidate]) -> list[tuple[ast
                 inside.add(index)
                 index -= 1
         for index in inside:
-            active.setdefault(index, []).append(candidate.rule)
+            active.setdefault(index, []).append(candidate)
     return [(units[index].node, active[index]) for index in sorted(active)]

@@ -99,6 +99,12 @@ class Flow:
                 table.setdefault(name, []).append(statement)
         return table
 
+    @cached_property
+    def _bound(self) -> frozenset[str]:
+        """The names that anything in the function binds, its parameters apart."""
+        handlers = (h for s in _statements(self.scope) if isinstance(s, ast.Try) for h in s.handlers)
+        return frozenset((*self._stores, *(h.name for h in handlers if h.name)))
+
     def stores(self, name: str) -> list[ast.stmt]:
         """The statements of this function that bind `name` (nested scopes apart), in source order."""
         return list(self._stores.get(name, ()))
@@ -118,6 +124,8 @@ class Flow:
         statement = module.statement(node)
         if node is not statement and name in self._assigned_inside(statement):
             return None
+        if name not in self._bound:
+            return self._parameter(name)
         while True:
             parent = module.parent(statement)
             block = module.block(statement)

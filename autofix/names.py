@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass
+from functools import cached_property
 
 from autofix.model import Edit
 from autofix.tree import Tree, inner_statements, parameter_names, walk
@@ -31,6 +32,12 @@ _CANONICAL = {
     "torch.nn.modules.activation.Softmax": "torch.nn.Softmax",
 }
 
+
+# An import that may stand in a function, up to the end of its line, of its brackets, or of lines that go on.
+_INNER_IMPORT = re.compile(
+    r"(?:^[ \t]+|[:;][ \t]*)(?:import|from)\b(?:[^\n(\\;]|\\\r?\n|\((?:[^)#]|#[^\n]*)*\))*", re.M
+)
+_WORD = re.compile(r"\w+")
 
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
@@ -63,6 +70,11 @@ class Names:
             if len(paths) == 1 and name not in rebound:
                 self._imports[name] = next(iter(paths))
 
+    @cached_property
+    def _imported_inside(self) -> frozenset[str]:
+        """The words of imports that may stand in a function: no other name is imported in one."""
+        return frozenset(w for m in _INNER_IMPORT.finditer(self._module.text) for w in _WORD.findall(m[0]))
+
     def _scope_names(self, scope: ast.AST) -> tuple[dict[str, str | None], frozenset[str]]:
         """A function's own imports, and the names it binds otherwise."""
         if scope not in self._local:
@@ -83,6 +95,8 @@ class Names:
 
     def lookup(self, name: str, at: ast.AST) -> str | None:
         """The dotted path that `name` stands for at the node `at`."""
+        if name not in self._imports and name not in self._imported_inside:
+            return None
         if not self._module.may_be_bound_at(name, at):
             return self._imports.get(name)
         for scope in self._module.ancestors(at):

@@ -92,6 +92,7 @@ class Rule:
     beside: what the function or statement with the anchor must have as well, anywhere in it. It is looked for before
         the file is decoded, and keeps most files from being parsed.
     further: more anchors, each with what has to stand beside it: for a rule that looks for two kinds of places.
+    at_anchor: whether a finding's node always has the anchor on one of its lines: `check` is spared all others.
     by_default: False for a rule that runs only when it is selected by name: what it tells is wanted now and then.
     """
 
@@ -105,6 +106,7 @@ class Rule:
     doc: str = ""
     beside: re.Pattern[str] | None = None
     further: tuple[tuple[re.Pattern[str], re.Pattern[str] | None], ...] = ()
+    at_anchor: bool = False
     by_default: bool = True
 
     @property

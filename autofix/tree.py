@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from autofix.fold import folded_text, last_line
+from autofix.fold import last_line
 from autofix.model import Edit, Position, Source, Span
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -30,11 +30,18 @@ _PLAIN_FIELDS = frozenset(
 _LEAVES = frozenset({ast.Constant, ast.Global, ast.Nonlocal, ast.MatchSingleton})
 _DEFINITIONS = frozenset({ast.FunctionDef, ast.AsyncFunctionDef})
 _GAPS = frozenset({"kw_defaults", "keys"})  # lists in which None stands for what is missing
-# Text that may set an attribute of `self`: alone, in a tuple, deleted, as the target of a loop or of `with`.
-_MAY_SET = re.compile(
-    r"self\.\w+\s*(?::|[-+*/%&|^@<>]*=(?!=))|^[\w.,*\s]*self\.\w+\s*,[^\n(=]*=(?!=)|[)\]]\s*=(?!=)|\bdel\b"
-    r"|\bas\s+[(\[]?\s*self\.|\bfor\s+[^\n]*self\.[^\n]*\bin\b",
-    re.M,
+# Text that may set an attribute of `self`: alone, in a tuple, deleted, as the target of a loop or of `with`. Each
+# begins with a literal, which `re` skips to.
+_SETS = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"self\.\w+\s*(?::|[-+*/%&|^@<>]*=(?!=)|,[^\n(=]*=(?!=))",
+        r"\)\s*=(?!=)",
+        r"\]\s*=(?!=)",
+        r"del\b",
+        r"as\s+[(\[]?\s*self\.",
+        r"for\s+[^\n]*self\.[^\n]*\bin\b",
+    )
 )
 _INNER = (re.compile(r"for\b"), re.compile(":="))
 _COOKIE_BYTES = 65536  # a cookie stands on one of the first two lines
@@ -324,9 +331,8 @@ class Tree:
         """`bound_by`, looking into a statement's expressions only where they may bind a name."""
         if not isinstance(statement, ast.stmt):
             return bound_by(statement)
-        place = bisect_left(self._inner_lines, statement.lineno)
         last = statement.end_lineno or statement.lineno
-        return bound_by(statement, place < len(self._inner_lines) and self._inner_lines[place] <= last)
+        return bound_by(statement, _holds(self._inner_lines, statement.lineno, last))
 
     def may_be_bound_at(self, name: str, node: ast.AST) -> bool:
         """Whether a scope around `node`, below the module's own, may bind `name`: False is certain."""
@@ -392,9 +398,50 @@ class Tree:
         """The value of `self.<name>` when the class assigns it exactly once (anywhere in its methods)."""
         table = self._attributes.get(cls)
         if table is None:
-            table = self._attributes.setdefault(cls, _self_attributes(cls))
+            table = self._attributes.setdefault(cls, _self_attributes(self.setters(cls)))
         values = table.get(name, [])
         return values[0] if len(values) == 1 else None
+
+    def setters(self, cls: ast.ClassDef) -> list[ast.stmt]:
+        """The members of a class whose text may set an attribute of `self`."""
+        return [part for part in cls.body if _may_set(self._text_of(part))]
+
+    def _text_of(self, statement: ast.stmt) -> str:
+        """The lines of a statement, which is not parsed for that."""
+        starts = self._line_chars
+        last = last_line(statement)
+        return self.text[starts[statement.lineno - 1] : starts[last] if last < len(starts) else len(self.text)]
+
+    def naming(self, name: str) -> list[ast.AST]:
+        """The parts of the file, in source order, in which an identifier may stand: statements and functions at the
+        top and in classes whose text has it, and what stands in the heads of classes. Others need not be parsed."""
+        known = self._naming.get(name)
+        if known is None:
+            lines, at = [], self.text.find(name)
+            while at >= 0:
+                lines.append(bisect_right(self._line_chars, at))
+                at = self.text.find(name, self._line_chars[lines[-1]]) if lines[-1] < len(self._line_chars) else -1
+            known = self._naming[name] = [p for p, first, last in self._parts if _holds(lines, first, last)]
+        return known
+
+    def calls(self, name: str) -> list[ast.Call]:
+        """The calls in the file of anything whose last identifier is `name`, in the order of `naming`."""
+        return [c for part in self.naming(name) for c in calls_of(part, name)]
+
+    @cached_property
+    def _naming(self) -> dict[str, list[ast.AST]]:
+        return {}
+
+    @cached_property
+    def _parts(self) -> list[tuple[ast.AST, int, int]]:
+        """The units and the expressions in the heads of classes, with the lines that they begin and end on."""
+        out: list[tuple[ast.AST, int, int]] = [(u.node, u.first_line, u.last_line) for u in self.units]
+        classes = [s for s in self.tree.body if isinstance(s, ast.ClassDef)]
+        for cls in classes:  # grows meanwhile
+            classes += (s for s in cls.body if isinstance(s, ast.ClassDef))
+            heads = (*cls.bases, *(k.value for k in cls.keywords), *cls.decorator_list)
+            out += ((h, h.lineno, h.end_lineno or h.lineno) for h in heads)
+        return sorted(out, key=lambda part: part[1])
 
     def forget(self) -> None:
         """Drop the tree and all that was derived from it: what refers to each other would otherwise wait for the
@@ -450,14 +497,12 @@ def _binds(node: ast.AST, root: ast.AST) -> Iterable[str]:
     return (name,) if name else ()
 
 
-def _self_attributes(cls: ast.ClassDef) -> dict[str, list[ast.expr | None]]:
-    """Every value assigned to `self.<name>` in the class; None stands for an assignment without a plain value
-    (augmented, unpacked, a loop target)."""
+def _self_attributes(setters: Iterable[ast.stmt]) -> dict[str, list[ast.expr | None]]:
+    """Every value assigned to `self.<name>` in the members of a class; None stands for an assignment without a plain
+    value (augmented, unpacked, a loop target)."""
     table: dict[str, list[ast.expr | None]] = {}
     plain: list[tuple[list[ast.expr], ast.expr | None]] = []
-    for part in cls.body:
-        if _keeps_attributes(part):
-            continue
+    for part in setters:
         for node in walk(part):
             kind = type(node)
             if kind is ast.Attribute:
@@ -475,10 +520,14 @@ def _self_attributes(cls: ast.ClassDef) -> dict[str, list[ast.expr | None]]:
     return table
 
 
-def _keeps_attributes(part: ast.stmt) -> bool:
-    """Whether a member of a class is a folded function whose text sets no attribute of `self`."""
-    text = folded_text(part)
-    return text is not None and _MAY_SET.search(text) is None
+def _holds(lines: list[int], first: int, last: int) -> bool:
+    """Whether one of some ascending lines lies between two."""
+    place = bisect_left(lines, first)
+    return place < len(lines) and lines[place] <= last
+
+
+def _may_set(text: str) -> bool:
+    return "self." in text and any(pattern.search(text) for pattern in _SETS)
 
 
 def parameter_names(scope: ast.AST) -> frozenset[str]:

@@ -7,7 +7,6 @@ import ast
 from autofix.pattern import Match
 from autofix.syntax import Module
 from autofix.transforms.ranges._gradients import carries_gradient, learns_nothing, only_compared, out_of_model
-from autofix.tree import calls_of
 
 
 def without_gradient(module: Module, match: Match) -> bool:
@@ -49,7 +48,7 @@ def given_clamped(module: Module, match: Match) -> bool:
     function = module.function(match.ops[0].call) if match.ops else None
     if not isinstance(function, ast.FunctionDef):
         return False
-    calls = calls_of(module.tree, function.name)
+    calls = module.calls(function.name)
     return bool(calls) and all(any(_is_clamped(module, a) for a in c.args) for c in calls)
 
 

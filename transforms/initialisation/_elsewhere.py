@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from autofix.model import Problem, Source
@@ -26,6 +25,7 @@ _OVER_ALL = re.compile(r"parameters\(|\bmodules\(|children\(")
 _INITIALISER = re.compile(
     r"weight|param|xavier|kaiming|initiali[sz]e|(^|_)init$|init_(model|module|net|bert)|reset", re.I
 )
+_WORDS_APART = bytes(c if c >= 128 or chr(c).isalnum() or c == 95 else 32 for c in range(256))
 _BLOCK = re.compile(rb"^(?:class|def) (\w+)", re.M)
 # Names that say nothing about what is meant in another file.
 _COMMON = frozenset((b"main", b"train", b"test", b"run", b"forward", b"Model", b"Module", b"Block", b"Layer", b"Net"))
@@ -38,33 +38,38 @@ def may_be_initialised_elsewhere(module: Module, made: Made) -> bool:
         return files is None
     names = {cls.name for cls in family_of(module, made.cls) or [made.cls]}
     texts = {path: data for path in files if b"torch" in (data := read(path))}
-    reaching = _reaching([module.data, *texts.values()], {n.encode() for n in names})
-    for path, data in texts.items():
-        if not reaching.search(data):
-            continue
-        other = parse(Source(str(path), data))
+    for path in _reaching(module, texts, frozenset(n.encode() for n in names)):
+        other = parse(Source(str(path), texts[path]))
         if not isinstance(other, Problem) and _initialises(other, made.name, names, texts):
             return True
     return False
 
 
-def _reaching(texts: list[bytes], names: set[bytes]) -> re.Pattern[bytes]:
-    """What names the classes, or what the project builds with them. A name that several files define says nothing."""
-    found = [block for data in texts for block in _blocks(data)]
-    times = Counter(name for name, _ in found)
-    blocks = {name: text for name, text in found if times[name] == 1 and name not in _COMMON}
-    known = set(names)
-    for _ in range(_ROUNDS):
-        pattern = _words(known)
-        more = {name for name, text in blocks.items() if name not in known and pattern.search(text)}
-        if not more:
-            break
-        known |= more
-    return _words(known)
+def _reaching(module: Module, texts: Mapping[Path, bytes], names: frozenset[bytes]) -> list[Path]:
+    """The files that name the classes, or what the project builds with them. A name that several files define says
+    nothing."""
+    known: dict[frozenset[bytes], list[Path]] = vars(module).setdefault("_reaching", {})
+    if names not in known:
+        every = {Path(module.path): module.data, **texts}
+        words = {path: _words(data) for path, data in every.items()}
+        reached, fresh = set(names), set(names)
+        for _ in range(_ROUNDS):
+            near = [data for path, data in every.items() if not fresh.isdisjoint(words[path])]
+            blocks = (block for data in near for block in _blocks(data))
+            named = {n for n, text in blocks if n not in _COMMON | reached and not fresh.isdisjoint(_words(text))}
+            fresh = {n for n in named if _times_defined(n, [d for p, d in every.items() if n in words[p]]) == 1}
+            reached |= fresh
+        known[names] = [path for path in texts if not reached.isdisjoint(words[path])]
+    return known[names]
 
 
-def _words(names: set[bytes]) -> re.Pattern[bytes]:
-    return re.compile(rb"\b(?:" + b"|".join(map(re.escape, sorted(names))) + rb")\b")
+def _words(data: bytes) -> set[bytes]:
+    return set(data.translate(_WORDS_APART).split())
+
+
+def _times_defined(name: bytes, texts: Iterable[bytes]) -> int:
+    head = re.compile(rb"^(?:class|def) " + name + rb"\b", re.M)
+    return sum(len(head.findall(data)) for data in texts)
 
 
 def _blocks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -108,9 +113,9 @@ def _defined(other: Module, name: str, texts: Mapping[Path, bytes]) -> Iterator[
     yield from ((other, f) for f in here)
     if here:
         return
-    head = re.compile(rb"^def " + name.encode() + rb"\(", re.M)
+    head = f"def {name}(".encode()
     for path, data in texts.items():
-        module = parse(Source(str(path), data)) if head.search(data) else None
+        module = parse(Source(str(path), data)) if head in data else None
         if isinstance(module, Module):
             found = (n for n in module.tree.body if isinstance(n, ast.FunctionDef) and n.name == name)
             yield from ((module, f) for f in found)

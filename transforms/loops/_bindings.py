@@ -94,7 +94,7 @@ def _assigned(statement: ast.stmt, name: str) -> ast.expr | None:
 
 def _attribute_bindings(module: Module, cls: ast.ClassDef, name: str) -> list[tuple[ast.stmt, ast.expr | None]]:
     out: list[tuple[ast.stmt, ast.expr | None]] = []
-    for node in module.nodes(cls):
+    for node in (n for part in module.setters(cls) for n in module.nodes(part)):
         if isinstance(node, ast.Assign):
             targets: list[ast.expr] = node.targets
         elif isinstance(node, ast.AnnAssign) and node.value is not None:

@@ -130,9 +130,8 @@ def calls_of(module: Module, function: Function) -> list[ast.Call]:
     if function.name == "__init__":
         cls = module.class_of(function)
         name = cls.name if cls is not None else ""
-        return [n for n in walk(module.tree) if isinstance(n, ast.Call) and name and last_name(n.func) == name]
-    named = [n for n in walk(module.tree) if isinstance(n, ast.Call) and last_name(n.func) == function.name]
-    return [n for n in named if local_function(module, n) is function]
+        return module.calls(name) if name else []
+    return [n for n in module.calls(function.name) if local_function(module, n) is function]
 
 
 def _is_method(module: Module, function: Function) -> bool:

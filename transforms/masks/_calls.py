@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ast
-import re
 
 from autofix.syntax import Module
-from autofix.tree import walk
 
 
 def defined_function(module: Module, call: ast.Call) -> ast.FunctionDef | None:
@@ -28,11 +26,7 @@ def callers(module: Module, function: ast.AST) -> list[ast.Call]:
     name = getattr(function, "name", "")
     if name in ("forward", "__call__", "__init__", "main"):
         return []
-    lines = {module.position(m.start()).line for m in re.finditer(rf"\b{re.escape(name)}\(", module.text)}
-    lines.discard(function.lineno)  # type: ignore[attr-defined]
-    units = [u for u in module.units if any(u.first_line <= line <= u.last_line for line in lines)]
-    calls = (n for u in units for n in walk(u.node) if isinstance(n, ast.Call) and leaf_name(n.func) == name)
-    return [c for c in calls if defined_function(module, c) is function][:8]
+    return [c for c in module.calls(name) if defined_function(module, c) is function][:8]
 
 
 def _visible_functions(module: Module, node: ast.AST) -> list[ast.FunctionDef]:

@@ -120,7 +120,7 @@ def _layer(module: Module, cls: ast.ClassDef, init: ast.FunctionDef) -> Layer | 
     forward = module.method(cls, "forward") or module.method(cls, "__call__")
     if forward is None:
         return None
-    made = _attributes(cls)
+    made = _attributes(module, cls)
     experts = _experts(module, cls, made)
     if experts is None:
         return None
@@ -135,10 +135,10 @@ def _layer(module: Module, cls: ast.ClassDef, init: ast.FunctionDef) -> Layer | 
     return Layer(cls, init, forward, experts, router, unit, selections, scored, _count(module, made.get(experts)))
 
 
-def _attributes(cls: ast.ClassDef) -> dict[str, ast.expr]:
+def _attributes(module: Module, cls: ast.ClassDef) -> dict[str, ast.expr]:
     """What the class assigns to `self.<name>`, the last value of each."""
     out: dict[str, ast.expr] = {}
-    for node in walk(cls):
+    for node in (n for part in module.setters(cls) for n in walk(part)):
         if isinstance(node, ast.Assign):
             for target in node.targets:
                 if _is_own(target):
@@ -231,7 +231,7 @@ def _unit(module: Module, cls: ast.ClassDef, made: dict[str, ast.expr]) -> tuple
 def _router(module: Module, unit: tuple[ast.ClassDef, ...], experts: str) -> str | None:
     """The attribute that scores the experts: a layer or weight that a method of the unit applies."""
     for cls in unit[:1]:
-        made = _attributes(cls)
+        made = _attributes(module, cls)
         for name, value in made.items():
             if name == experts or not _ROUTER.search(name) or _NO_ROUTER.search(name):
                 continue

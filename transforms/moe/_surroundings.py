@@ -101,12 +101,13 @@ def is_superseded(module: Module, layer: Layer) -> bool:
     name: what is trained is that one."""
     if is_trained_here(module):
         return False
-    stem = re.escape(PurePath(module.path).stem.encode())
     texts = [read(path) for path in neighbours(module.path) or ()]
-    if any(re.search(rb"^\s*(from|import)\b[^\n#]*\b" + stem + rb"\b", text, re.M) for text in texts):
+    head = b"class " + layer.cls.name.encode()
+    if not any(head in text and re.search(b"^" + head + rb"\b", text, re.M) for text in texts):
         return False
-    head = re.compile(rb"^class " + layer.cls.name.encode() + rb"\b", re.M)
-    return any(head.search(text) for text in texts)
+    stem = PurePath(module.path).stem.encode()
+    imports = re.compile(rb"^\s*(from|import)\b[^\n#]*\b" + re.escape(stem) + rb"\b", re.M)
+    return not any(stem in text and imports.search(text) for text in texts)
 
 
 def takes_config(layer: Layer) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 
 from autofix.syntax import Module
-from autofix.tree import walk
+from autofix.tree import last_part, walk
 
 _ENTRIES = ("forward", "log_prob", "sample", "rsample", "compute", "update", "step", "loss", "encode", "decode", "fit")
 
@@ -32,7 +33,7 @@ def _call_sites(module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef
         if exported or not any(isinstance(s, ast.ClassDef) for s in module.tree.body):
             return []
     found: list[ast.Call] = []
-    for node in _reads(module).get(name, []):
+    for node in _reads(module, name):
         if isinstance(node, ast.Attribute) != isinstance(holder, ast.ClassDef):
             continue
         call = module.parent(node)
@@ -45,16 +46,11 @@ def _call_sites(module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef
     return found
 
 
-def _reads(module: Module) -> dict[str, list[ast.Name | ast.Attribute]]:
-    """Every name and attribute that the file reads, by its last identifier."""
-    known: dict[str, list[ast.Name | ast.Attribute]] | None = vars(module).get("_reads_by_name")
-    if known is None:
-        known = {}
-        for node in walk(module.tree):
-            if isinstance(node, (ast.Name, ast.Attribute)):
-                known.setdefault(node.id if isinstance(node, ast.Name) else node.attr, []).append(node)
-        vars(module)["_reads_by_name"] = known
-    return known
+def _reads(module: Module, name: str) -> Iterator[ast.Name | ast.Attribute]:
+    """Every name and attribute of the file whose last identifier is `name`."""
+    for node in (n for part in module.naming(name) for n in walk(part)):
+        if isinstance(node, (ast.Name, ast.Attribute)) and last_part(node) == name:
+            yield node
 
 
 def given(module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> list[ast.expr | None]:

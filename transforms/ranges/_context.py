@@ -13,7 +13,7 @@ from autofix.syntax import Module
 from autofix.transforms.loops._clipping import is_test
 from autofix.transforms.ranges._exponents import Quantity
 from autofix.transforms.ranges._roles import LOG_RATIO, LOG_SCALE, LOG_STD, LOG_VARIANCE, Role, role_of
-from autofix.tree import calls_of, last_part, parameter_names, spaced, walk
+from autofix.tree import last_part, parameter_names, spaced, walk
 
 _ASIDE = re.compile(
     r"^_*(generate|inference|infer|evaluate|eval|test|validate|validation|plot|visuali[sz]e|log_?metrics|report|"
@@ -299,7 +299,7 @@ def shared_with_methods(module: Module, found: Quantity) -> str:
     from the same maker."""
     node = found.node
     maker = maker_function(module, node)
-    if maker is not None and sum(callee(module, n) is maker for n in calls_of(module.tree, maker.name)) > 1:
+    if maker is not None and sum(callee(module, n) is maker for n in module.calls(maker.name)) > 1:
         return f"{maker.name} gives it to more than one function; bound it there, so that all see the same"
     if not isinstance(node, ast.Attribute) or found.role not in (LOG_SCALE, LOG_STD, LOG_VARIANCE):
         return ""

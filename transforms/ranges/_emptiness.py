@@ -330,13 +330,7 @@ def _passed(module: Module, parameter: Definition) -> list[ast.expr]:
 def _calls_of(module: Module, function: ast.FunctionDef) -> list[ast.Call]:
     known: dict[ast.AST, list[ast.Call]] = vars(module).setdefault("_calls_of", {})
     if function not in known:
-        known[function] = [
-            n
-            for n in walk(module.tree)
-            if isinstance(n, ast.Call)
-            and getattr(n.func, "attr", getattr(n.func, "id", "")) == function.name
-            and callee(module, n) is function
-        ]
+        known[function] = [n for n in module.calls(function.name) if callee(module, n) is function]
     return known[function]
 
 

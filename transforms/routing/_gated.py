@@ -12,7 +12,7 @@ from autofix.transforms.routing._cut_off import CutOff
 from autofix.transforms.routing._mask import State, Use
 from autofix.transforms.routing._routing import functions_around, learnt, samples_elsewhere, trains_nothing
 from autofix.transforms.routing._uses import Tracer
-from autofix.tree import calls_of, walk
+from autofix.tree import walk
 
 _GATES = ("multiply", "operand", "zero", "zero-store")
 _STATISTIC = re.compile(
@@ -266,16 +266,16 @@ def _others(value: ast.expr, mask: ast.expr) -> list[ast.expr]:
 def _callers(module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.Call]:
     """Calls of the function in this file; for `forward`, calls of attributes that hold an instance of its class."""
     if function.name not in ("forward", "__call__"):
-        return [c for c in calls_of(module.tree, function.name) if not trains_nothing(module, c)]
+        return [c for c in module.calls(function.name) if not trains_nothing(module, c)]
     cls = module.class_of(function)
     if cls is None:
         return []
     holders = set()
-    for call in calls_of(module.tree, cls.name):
+    for call in module.calls(cls.name):
         parent = module.parent(call)
         if isinstance(parent, ast.Assign) and isinstance(parent.targets[0], ast.Attribute):
             holders.add(parent.targets[0].attr)
-    return [c for name in holders for c in calls_of(module.tree, name)]
+    return [c for name in holders for c in module.calls(name)]
 
 
 def follow_unpacked(module: Module, tracer: Tracer, call: ast.Call, position: int, state: State) -> None:

@@ -8,7 +8,7 @@ import re
 from autofix.ops import constant
 from autofix.rule import Context
 from autofix.syntax import Module
-from autofix.tree import calls_of, spaced, walk
+from autofix.tree import spaced, walk
 
 GATE_TEMPERATURE = "GATE_TEMPERATURE"
 GUMBEL_TEMPERATURE = "GUMBEL_TEMPERATURE"
@@ -89,7 +89,7 @@ def is_target(module: Module, node: ast.expr) -> bool:
 
 def samples_elsewhere(module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool | None:
     """Whether a helper is called by samplers only; None when this file never calls it."""
-    callers = [c for c in calls_of(module.tree, function.name) if function not in functions_around(module, c)]
+    callers = [c for c in module.calls(function.name) if function not in functions_around(module, c)]
     if not callers:
         return None
     return all(trains_nothing(module, c) for c in callers)
