@@ -99,11 +99,11 @@ class Form:
 class Identity:
     """A pair of expressions that are equal on paper, of which one is stable.
 
-    name, summary, severity, triggers, anchor, beside: as in `Rule`. title: what the fix does, in one clause; `{new}`
-    stands for what is written. forms: tried in order; the first that matches speaks. local: a name for the operand
-    where it needs one. silent: code that must never be touched, whichever form matches (complex tensors never are).
-    quiet: code where the finding is information. near_misses: expressions of `x` and `y` that only resemble a form, for
-    the tests.
+    name, summary, severity, triggers, anchor, beside, at_anchor: as in `Rule`. title: what the fix does, in one clause;
+    `{new}` stands for what is written. forms: tried in order; the first that matches speaks. local: a name for the
+    operand where it needs one. silent: code that must never be touched, whichever form matches (complex tensors never
+    are). quiet: code where the finding is information. near_misses: expressions of `x` and `y` that only resemble a
+    form, for the tests.
     """
 
     name: str
@@ -118,6 +118,7 @@ class Identity:
     quiet: tuple[Guard, ...] = ()
     near_misses: tuple[str, ...] = ()
     beside: re.Pattern[str] | None = None
+    at_anchor: bool = False
 
     @cached_property
     def roots(self) -> frozenset[str]:
@@ -130,7 +131,15 @@ class Identity:
         if any(isinstance(pattern.tree, ast.BinOp) for form in self.forms for pattern in form.compiled):
             nodes = (ast.Call, ast.BinOp)
         return Rule(
-            self.name, self.summary, self.severity, self.triggers, self.anchor, nodes, self.check, beside=self.beside
+            self.name,
+            self.summary,
+            self.severity,
+            self.triggers,
+            self.anchor,
+            nodes,
+            self.check,
+            beside=self.beside,
+            at_anchor=self.at_anchor,
         )
 
     def check(self, node: ast.AST, context: Context) -> Iterator[Finding]:

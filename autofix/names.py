@@ -33,10 +33,8 @@ _CANONICAL = {
 }
 
 
-# An import that may stand in a function, up to the end of its line, of its brackets, or of lines that go on.
-_INNER_IMPORT = re.compile(
-    r"(?:^[ \t]+|[:;][ \t]*)(?:import|from)\b(?:[^\n(\\;]|\\\r?\n|\((?:[^)#]|#[^\n]*)*\))*", re.M
-)
+# What an import names, up to the end of its line, of its brackets, or of lines that go on.
+_IMPORTED = re.compile(r"import\b(?:[^\n(\\;]|\\\r?\n|\((?:[^)#]|#[^\n]*)*\))*")
 _WORD = re.compile(r"\w+")
 
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -73,7 +71,9 @@ class Names:
     @cached_property
     def _imported_inside(self) -> frozenset[str]:
         """The words of imports that may stand in a function: no other name is imported in one."""
-        return frozenset(w for m in _INNER_IMPORT.finditer(self._module.text) for w in _WORD.findall(m[0]))
+        text = self._module.text
+        found = ((m, text[text.rfind("\n", 0, m.start()) + 1 : m.start()]) for m in _IMPORTED.finditer(text))
+        return frozenset(w for m, before in found if _may_be_inside(before) for w in _WORD.findall(m[0]))
 
     def _scope_names(self, scope: ast.AST) -> tuple[dict[str, str | None], frozenset[str]]:
         """A function's own imports, and the names it binds otherwise."""
@@ -189,6 +189,11 @@ class Names:
 def _root_of(node: ast.Import | ast.ImportFrom) -> str:
     name = node.names[0].name if isinstance(node, ast.Import) else (node.module or "")
     return name.partition(".")[0]
+
+
+def _may_be_inside(before: str) -> bool:
+    """Whether an import with this before it on its line may stand in a function: indented, or behind `def f():`."""
+    return before[:1].isspace() or ":" in before or ";" in before
 
 
 def _imported(node: ast.AST) -> list[tuple[str, str]]:

@@ -39,7 +39,7 @@ _SETS = tuple(
         r"\)\s*=(?!=)",
         r"\]\s*=(?!=)",
         r"del\b",
-        r"as\s+[(\[]?\s*self\.",
+        r"as\s+(?:[(\[][^\n]*)?self\.",
         r"for\s+[^\n]*self\.[^\n]*\bin\b",
     )
 )

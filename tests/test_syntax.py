@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from autofix.model import Problem, Source
 from autofix.syntax import Module, parse
-from autofix.tree import children, walk
+from autofix.tree import children, last_part, walk
 
 
 def module(text: str | bytes) -> Module:
@@ -216,3 +217,84 @@ def test_a_walk_visits_what_ast_visits_but_operators_and_contexts() -> None:
     assert walk(tree) == expected
     for node in expected:
         assert children(node) == [c for c in ast.iter_child_nodes(node) if not isinstance(c, shared)]
+
+
+INNER_IMPORTS = """
+def one(): import torch
+def two():
+    from torch.nn import (functional as F,  # not (that)
+                          init)
+    from math import pi, \\
+        tau
+    x = 1; import torch as t
+    return F, init, pi, tau, t, x
+class Three:
+    import numpy
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "dotted"),
+    [
+        ("F", "torch.nn.functional"),
+        ("init", "torch.nn.init"),
+        ("pi", "math.pi"),
+        ("tau", "math.tau"),
+        ("t", "torch"),
+        ("x", None),
+    ],
+)
+def test_imports_inside_functions(name: str, dotted: str | None) -> None:
+    parsed = module(INNER_IMPORTS)
+    read = [n for n in ast.walk(parsed.tree) if isinstance(n, ast.Name) and n.id == name][-1]
+    assert parsed.qualified(read) == dotted
+
+
+def test_an_import_behind_its_function_on_one_line() -> None:
+    parsed = module("def one(): import torch; return torch.exp(0)\n")
+    assert parsed.qualified(find(parsed, "torch.exp")) == "torch.exp"
+
+
+GOLDEN = sorted((Path(__file__).parent.parent / "golden").glob("*/*/before.py"))[::29]
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda p: f"{p.parent.parent.name}/{p.parent.name}")
+def test_what_names_an_identifier_is_found_without_the_rest(path: Path) -> None:
+    whole = module(path.read_bytes())
+    wanted: dict[str, int] = {}
+    for node in ast.walk(whole.tree):
+        if isinstance(node, (ast.Name, ast.Attribute)):
+            wanted[last_part(node)] = wanted.get(last_part(node), 0) + 1
+    folded = parse(Source("m.py", path.read_bytes()), [1])
+    assert isinstance(folded, Module)
+    for name, times in wanted.items():
+        nodes = [n for part in folded.naming(name) for n in walk(part)]
+        assert sum(isinstance(n, (ast.Name, ast.Attribute)) and last_part(n) == name for n in nodes) == times
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda p: f"{p.parent.parent.name}/{p.parent.name}")
+def test_only_setters_set_attributes(path: Path) -> None:
+    parsed = module(path.read_bytes())
+    for cls in (n for n in ast.walk(parsed.tree) if isinstance(n, ast.ClassDef)):
+        setting = {
+            id(part)
+            for part in cls.body
+            for n in ast.walk(part)
+            if isinstance(n, ast.Attribute) and not isinstance(n.ctx, ast.Load) and getattr(n.value, "id", "") == "self"
+        }
+        assert setting <= {id(part) for part in parsed.setters(cls)}
+
+
+SETTERS = (
+    *("self.a = 1", "self.a: int = 1", "self.a += 1", "x = self.a = 1", "self.a, x = f()", "x, self.a = f()"),
+    *("(self.a, x) = f()", "[x, self.a] = f()", "for self.a in x: pass", "for i, (x, self.a) in y: pass", "del self.a"),
+    *("with f() as self.a: pass", "with f() as (x, self.a): pass", "self.a @= x", "*self.a, x = f()"),
+)
+
+
+@pytest.mark.parametrize("statement", SETTERS)
+def test_every_way_to_set_an_attribute(statement: str) -> None:
+    parsed = module(f"class A:\n    def f(self):\n        {statement}\n    def g(self):\n        return self.a == 1\n")
+    cls = parsed.tree.body[0]
+    assert isinstance(cls, ast.ClassDef)
+    assert [getattr(part, "name", "") for part in parsed.setters(cls)] == ["f"]

@@ -146,6 +146,7 @@ IDENTITY = Identity(
     severity=Severity.ERROR,
     triggers=((b"sigmoid", b"Sigmoid", b"exp("), (b"log(", b"log1p(")),
     anchor=re.compile(r"log(?:1p)?\((?<!math\.log\()(?<!np\.log\()(?<!np\.log1p\()(?<!\wlog\()"),
+    at_anchor=True,
     title="write {new}, which takes the logarithm without rounding the probability first",
     forms=(
         Form(

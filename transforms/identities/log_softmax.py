@@ -152,6 +152,7 @@ IDENTITY = Identity(
     severity=Severity.ERROR,
     triggers=((b"softmax", b"Softmax"), (b"log(",)),
     anchor=re.compile(r"log\((?<!math\.log\()(?<!np\.log\()(?<!\wlog\()"),
+    at_anchor=True,
     title="write {new}, which takes the logarithm without rounding the probability to 0 first",
     forms=(
         replace(_ALONG, message=_VALUE, severity=Severity.INFO, when=(where_nothing_learns,)),

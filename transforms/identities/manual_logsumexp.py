@@ -100,6 +100,7 @@ IDENTITY = Identity(
     severity=Severity.ERROR,
     triggers=((b"exp(",), (b"log(", b"log1p("), (b"sum(", b"mean(")),
     anchor=re.compile(r"log(?:1p)?\((?<!math\.log\()(?<!np\.log\()"),
+    at_anchor=True,
     beside=re.compile(r"exp\("),
     title="write {new}, which never forms the exponentials",
     local="exponent",

@@ -108,6 +108,7 @@ IDENTITY = Identity(
     severity=Severity.ERROR,
     triggers=((b"exp(",), (b"log(", b"log1p(")),
     anchor=re.compile(r"log(?:1p)?\((?<!math\.log\()(?<!np\.log\()(?<!np\.log1p\()"),
+    at_anchor=True,
     beside=re.compile(r"exp\("),
     title="write {new}, which never forms the exponential",
     local="exponent",

@@ -194,5 +194,6 @@ RULE = Rule(
     anchor=re.compile(r"Parameter\(|register_buffer\("),
     nodes=(ast.Call,),
     check=check,
+    at_anchor=True,
     beside=re.compile(r"empty\(|Tensor\(|empty_like\("),
 )

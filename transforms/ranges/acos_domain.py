@@ -250,4 +250,5 @@ RULE = Rule(
     ),
     nodes=(ast.Call,),
     check=check,
+    at_anchor=True,
 )

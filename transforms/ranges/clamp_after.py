@@ -261,5 +261,6 @@ RULE = Rule(
     anchor=re.compile(r"clamp(?:_min|_max)?_?\(|clip(?:_min|_max)?_?\("),
     nodes=(ast.Call,),
     check=check,
+    at_anchor=True,
     beside=re.compile(r"(?:exp|log|sqrt)\("),
 )

@@ -152,12 +152,13 @@ RULE = Rule(
     name="eps-outside-sqrt",
     summary="a small constant is added to a square root, not to the number under it: the gradient at 0 is NaN",
     severity=Severity.WARNING,
-    triggers=((b"sqrt(", b"** 0.5", b"**0.5", b"pow("),),
+    triggers=((b"sqrt(", b"pow(", re.compile(rb"\*\* ?-?0\.5")),),
     anchor=re.compile(
         r"\+\s*[\w.]*(?:eps|tiny|small|EPS|TINY|1e-|0\.0)"
         r"|eps\w*\s*\+|EPS\w*\s*\+|1e-\d+\s*\+|0\.0\d+\s*\+"
     ),
     nodes=(ast.BinOp,),
     check=check,
+    at_anchor=True,
     beside=re.compile(r"sqrt\((?<!rsqrt\()(?<!math\.sqrt\()|\*\*\s*\(?0?\.5|pow\([^()]*\b0?\.5"),
 )

@@ -289,4 +289,5 @@ RULE = Rule(
     anchor=re.compile(r"exp(?:_|m1)?\((?<!math\.exp\()(?<!np\.exp\()(?<!numpy\.exp\()(?<!tl\.exp\()(?!.*\barange\b)"),
     nodes=(ast.Call,),
     check=check,
+    at_anchor=True,
 )

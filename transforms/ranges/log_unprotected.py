@@ -302,6 +302,7 @@ RULE = Rule(
     anchor=re.compile(r"log(?:2|10)?\((?<!math\.log\()(?<!np\.log\()(?<!\wlog\()(?!\s*[\"'f])"),
     nodes=(ast.Call,),
     check=check,
+    at_anchor=True,
     beside=re.compile(
         r"abs(?:olute)?\(|re[lL][uU]|var\(|norm\(|square\(|std\(|log1p\(|\b1(?:\.0*)?\s*-"
         r"|\*\*\s*2|pow\(|cl(?:amp|ip)|\b(\w[\w.\[\]]*) ?\* ?\1(?!\w)"

@@ -373,7 +373,7 @@ RULE = Rule(
     name="sqrt-unprotected",
     summary="a square root of a variance, a mean of squares or a clamped number that can be exactly 0",
     severity=Severity.WARNING,
-    triggers=((b"sqrt(", b"** 0.5", b"**0.5", b"pow(", b"** -0.5", b"**-0.5"),),
+    triggers=((b"sqrt(", b"pow(", re.compile(rb"\*\* ?-?0\.5")),),
     # Not the root of RMS norm, whose constant under the root is written beside the variance.
     anchor=re.compile(
         r"sqrt\((?<!math\.sqrt\()(?<!np\.sqrt\()(?!\s*[\w.]+\s*\+\s*(?:self\.)?(?:\w*eps\w*|1e-\d+)\))"
@@ -383,6 +383,7 @@ RULE = Rule(
     ),
     nodes=(ast.Call, ast.BinOp),
     check=check,
+    at_anchor=True,
     beside=re.compile(
         r"\bvar(?:_mean)?\(|svd|eig|\b1(?:\.0*)?\s*[+-]|[+-]\s*1\b"
         r"|(?:dot|inner)(?:_?prod\w*)?\("

@@ -268,4 +268,5 @@ RULE = Rule(
     anchor=re.compile(r"\.(?:std|var)\("),
     nodes=(ast.Call,),
     check=check,
+    at_anchor=True,
 )

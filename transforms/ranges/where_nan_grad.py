@@ -397,7 +397,7 @@ RULE = Rule(
     name="where-nan-grad",
     summary="An operation that is undefined on the side that where or a mask rejects.",
     severity=Severity.ERROR,
-    triggers=((b"torch",), (b"where(", b"masked_fill", b" > 0", b"!= 0", b">= ")),
+    triggers=((b"torch",),),
     anchor=re.compile(
         r"where\((?<!np\.where\()|masked_fill_?\(|\* *\(?\(?[\w.]+ *(?:>|!=|<) *[\w.]+\)"
         r"|\*(?<!\*\*) *\w*(?:mask|valid|nonzero|positive)"

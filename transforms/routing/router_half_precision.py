@@ -440,4 +440,5 @@ RULE = Rule(
     beside=re.compile(r"float32|\.float\(\)|torch\.float\b|bfloat16|\.half\(\)|\.dtype|type_as\("),
     nodes=(ast.Call,),
     check=check,
+    at_anchor=True,
 )
