@@ -100,10 +100,21 @@ class Flow:
         return table
 
     @cached_property
-    def _bound(self) -> frozenset[str]:
-        """The names that anything in the function binds, its parameters apart."""
+    def _handled(self) -> frozenset[str]:
+        """The names of exceptions that handlers in the function bind."""
         handlers = (h for s in _statements(self.scope) if isinstance(s, ast.Try) for h in s.handlers)
-        return frozenset((*self._stores, *(h.name for h in handlers if h.name)))
+        return frozenset(h.name for h in handlers if h.name)
+
+    def _is_ahead(self, earlier: ast.stmt, statement: ast.stmt) -> bool:
+        """Whether a statement stands before another, or what that lies in, in the same block."""
+        module = self.module
+        block = module.block(earlier)
+        around: ast.AST | None = statement
+        while around is not None and around is not self.scope:
+            if around in block:
+                return block.index(earlier) < block.index(around)
+            around = module.parent(around)
+        return False
 
     def stores(self, name: str) -> list[ast.stmt]:
         """The statements of this function that bind `name` (nested scopes apart), in source order."""
@@ -124,12 +135,16 @@ class Flow:
         statement = module.statement(node)
         if node is not statement and name in self._assigned_inside(statement):
             return None
-        if name not in self._bound:
-            return self._parameter(name)
+        if name not in self._handled:
+            stores = self._stores.get(name, ())
+            if not stores:
+                return self._parameter(name)
+            if len(stores) == 1 and self._is_ahead(stores[0], statement):
+                return self._definition(name, stores[0])
         while True:
             parent = module.parent(statement)
             block = module.block(statement)
-            index = next(i for i, s in enumerate(block) if s is statement)
+            index = block.index(statement)
             for earlier in reversed(block[:index]):
                 if name in self._stores_below(earlier):
                     return self._definition(name, earlier)

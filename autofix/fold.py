@@ -13,17 +13,31 @@ import warnings
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 _LEAST_LINES = 4  # below, folding costs more than parsing
-# Begins with a literal, which `re` skips to; what the file itself begins with is never folded.
-_HEAD = re.compile(r"\n(?:(class)\b|([ \t]*)(async +)?def +(\w+))")
+# Begin with a literal, which `re` skips to.
+_DEF = re.compile(r"def +(\w+)")
+_CLASS = re.compile(r"\nclass\b")
 _MARGIN = re.compile(r"\n(?=[^\s#)\]}])")
 _KNOWN = frozenset({"name", "lineno", "col_offset", "decorator_list", "_fields", "_attributes"})
 
 
 class FoldError(Exception):
     """The text of a folded function is none by itself: the file has to be parsed as a whole."""
+
+
+class _Head(NamedTuple):
+    """The beginning of a function, or of a class at the top (whose name is left empty).
+
+    start: of its line; end: of its name; indentation: of its line; words: "def" or "async def" as they are written.
+    """
+
+    start: int
+    end: int
+    indentation: str
+    words: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +114,15 @@ def parse_outline(text: str, lines: Sequence[int]) -> ast.Module | None:
 def _pieces(text: str, lines: Sequence[int]) -> list[_Piece]:
     """The functions to fold: at the top, and direct members of classes at the top."""
     out: list[_Piece] = []
-    members: list[re.Match[str]] = []
+    members: list[_Head] = []
     line, counted = 1, 0
-    heads = list(_HEAD.finditer(text))
-    chosen: list[tuple[re.Match[str], int]] = []
+    chosen: list[tuple[_Head, int]] = []
     in_class = False
-    for head in heads:
-        if head[1]:
+    for head in _heads(text):
+        if not head.name:
             chosen += _direct(text, members)
             members, in_class = [], True
-        elif not head[2]:
+        elif not head.indentation:
             chosen += _direct(text, members)
             members, in_class = [], False
             chosen.append((head, _end(text, head)))
@@ -117,7 +130,7 @@ def _pieces(text: str, lines: Sequence[int]) -> list[_Piece]:
             members.append(head)
     chosen += _direct(text, members)
     for head, end in chosen:
-        start = head.start() + 1
+        start = head.start
         line += text.count("\n", counted, start)
         counted = start
         last = line + text.count("\n", start, end)
@@ -128,21 +141,34 @@ def _pieces(text: str, lines: Sequence[int]) -> list[_Piece]:
         # A string that goes on beyond the piece, or began before it.
         if piece.count('"""') % 2 or piece.count("'''") % 2 or piece.rstrip().endswith("\\"):
             continue
-        out.append(_Piece(start, end, line, head[2], f"{head[3] or ''}def {head[4]}"))
+        out.append(_Piece(start, end, line, head.indentation, f"{head.words} {head.name}"))
     return out
 
 
-def _direct(text: str, members: list[re.Match[str]]) -> list[tuple[re.Match[str], int]]:
+def _heads(text: str) -> list[_Head]:
+    """The functions of every depth and the classes at the top, in order. What the file begins with is never folded."""
+    heads = [_Head(m.start() + 1, m.end(), "", "", "") for m in _CLASS.finditer(text)]
+    for found in _DEF.finditer(text):
+        start = text.rfind("\n", 0, found.start()) + 1
+        before = text[start : found.start()]
+        words = before.lstrip(" \t")
+        if start and (not words or words.rstrip(" ") == "async"):
+            indentation = before[: len(before) - len(words)]
+            heads.append(_Head(start, found.end(), indentation, f"{words}def", found[1]))
+    return sorted(heads)
+
+
+def _direct(text: str, members: list[_Head]) -> list[tuple[_Head, int]]:
     """The direct members of a class, with the place where each ends."""
-    least = min((len(m[2]) for m in members), default=0)
-    return [(m, _end(text, m)) for m in members if len(m[2]) == least]
+    least = min((len(m.indentation) for m in members), default=0)
+    return [(m, _end(text, m)) for m in members if len(m.indentation) == least]
 
 
-def _end(text: str, head: re.Match[str]) -> int:
+def _end(text: str, head: _Head) -> int:
     """Where a function ends: before the next line that is indented no more than its `def`, comments apart."""
-    width = len(head[2])
+    width = len(head.indentation)
     pattern = _MARGIN if not width else _ends(width)
-    found = pattern.search(text, head.end())
+    found = pattern.search(text, head.end)
     return found.start() if found else len(text.rstrip("\n"))
 
 

@@ -297,7 +297,7 @@ def attribute_definition(module: Module, read: ast.Attribute) -> Assigned | None
     statement = module.statement(read)
     while True:
         block = module.block(statement)
-        index = next(i for i, s in enumerate(block) if s is statement)
+        index = block.index(statement)
         for earlier in reversed(block[:index]):
             stores = [n for n in walk(earlier) if is_store(module, n, text)]
             if stores:

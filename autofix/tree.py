@@ -364,7 +364,7 @@ class Tree:
         parent = self.parent(statement)
         for name in ("body", "orelse", "finalbody"):
             block = getattr(parent, name, None)
-            if isinstance(block, list) and any(s is statement for s in block):
+            if isinstance(block, list) and statement in block:
                 return block
         return [statement]
 
