@@ -87,9 +87,13 @@ class Form:
     def compiled(self) -> tuple[Pattern, ...]:
         return tuple(Pattern(text) for text in self.patterns)
 
-    def match(self, module: Module, node: ast.expr) -> Match | None:
-        for pattern in self.compiled:
-            found = pattern.match(module, node)
+    @cached_property
+    def _roots(self) -> tuple[frozenset[str], ...]:
+        return tuple(frozenset((pattern.root,)) for pattern in self.compiled)
+
+    def match(self, module: Module, node: ast.Call | ast.BinOp) -> Match | None:
+        for pattern, root in zip(self.compiled, self._roots, strict=True):
+            found = pattern.match(module, node) if _may_be(node, root) else None
             if found is not None and all(guard(module, found) for guard in self.when):
                 return found
         return None
