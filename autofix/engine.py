@@ -27,7 +27,7 @@ from autofix.rule import Options, Rule
 from autofix.syntax import parse, with_deep_stack
 from autofix.triage import relevant
 
-_CHUNK = 64
+_CHUNK = 32
 _MAX_PASSES = 6
 # A run over at most so many files parses all of them, so that each one with a syntax error is named; in a larger one
 # a file that no rule could speak about is not worth the time.

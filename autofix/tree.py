@@ -13,8 +13,8 @@ import re
 import tokenize
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from autofix.fold import last_line
 from autofix.model import Edit, Position, Source, Span
@@ -126,8 +126,7 @@ def calls_of(tree: ast.AST, name: str) -> list[ast.Call]:
     return [n for n in walk(tree) if isinstance(n, ast.Call) and last_part(n.func) == name]
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(NamedTuple):
     """A top-level statement or a direct member of a top-level class: what one visit walks."""
 
     node: ast.stmt
@@ -260,7 +259,8 @@ class Tree:
                 for part in [*node.body, *node.bases, *node.keywords, *node.decorator_list]:
                     self._parents[part] = node
                 continue
-            first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+            decorators = getattr(node, "decorator_list", None)
+            first = min(node.lineno, decorators[0].lineno) if decorators else node.lineno
             out.append(Unit(node, first, last_line(node)))
         return out
 

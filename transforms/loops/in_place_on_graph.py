@@ -234,8 +234,8 @@ RULE = Rule(
     # The name that receives the result, changed in place further down.
     beside=re.compile(
         r"\n[ \t]+(\w+)(?:: *[\w.]+)? = [^\n]*\b(?:exp2?|expm1|sigmoid|tanh|r?sqrt|reciprocal|relu|(?:log_?)?softmax"
-        r"|logsumexp|(?:vector_)?norm|std|(?:cum)?prod|tan)\((?s:.{0,4000}?)"
-        r"\n[ \t]*\1(?: [-+*/@%]=|\[[^\n]*\] ?[-+*/]?=|\.\w+_\()"
+        r"|logsumexp|(?:vector_)?norm|std|(?:cum)?prod|tan)\((?:[^\n]*\n){1,100}?"
+        r"[ \t]*\1(?: [-+*/@%]=|\[[^\n]*\] ?[-+*/]?=|\.\w+_\()"
     ),
     nodes=(ast.AugAssign, ast.Assign, ast.Expr),
     check=check,

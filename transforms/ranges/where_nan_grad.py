@@ -393,6 +393,8 @@ def _require_known_at(module: Module, name: ast.Name, target: ast.stmt) -> None:
         raise Unrewritable("the condition is computed after the operation; choose its input by it beforehand")
 
 
+_PARTIAL = ("log", "log2", "log10", "sqrt", "rsqrt", "exp", "expm1", "reciprocal", "pow")
+
 RULE = Rule(
     name="where-nan-grad",
     summary="An operation that is undefined on the side that where or a mask rejects.",
@@ -406,7 +408,7 @@ RULE = Rule(
     check=check,
     # An operation that is not defined everywhere; not a division by a number, nor one of `math`.
     beside=re.compile(
-        DIVIDES + r"|(?<!math\.)(?<!np\.)\b(?:log|log2|log10|r?sqrt|exp|expm1|reciprocal|pow)\("
-        r"|\*\*\s*\(?(?:-|0?\.|[a-z])"
+        "|".join(rf"{name}\((?<!math\.{name}\()(?<!np\.{name}\()(?<!\w{name}\()" for name in _PARTIAL)
+        + rf"|\*\*\s*\(?(?:-|0?\.|[a-z])|{DIVIDES}"
     ),
 )
