@@ -404,9 +404,9 @@ class Tree:
 
     def setters(self, cls: ast.ClassDef) -> list[ast.stmt]:
         """The members of a class whose text may set an attribute of `self`."""
-        return [part for part in cls.body if _may_set(self._text_of(part))]
+        return [part for part in cls.body if _may_set(self.lines_of(part))]
 
-    def _text_of(self, statement: ast.stmt) -> str:
+    def lines_of(self, statement: ast.stmt) -> str:
         """The lines of a statement, which is not parsed for that."""
         starts = self._line_chars
         last = last_line(statement)

@@ -155,7 +155,7 @@ def _is_own(node: ast.AST) -> bool:
 def _experts(module: Module, cls: ast.ClassDef, made: dict[str, ast.expr]) -> str | None:
     """The attribute that holds the experts: a list of modules, a class of experts, or weights of all of them."""
     for name, value in made.items():
-        if _holds_experts(module, name, value) and _is_used(cls, name):
+        if _holds_experts(module, name, value) and _is_used(module, cls, name):
             return name
     return None
 
@@ -199,10 +199,12 @@ def _is_bank(value: ast.Call) -> bool:
     return len(sizes) >= 3 and bool(_COUNT.match(last_part(sizes[0])))
 
 
-def _is_used(cls: ast.ClassDef, name: str) -> bool:
+def _is_used(module: Module, cls: ast.ClassDef, name: str) -> bool:
     """Whether a method other than the constructor reads the attribute."""
     for method in cls.body:
         if not isinstance(method, ast.FunctionDef) or method.name.startswith(("__init__", "reset", "init", "_init")):
+            continue
+        if f"self.{name}" not in module.lines_of(method):
             continue
         if any(_is_own(n) and n.attr == name for n in walk(method)):  # type: ignore[attr-defined]
             return True
@@ -235,13 +237,13 @@ def _router(module: Module, unit: tuple[ast.ClassDef, ...], experts: str) -> str
         for name, value in made.items():
             if name == experts or not _ROUTER.search(name) or _NO_ROUTER.search(name):
                 continue
-            if isinstance(value, (ast.Call, ast.IfExp, ast.Name)) and _is_used(cls, name):
+            if isinstance(value, (ast.Call, ast.IfExp, ast.Name)) and _is_used(module, cls, name):
                 return name
         for name, value in made.items():  # `self.w = nn.Linear(dim, num_experts)`
             if name == experts or not isinstance(value, ast.Call) or last_part(value.func) != "Linear":
                 continue
             sizes = [*value.args[1:2], *(k.value for k in value.keywords if k.arg == "out_features")]
-            if sizes and _COUNT.match(last_part(sizes[0])) and _is_used(cls, name):
+            if sizes and _COUNT.match(last_part(sizes[0])) and _is_used(module, cls, name):
                 return name
     return None
 
@@ -269,6 +271,9 @@ def functions_of(unit: tuple[ast.ClassDef, ...]) -> Iterator[ast.FunctionDef]:
 
 def _selections(module: Module, unit: tuple[ast.ClassDef, ...]) -> Iterator[Selection]:
     for function in functions_of(unit):
+        text = module.lines_of(function)
+        if not any(name in text for name in _SELECTIONS):
+            continue
         for node in walk(function):
             op = tensor_op(module, node, *_SELECTIONS)
             if op is None or not isinstance(node, ast.Call) or (op.name == "max" and "dim" not in op.args):
