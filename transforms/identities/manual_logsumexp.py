@@ -43,10 +43,11 @@ logarithm joins the exponent. An eps inside the logarithm is removed and stated.
 
 Left alone
 ----------
-Exponents that have their own maximum subtracted already; exponents proved to stay small; `math`, NumPy and loggers;
-complex tensors; sums of something other than exponentials. Weights whose sign is not known, such as masks, are
-reported without a rewrite, because the logarithm of 0 has no gradient. Where the exponent is masked, an eps is
-reported and not removed: it decides what a row without any position becomes.
+Exponents that have their own maximum subtracted already; exponents proved to stay small; functions that their file
+calls with clamped tensors only; `math`, NumPy and loggers; complex tensors; sums of something other than exponentials.
+Weights whose sign is not known, such as masks, are reported without a rewrite, because the logarithm of 0 has no
+gradient. Where the exponent is masked, an eps is reported and not removed: it decides what a row without any position
+becomes.
 
 Sources
 -------
@@ -191,8 +192,7 @@ IDENTITY = Identity(
             when=(is_weighted_exp, has_unknown_weight, exponent_is_free),
         ),
     ),
-    silent=(is_shifted_or_bounded,),
-    quiet=(given_clamped,),
+    silent=(is_shifted_or_bounded, given_clamped),
     near_misses=(
         "torch.log(torch.exp(x).sum(dim=-1), out=y)",
         "torch.log(torch.exp(x).cumsum(dim=-1))",

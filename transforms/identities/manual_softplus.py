@@ -42,8 +42,9 @@ which differs by less than 2.1e-9. An exponential that is read elsewhere as well
 Left alone
 ----------
 Exponents proved to stay below the overflow, such as `log(1 + exp(-abs(x)))`, the second half of a softplus that is
-already split by hand, or a difference from a maximum; the parameter of a lambda; other constants than 1; sums of
-exponentials (`manual-logsumexp`); NumPy, `math`, `out=` and complex tensors.
+already split by hand, or a difference from a maximum; the parameter of a lambda; a function that this file calls with
+clamped tensors only; other constants than 1; sums of exponentials (`manual-logsumexp`); NumPy, `math`, `out=` and
+complex tensors.
 
 Sources
 -------
@@ -127,8 +128,7 @@ IDENTITY = Identity(
             operands={"x": Operand()},
         ),
     ),
-    silent=(_is_silent, _is_of_a_safe_input),
-    quiet=(given_clamped,),
+    silent=(_is_silent, _is_of_a_safe_input, given_clamped),
     near_misses=(
         "torch.log(2 + torch.exp(x))",
         "torch.log(1 - torch.exp(x))",
