@@ -19,7 +19,7 @@ from autofix.tree import last_part, parameter_names, walk
 # business of its code.
 _ASIDE_FOLDER = re.compile(
     r"\w*metrics|metric|pipelines?|modular_pipelines|schedulers?|datasets?|preprocessing|testing|optim|optimizers?|"
-    r"quantizers?|inference|augment(ation)?s?|sampl(ing|ers?)"
+    r"quantizers?|inference|augment(ation)?s?|sampl(ing|ers?)|guiders"
 )
 _ASIDE_FAMILY = re.compile(r"\w*metrics|pipelines?|modular_pipelines|schedulers?|quantizers")  # divided into folders
 _ASIDE_FILE = re.compile(
