@@ -61,7 +61,7 @@ from autofix.pattern import Match
 from autofix.ranges import interval
 from autofix.syntax import Module
 from autofix.transforms.identities._digits import is_absorbed
-from autofix.transforms.identities._operands import is_fixed_grid
+from autofix.transforms.identities._operands import in_full, is_fixed_grid
 from autofix.transforms.identities._training import outside_models
 
 _MESSAGE = "for exponents near 0 the subtraction leaves only rounding: exactly 0 below 6e-8 (5e-4 in float16)"
@@ -138,6 +138,7 @@ IDENTITY = Identity(
         ),
     ),
     silent=(_is_large, is_absorbed, is_fixed_grid, _is_of_numbers, _is_chosen_for_large, outside_models),
+    in_full=in_full,
     near_misses=(
         "torch.exp(x) - 2",
         "torch.exp(x) + 1",

@@ -62,6 +62,7 @@ from autofix.pattern import Match
 from autofix.ranges import interval
 from autofix.syntax import Module
 from autofix.transforms.identities._digits import is_absorbed, is_of_a_log_density
+from autofix.transforms.identities._operands import in_full
 from autofix.transforms.identities._training import where_nothing_learns
 
 _MESSAGE = "for small terms the sum with 1 rounds them away: the logarithm is exactly 0 below 6e-8 (5e-4 in float16)"
@@ -120,6 +121,7 @@ IDENTITY = Identity(
         ),
     ),
     silent=(_has_its_own, is_absorbed, is_of_a_log_density, where_nothing_learns),
+    in_full=in_full,
     near_misses=(
         "torch.log(2 + x)",
         "torch.log(x - 1)",

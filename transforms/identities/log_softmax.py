@@ -71,7 +71,7 @@ from autofix.pattern import Match
 from autofix.syntax import Module
 from autofix.transforms.identities._boundary import crossing
 from autofix.transforms.identities._links import links_to, reshaped_log_softmax
-from autofix.transforms.identities._operands import masked_reason
+from autofix.transforms.identities._operands import in_full, masked_reason
 from autofix.transforms.identities._training import outside_models, where_nothing_learns
 from autofix.tree import walk
 
@@ -190,6 +190,7 @@ IDENTITY = Identity(
         ),
     ),
     silent=(outside_models, _weighs_itself),
+    in_full=in_full,
     near_misses=(
         "torch.log(torch.softmax(x, dim=-1) * y)",
         "torch.log(torch.softmax(x, dim=-1) + 0.5)",

@@ -69,10 +69,7 @@ from autofix.transforms.identities._log_domain import (
     is_weighted_exp,
     log_terms,
 )
-from autofix.transforms.identities._operands import (
-    is_shifted_or_bounded,
-    masked_reason,
-)
+from autofix.transforms.identities._operands import in_full, is_shifted_or_bounded, masked_reason
 from autofix.transforms.identities._training import given_clamped
 
 _FUNCTION = "torch.logsumexp({x}, dim={dim}, keepdim={keep})"
@@ -193,6 +190,7 @@ IDENTITY = Identity(
         ),
     ),
     silent=(is_shifted_or_bounded, given_clamped),
+    in_full=in_full,
     near_misses=(
         "torch.log(torch.exp(x).sum(dim=-1), out=y)",
         "torch.log(torch.exp(x).cumsum(dim=-1))",

@@ -68,6 +68,7 @@ from autofix.pattern import Match
 from autofix.relations import same
 from autofix.syntax import Module
 from autofix.transforms.identities._operands import (
+    in_full,
     is_bounded,
     is_fixed_grid,
     is_non_positive,
@@ -234,6 +235,7 @@ IDENTITY = Identity(
         ),
     ),
     silent=(is_fixed_grid, _is_chosen_by_hand),
+    in_full=in_full,
     near_misses=(
         "torch.exp(x) / torch.exp(x).sum(dim=-1)",
         "torch.exp(x) / torch.exp(x).sum(dim=1, keepdim=False)",

@@ -62,7 +62,7 @@ from autofix.ops import tensor_op
 from autofix.pattern import Match
 from autofix.ranges import interval
 from autofix.syntax import Module
-from autofix.transforms.identities._operands import is_fixed_grid, is_shifted
+from autofix.transforms.identities._operands import in_full, is_fixed_grid, is_shifted
 from autofix.transforms.identities._training import given_clamped
 from autofix.tree import parameter_names
 
@@ -129,6 +129,7 @@ IDENTITY = Identity(
         ),
     ),
     silent=(_is_silent, _is_of_a_safe_input, given_clamped),
+    in_full=in_full,
     near_misses=(
         "torch.log(2 + torch.exp(x))",
         "torch.log(1 - torch.exp(x))",

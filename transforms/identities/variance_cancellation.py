@@ -58,6 +58,7 @@ from autofix.model import Severity
 from autofix.ops import tensor_op
 from autofix.pattern import Match
 from autofix.syntax import Module
+from autofix.transforms.identities._operands import in_full
 
 _MESSAGE = (
     "the two means agree in most digits when the mean is large against the spread: the variance is then rounding, and "
@@ -169,6 +170,7 @@ IDENTITY = Identity(
             operands={"x": Operand(hazard=(2e19, 3e19))},
         ),
     ),
+    in_full=in_full,
     near_misses=(
         "(x**2).mean(-1) - y.mean(-1) ** 2",
         "(x**2).mean(-1) - x.mean(0) ** 2",
