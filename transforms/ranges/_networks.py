@@ -1,5 +1,6 @@
 """Vectors that are never exactly 0: what a network predicts, what has a length by construction, the largest of several;
-and functions that say what a degenerate one gives."""
+functions that say what a degenerate one gives, or that a camera's points go
+through."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from autofix.calls import maker_of
 from autofix.ops import tensor_op
 from autofix.origins import origins
 from autofix.syntax import Module
-from autofix.tree import last_part
+from autofix.tree import last_part, parameter_names
 
 _SHAPE = (
     "view reshape unsqueeze squeeze transpose permute expand contiguous clone flatten to type type_as float double "
@@ -22,6 +23,7 @@ _ZEROING = re.compile(r"relu|dropout|mask|pad|threshold|shrink", re.I)
 _UNIT = re.compile(r"(^|_)(svd|eigh?|eig|qr)(_|$)|null_?(space|vector)|householder", re.I)
 _DEGENERATE = re.compile(r"\bNaNs?\b|\bnan\b|\binfinite\b|\bdivi(?:des|sion) by (?:zero|0)\b")
 _AVOIDED = re.compile(r"avoid|prevent|protect|instead of|(?<!un)stable|stability|never|without", re.I)
+_CAMERA = re.compile(r"^(f_?[xy]|c_?[xy]|focal\w*|\w*_?fov(_\w+)?|intrinsics?|camera_(matrix|k)|K\d?)$")
 _MOST_STEPS = 10
 
 
@@ -129,3 +131,10 @@ def is_documented(module: Module, node: ast.AST) -> bool:
         return False
     text = ast.get_docstring(function) or ""
     return _DEGENERATE.search(text) is not None and _AVOIDED.search(text) is None
+
+
+def sees_a_camera(module: Module, node: ast.AST) -> bool:
+    """Whether the function around `node` is given the focal length, centre or field of view of a camera: its points
+    lie before the camera, and none is at its centre."""
+    function = module.function(node)
+    return function is not None and any(_CAMERA.search(n) for n in parameter_names(function))

@@ -11,6 +11,7 @@ from autofix.ranges import analysis
 from autofix.relations import same
 from autofix.syntax import Module
 from autofix.transforms.ranges._division import Division
+from autofix.transforms.ranges._networks import sees_a_camera
 from autofix.tree import last_part
 
 _ZERO_IN_DATA = re.compile(r"^(disparity|disparities|disp|z|z_vec|z_coord|inv_depth)$")
@@ -74,6 +75,8 @@ def _own_element(module: Module, found: Division) -> str:
     if not same(module, whole, denominator.value) or not analysis(module).of(denominator).zero:
         return ""
     if constant(module, numerator) is not None or _is_in_the_plane(module, denominator.value):
+        return ""
+    if sees_a_camera(module, denominator):
         return ""
     text = re.sub(r"\s+", " ", module.source(denominator))
     return f"{text} is an element of what is divided and may be 0, and the quotient is then inf or NaN"

@@ -49,9 +49,9 @@ Denominators that are clamped, have an epsilon added, or are proved away from ze
 parameters and configured numbers of which nothing is known; counts (see masked-mean), roots (see sqrt-unprotected),
 unit vectors (see manual-normalize); quotients that a `where` chooses away (see where-nan-grad); inference and numpy.
 Lengths of what a layer or model predicts, of columns of an orthogonal matrix, of random draws, and the largest of
-several lengths, which are never 0; tables that a class builds once; points that were given 1 as their last coordinate;
-functions whose docstring says what a degenerate input gives. Denominators that can be negative are reported as advice:
-which replacement is right depends on what they mean.
+several lengths, which are never 0; tables that a class builds once; points that were given 1 as their last coordinate,
+or that a function projects through a camera; functions whose docstring says what a degenerate input gives. Denominators
+that can be negative are reported as advice: which replacement is right depends on what they mean.
 
 Sources
 -------
