@@ -63,7 +63,14 @@ from autofix.model import Severity
 from autofix.pattern import Match
 from autofix.syntax import Module
 from autofix.transforms.identities._training import ends_in_a_comparison, outside_models
-from autofix.transforms.ranges._networks import has_length, is_documented, is_result_of_network
+from autofix.transforms.ranges._networks import (
+    has_length,
+    is_documented,
+    is_iterate,
+    is_result_of_network,
+    is_the_largest,
+    is_weight,
+)
 from autofix.transforms.ranges._upstream import is_drawn
 
 _ZERO = "a zero vector is divided by its length 0, which is NaN, forward and in every gradient before it"
@@ -114,7 +121,8 @@ def _is_a_draw(module: Module, match: Match) -> bool:
 def _is_unknown(module: Module, match: Match) -> bool:
     """Whether nothing says that the vector is never zero, or that a zero vector was thought of."""
     x = match.captures["x"]
-    return not (is_result_of_network(module, x) or has_length(module, x) or is_documented(module, x))
+    known = (is_result_of_network, has_length, is_the_largest, is_iterate, is_weight, is_documented)
+    return not any(says(module, x) for says in known)
 
 
 IDENTITY = Identity(

@@ -29,7 +29,7 @@ _ASIDE_CLASS = re.compile(
     r"(FeatureExtractor|Processor(Fast|Pil)?|Scheduler|Pipeline|Metrics?|Dataset|Tokenizer(Fast)?|Guider|Guidance|Sampler)$"
 )
 _ASIDE_BASE = re.compile(r"(^Optimizer|BaseTransform|Dataset|Metrics?|Sampler)$")
-_ASIDE_FUNCTION = re.compile(r"_(test|init|check)$")
+_ASIDE_FUNCTION = re.compile(r"_(test|init|check)$|(^|_)accuracy($|_)")
 # What these compute is chosen by, rewarded by or shown, and never differentiated.
 _UNDIFFERENTIATED = re.compile(
     r"(Assigner|Tracker|Inferencer|Evaluator|Visualizer|Env|EnvBase|MapTransform|RandomizableTransform)$"

@@ -49,9 +49,10 @@ Denominators that are clamped, have an epsilon added, or are proved away from ze
 parameters and configured numbers of which nothing is known; counts (see masked-mean), roots (see sqrt-unprotected),
 unit vectors (see manual-normalize); quotients that a `where` chooses away (see where-nan-grad); inference and numpy.
 Lengths of what a layer or model predicts, of columns of an orthogonal matrix, of random draws, and the largest of
-several lengths, which are never 0; tables that a class builds once; points that were given 1 as their last coordinate,
-or that a function projects through a camera; functions whose docstring says what a degenerate input gives. Denominators
-that can be negative are reported as advice: which replacement is right depends on what they mean.
+several lengths, which are never 0; iterates of a power iteration; weights; fixed tables; scripts; points that were
+given 1 as their last coordinate, or that a function projects through a camera; functions whose docstring says what a
+degenerate input gives. Denominators that can be negative are reported as advice: which replacement is right depends on
+what they mean.
 
 Sources
 -------
@@ -89,7 +90,14 @@ from autofix.transforms.ranges._division import (
     is_torch,
 )
 from autofix.transforms.ranges._gradients import carries_gradient, out_of_model
-from autofix.transforms.ranges._networks import has_length, is_documented, is_result_of_network, is_the_largest
+from autofix.transforms.ranges._networks import (
+    has_length,
+    is_documented,
+    is_iterate,
+    is_result_of_network,
+    is_the_largest,
+    is_weight,
+)
 from autofix.transforms.ranges._roots import is_square
 from autofix.transforms.ranges._signed import signed_zero
 from autofix.transforms.ranges._upstream import is_drawn
@@ -184,19 +192,21 @@ def _is_plausible(module: Module, found: Division, why: Vanishing) -> bool:
 
 
 def _is_never_zero(module: Module, why: Vanishing) -> bool:
-    """Whether a vector has its length from somewhere, is a prediction or a table of the class, or is documented."""
-    if is_documented(module, why.at) or is_the_largest(module, why.at):
+    """Whether a vector has its length from somewhere, is a prediction, a weight or a fixed table, or is documented."""
+    if is_documented(module, why.at) or is_the_largest(module, why.at) or is_iterate(module, why.at):
+        return True
+    if module.function(why.at) is None:  # a script, whose author sees the data
         return True
     source = why.source or why.at
     if why.kind == "norm" and isinstance(source, ast.Name) and source is why.at:
         source = _measured(module, source)
     if is_result_of_network(module, source) or has_length(module, source):
         return True
-    table = source
-    while isinstance(table, ast.Subscript):
-        table = table.value
-    own = isinstance(table, ast.Attribute) and isinstance(table.value, ast.Name) and table.value.id == "self"
-    return own and not carries_gradient(module, table)
+    if is_weight(module, source):
+        return True
+    definition = module.flow(source).definition(source) if isinstance(source, ast.Name) else None
+    is_given = definition is not None and definition.kind == "parameter"
+    return not is_given and not carries_gradient(module, source)
 
 
 def _measured(module: Module, name: ast.Name) -> ast.expr:
@@ -219,12 +229,16 @@ def _is_made_good(module: Module, node: ast.expr) -> bool:
 
 
 def _is_unit_vector(module: Module, found: Division) -> bool:
-    """`x / x.norm(dim=..., keepdim=True)`, which is `normalize`."""
+    """`x / x.norm(dim=..., keepdim=True)`, the dimension kept or put back, which is `normalize`."""
     value = module.flow(found.denominator).value(found.denominator)
     call = call_of(module, value) if isinstance(value, ast.Call) else None
+    is_widened = call is not None and call.name == "unsqueeze"
+    if call is not None and is_widened:
+        value = module.flow(call.input).value(call.input)
+        call = call_of(module, value) if isinstance(value, ast.Call) else None
     if call is None or call.name not in ("norm", "vector_norm") or not same(module, call.input, found.numerator):
         return False
-    return "keepdim" in call.args or "keepdim" in {k.arg for k in call.node.keywords}
+    return is_widened or "keepdim" in call.args or "keepdim" in {k.arg for k in call.node.keywords}
 
 
 def _severity(module: Module, found: Division, why: Vanishing) -> Severity | None:

@@ -183,7 +183,10 @@ def _is_ordinary(module: Module, op: Op, how: str) -> bool:
 
 
 def _is_of_a_diagonal(module: Module, node: ast.expr) -> bool:
-    """`log(abs(diagonal))`, the log-determinant of a triangular map: at 0 it has no inverse, which is its premise."""
+    """`log(abs(diagonal))`, the log-determinant of a triangular map, or that of any bijection: where it is 0 there is
+    no inverse, which is its premise."""
+    if getattr(module.function(node), "name", "") == "log_abs_det_jacobian":
+        return True
     names = [last_name(n) for n in walk(node) if isinstance(n, (ast.Name, ast.Attribute))]
     return any(_DIAGONAL.search(n) for n in names)
 
