@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity
@@ -24,6 +24,8 @@ from autofix.tree import walk
 Guard = Callable[[Module, Match], bool]
 Words = Callable[[Module, Match], str]
 Derive = Callable[[Module, Match], "Derived | None"]
+# "(11.09 in float16)", and a last clause such as ", and in float16 the squares overflow".
+_OF_HALF = re.compile(r" \([^()]* in float16\)|(?:;|, and) in float16 [^;]*$")
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
@@ -106,8 +108,8 @@ class Identity:
     name, summary, severity, triggers, anchor, beside, at_anchor: as in `Rule`. title: what the fix does, in one clause;
     `{new}` stands for what is written. forms: tried in order; the first that matches speaks. local: a name for the
     operand where it needs one. silent: code that must never be touched, whichever form matches (complex tensors never
-    are). quiet: code where the finding is information. near_misses: expressions of `x` and `y` that only resemble a
-    form, for the tests.
+    are). quiet: code where the finding is information. in_full: whether the values are certainly not float16, of which
+    the message then says nothing. near_misses: expressions of `x` and `y` that only resemble a form, for the tests.
     """
 
     name: str
@@ -120,6 +122,7 @@ class Identity:
     local: str = "logits"
     silent: tuple[Guard, ...] = ()
     quiet: tuple[Guard, ...] = ()
+    in_full: Guard | None = None
     near_misses: tuple[str, ...] = ()
     beside: re.Pattern[str] | None = None
     at_anchor: bool = False
@@ -199,7 +202,9 @@ class Identity:
             derived = {name: derive(module, match) for name, derive in form.derive.items()}
             made = {name: value for name, value in derived.items() if value is not None}
             if len(made) == len(derived):
-                return _Found.of(module, node, form, match, made)
+                found = _Found.of(module, node, form, match, made)
+                in_full = self.in_full is not None and self.in_full(module, match)
+                return replace(found, message=_OF_HALF.sub("", found.message)) if in_full else found
         return None
 
     def _is_told(

@@ -62,14 +62,21 @@ def is_pure(module: Module, node: ast.expr) -> bool:
 
 
 def is_cheap(node: ast.expr) -> bool:
-    """A read that may as well be written twice: a name, an attribute, a number, an element."""
+    """A read that may as well be written twice: a name, an attribute, a number, an element, a view such as
+    `x[..., None]`."""
     if isinstance(node, ast.UnaryOp):
         node = node.operand
     while isinstance(node, (ast.Attribute, ast.Subscript)):
-        if isinstance(node, ast.Subscript) and not isinstance(node.slice, (ast.Constant, ast.Name)):
+        if isinstance(node, ast.Subscript) and not _is_plain_index(node.slice):
             return False
         node = node.value
     return isinstance(node, (ast.Name, ast.Constant))
+
+
+def _is_plain_index(index: ast.expr) -> bool:
+    if isinstance(index, (ast.Constant, ast.Name)):
+        return True
+    return isinstance(index, ast.Tuple) and all(isinstance(e, ast.Constant) for e in index.elts)
 
 
 def movable(module: Module, node: ast.expr, to: ast.stmt, removed: Collection[ast.AST] = ()) -> str:

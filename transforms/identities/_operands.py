@@ -12,6 +12,7 @@ from autofix.pattern import Match, assigned_maximum, without_detach
 from autofix.ranges import interval
 from autofix.sameness import same_expression
 from autofix.syntax import Module
+from autofix.transforms.precision._half import never_half
 from autofix.tree import walk
 
 _EXP_RANGE = 80.0
@@ -30,6 +31,12 @@ def is_fixed_grid(module: Module, match: Match) -> bool:
             if name in _GRIDS:
                 return True
     return False
+
+
+def in_full(module: Module, match: Match) -> bool:
+    """Whether what is computed is certainly not float16."""
+    captured = (match.captures[name] for name in ("x", "p", "a") if name in match.captures)
+    return any(never_half(module, node) for node in (*captured, *(op.call for op in match.ops)))
 
 
 def is_bounded(module: Module, match: Match) -> bool:

@@ -43,8 +43,8 @@ def with_gradient(module: Module, match: Match) -> bool:
 
 
 def given_clamped(module: Module, match: Match) -> bool:
-    """Whether the function around the expression is given clamped tensors wherever its file calls it: only a caller
-    from elsewhere can reach what is said."""
+    """Whether the function around the expression is given clamped tensors wherever its file calls it: what is said
+    lies outside the range that its author gives it."""
     function = module.function(match.ops[0].call) if match.ops else None
     if not isinstance(function, ast.FunctionDef):
         return False

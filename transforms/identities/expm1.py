@@ -39,8 +39,9 @@ that is stated.
 
 Left alone
 ----------
-An exponential that is read elsewhere as well; exponents proved to lie away from 0; other constants than 1; NumPy,
-`math`, `out=` and complex tensors.
+An exponential that is read elsewhere as well; exponents proved to lie away from 0, chosen by a `where` from some size
+on, or computed from a fixed grid; differences that are added to a number or a logarithm, which rounds such digits away
+itself; other constants than 1; NumPy, `math`, `out=` and complex tensors.
 
 Sources
 -------
@@ -50,19 +51,46 @@ arithmetic (1991).
 
 from __future__ import annotations
 
+import ast
 import re
 
 from autofix.declare import Form, Identity, Operand
 from autofix.model import Severity
+from autofix.ops import constant, tensor_op
 from autofix.pattern import Match
 from autofix.ranges import interval
 from autofix.syntax import Module
+from autofix.transforms.identities._digits import is_absorbed
+from autofix.transforms.identities._operands import in_full, is_fixed_grid
 from autofix.transforms.identities._training import outside_models
 
 _MESSAGE = "for exponents near 0 the subtraction leaves only rounding: exactly 0 below 6e-8 (5e-4 in float16)"
 _CHANGE = "in half precision only, the gradient rounds to 0 where exp(x) lies below the spacing of 1"
 # Tells the two apart: exp rounds to 1 there.
 _X = Operand(hazard=(1e-9, 2e-9))
+
+
+def _is_of_numbers(module: Module, match: Match) -> bool:
+    """`torch.tensor([1 - eps])`: one number, chosen by the author."""
+    value = module.flow(match.captures["x"]).value(match.captures["x"])
+    if not isinstance(value, ast.Call) or module.qualified(value.func) not in ("torch.tensor", "torch.Tensor"):
+        return False
+    return bool(value.args) and isinstance(value.args[0], (ast.List, ast.Constant))
+
+
+def _is_chosen_for_large(module: Module, match: Match) -> bool:
+    """Whether a `where` takes the difference on one side of a number other than 0: small exponents have a form of
+    their own."""
+    inner: ast.AST = match.ops[0].call
+    for ancestor in module.ancestors(inner):
+        if isinstance(ancestor, ast.Call) and tensor_op(module, ancestor, "where") is not None:
+            test = ancestor.args[0] if len(ancestor.args) == 3 else None
+            bound = constant(module, test.comparators[0]) if isinstance(test, ast.Compare) else None
+            return test is not inner and bound is not None and bound != 0
+        if isinstance(ancestor, ast.stmt):
+            return False
+        inner = ancestor
+    return False
 
 
 def _is_large(module: Module, match: Match) -> bool:
@@ -109,7 +137,8 @@ IDENTITY = Identity(
             tidy=True,
         ),
     ),
-    silent=(_is_large, outside_models),
+    silent=(_is_large, is_absorbed, is_fixed_grid, _is_of_numbers, _is_chosen_for_large, outside_models),
+    in_full=in_full,
     near_misses=(
         "torch.exp(x) - 2",
         "torch.exp(x) + 1",

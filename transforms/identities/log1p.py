@@ -39,7 +39,9 @@ Left alone
 ----------
 Sigmoids, exponentials and hyperbolic tangents, which have logarithms of their own (`log-sigmoid`, `manual-softplus`);
 terms that are proved to be as large as 1, or that are counts; sums that are read elsewhere as well; other constants
-than 1; constructors, buffers and other code that no gradient passes; NumPy, `math`, `out=` and complex tensors.
+than 1; terms of a log-density or log-determinant and of other sums with a logarithm or a number, which round such
+digits away themselves; constructors, buffers and other code that no gradient passes; NumPy, `math`, `out=` and complex
+tensors.
 
 Sources
 -------
@@ -59,6 +61,8 @@ from autofix.origins import origins
 from autofix.pattern import Match
 from autofix.ranges import interval
 from autofix.syntax import Module
+from autofix.transforms.identities._digits import is_absorbed, is_of_a_log_density
+from autofix.transforms.identities._operands import in_full
 from autofix.transforms.identities._training import where_nothing_learns
 
 _MESSAGE = "for small terms the sum with 1 rounds them away: the logarithm is exactly 0 below 6e-8 (5e-4 in float16)"
@@ -116,7 +120,8 @@ IDENTITY = Identity(
             operands={"x": Operand(ordinary=(-3.0, 0.5), hazard=(1e-9, 2e-9))},
         ),
     ),
-    silent=(_has_its_own, where_nothing_learns),
+    silent=(_has_its_own, is_absorbed, is_of_a_log_density, where_nothing_learns),
+    in_full=in_full,
     near_misses=(
         "torch.log(2 + x)",
         "torch.log(x - 1)",

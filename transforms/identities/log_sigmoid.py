@@ -70,7 +70,7 @@ from autofix.pattern import Match
 from autofix.syntax import Module
 from autofix.transforms.identities._boundary import crossing
 from autofix.transforms.identities._links import reshaped_logits
-from autofix.transforms.identities._operands import minus_infinity_reason
+from autofix.transforms.identities._operands import in_full, minus_infinity_reason
 from autofix.transforms.identities._training import has_a_floor_of_its_own, with_gradient
 
 _LOG = "torch.nn.functional.logsigmoid({x})"
@@ -231,6 +231,7 @@ IDENTITY = Identity(
     ),
     silent=(_is_a_value,),
     quiet=(has_a_floor_of_its_own, _divides),
+    in_full=in_full,
     near_misses=(
         "torch.log(2 - torch.sigmoid(x))",
         "torch.log(torch.sigmoid(x) * y)",

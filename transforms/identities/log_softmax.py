@@ -48,10 +48,10 @@ one, so that nothing is computed twice.
 
 Left alone
 ----------
-`math.log`, NumPy and loggers; complex tensors; a name that may hold another value by the time its logarithm is taken;
-a softmax under `no_grad` whose logarithm is not. Where the logits are masked, an eps is reported and not removed: `p *
-log(p + eps)` is 0 at a masked position, and `p * log_softmax(x)` would be NaN there. In an entropy `p * log(p + eps)`
-the eps does no harm, and there is advice.
+`math.log`, NumPy and loggers; complex tensors; a name that may hold another value by the time its logarithm is taken; a
+softmax under `no_grad` whose logarithm is not. An entropy `p * log(p + eps)`, where the eps does no harm. Where the
+logits are masked, an eps is reported and not removed: `target * log(p + eps)` is finite at a masked position, and
+`target * log_softmax(x)` would be NaN there.
 
 Sources
 -------
@@ -71,7 +71,7 @@ from autofix.pattern import Match
 from autofix.syntax import Module
 from autofix.transforms.identities._boundary import crossing
 from autofix.transforms.identities._links import links_to, reshaped_log_softmax
-from autofix.transforms.identities._operands import masked_reason
+from autofix.transforms.identities._operands import in_full, masked_reason
 from autofix.transforms.identities._training import outside_models, where_nothing_learns
 from autofix.tree import walk
 
@@ -88,7 +88,6 @@ _CHANGE = (
     "log-probabilities near and below log({eps}) are no longer raised towards it; elsewhere they change "
     "by less than {eps} divided by the probability"
 )
-_ENTROPY = "the two together are log_softmax, which needs no {eps}: the entropy is exact, and one operation does it"
 _HANDED = "the logits have to be handed over in place of the probabilities, which other callers may read"
 
 
@@ -99,8 +98,10 @@ def _is_unmasked(module: Module, match: Match) -> bool:
 
 
 def _weighs_itself(module: Module, match: Match) -> bool:
-    """Whether the logarithm is multiplied by the same probability, at once or by its name, as in an entropy: the
-    product goes to 0 with the probability, and so does its gradient, whatever the eps."""
+    """Whether the logarithm of a protected probability is multiplied by that probability, at once or by its name, as
+    in an entropy: the product goes to 0 with the probability, and so does its gradient, whatever the eps."""
+    if "eps" not in match.captures:
+        return False
     log = match.ops[0].call
     names = {n.id for n in walk(log) if isinstance(n, ast.Name)}
     reads: list[ast.expr] = [log]
@@ -165,21 +166,6 @@ IDENTITY = Identity(
                 "log(clamp(softmax($x, $dim, dtype=$dtype?), $eps:small, max=$top:near_one?))",
             ),
             _FUNCTION,
-            _ENTROPY,
-            method=_METHOD,
-            change=_CHANGE,
-            hazard=("zero-gradient", "value", "gradient"),
-            severity=Severity.INFO,
-            when=(_weighs_itself,),
-            refuse=(masked_reason,),
-            operands={"x": _LOGITS, "dim": _DIM, "eps": Operand(code="1e-8"), "top": Operand(code="1.0")},
-        ),
-        Form(
-            (
-                "log(softmax($x, $dim, dtype=$dtype?) + $eps:small)",
-                "log(clamp(softmax($x, $dim, dtype=$dtype?), $eps:small, max=$top:near_one?))",
-            ),
-            _FUNCTION,
             _FLAT,
             method=_METHOD,
             change=_CHANGE,
@@ -190,16 +176,6 @@ IDENTITY = Identity(
         ),
         replace(_SELECTED, message=_VALUE, severity=Severity.INFO, when=(where_nothing_learns,)),
         _SELECTED,
-        Form(
-            ("log($p + $eps:small)", "log(clamp($p, $eps:small, max=$top:near_one?))"),
-            "{selected}",
-            _ENTROPY,
-            change=_CHANGE,
-            hazard=("zero-gradient", "value", "gradient"),
-            severity=Severity.INFO,
-            when=(_is_unmasked, _weighs_itself),
-            derive={"selected": reshaped_log_softmax},
-        ),
         Form(
             ("log($p + $eps:small)", "log(clamp($p, $eps:small, max=$top:near_one?))"),
             "{selected}",
@@ -214,7 +190,8 @@ IDENTITY = Identity(
             ("log($p)", "log($p + $eps:small)"), "", _both_places, why=_HANDED, severity=Severity.INFO, when=(_crosses,)
         ),
     ),
-    silent=(outside_models,),
+    silent=(outside_models, _weighs_itself),
+    in_full=in_full,
     near_misses=(
         "torch.log(torch.softmax(x, dim=-1) * y)",
         "torch.log(torch.softmax(x, dim=-1) + 0.5)",

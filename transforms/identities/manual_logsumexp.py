@@ -43,10 +43,11 @@ logarithm joins the exponent. An eps inside the logarithm is removed and stated.
 
 Left alone
 ----------
-Exponents that have their own maximum subtracted already; exponents proved to stay small; `math`, NumPy and loggers;
-complex tensors; sums of something other than exponentials. Weights whose sign is not known, such as masks, are
-reported without a rewrite, because the logarithm of 0 has no gradient. Where the exponent is masked, an eps is
-reported and not removed: it decides what a row without any position becomes.
+Exponents that have their own maximum subtracted already; exponents proved to stay small; functions that their file
+calls with clamped tensors only; `math`, NumPy and loggers; complex tensors; sums of something other than exponentials.
+Weights whose sign is not known, such as masks, are reported without a rewrite, because the logarithm of 0 has no
+gradient. Where the exponent is masked, an eps is reported and not removed: it decides what a row without any position
+becomes.
 
 Sources
 -------
@@ -68,10 +69,7 @@ from autofix.transforms.identities._log_domain import (
     is_weighted_exp,
     log_terms,
 )
-from autofix.transforms.identities._operands import (
-    is_shifted_or_bounded,
-    masked_reason,
-)
+from autofix.transforms.identities._operands import in_full, is_shifted_or_bounded, masked_reason
 from autofix.transforms.identities._training import given_clamped
 
 _FUNCTION = "torch.logsumexp({x}, dim={dim}, keepdim={keep})"
@@ -192,8 +190,8 @@ IDENTITY = Identity(
             when=(is_weighted_exp, has_unknown_weight, exponent_is_free),
         ),
     ),
-    silent=(is_shifted_or_bounded,),
-    quiet=(given_clamped,),
+    silent=(is_shifted_or_bounded, given_clamped),
+    in_full=in_full,
     near_misses=(
         "torch.log(torch.exp(x).sum(dim=-1), out=y)",
         "torch.log(torch.exp(x).cumsum(dim=-1))",

@@ -58,6 +58,7 @@ from autofix.model import Severity
 from autofix.origins import origins
 from autofix.pattern import Match
 from autofix.syntax import Module
+from autofix.transforms.identities._operands import in_full
 from autofix.transforms.identities._training import from_data_alone, without_gradient
 from autofix.transforms.ranges._roots import guarded_outside, no_zero_rows
 from autofix.tree import walk
@@ -135,6 +136,7 @@ IDENTITY = Identity(
         ),
     ),
     silent=(without_gradient, from_data_alone, _is_protected, _is_never_zero, _is_no_dense_tensor),
+    in_full=in_full,
     near_misses=(
         "torch.sqrt((x**3).sum(-1))",
         "torch.sqrt((x * y).sum(-1))",

@@ -44,8 +44,9 @@ Left alone
 ----------
 Directions of which only comparisons are made; lengths of something else than the numerator; lengths that are clamped,
 or read elsewhere as well; norms of a whole tensor, for which `normalize` has no dimension; roots of means (RMS); eps
-inside the root; complex tensors; random directions, which are never exactly zero; pipelines, samplers and the
-preparation of data.
+inside the root; complex tensors; random directions, and what a layer or model predicts without a rectifier at its end,
+which are never exactly zero; vectors that a decomposition or an earlier division gave their length; functions whose
+docstring says what a zero vector gives; pipelines, samplers and the preparation of data.
 
 Sources
 -------
@@ -62,6 +63,14 @@ from autofix.model import Severity
 from autofix.pattern import Match
 from autofix.syntax import Module
 from autofix.transforms.identities._training import ends_in_a_comparison, outside_models
+from autofix.transforms.ranges._networks import (
+    has_length,
+    is_documented,
+    is_iterate,
+    is_result_of_network,
+    is_the_largest,
+    is_weight,
+)
 from autofix.transforms.ranges._upstream import is_drawn
 
 _ZERO = "a zero vector is divided by its length 0, which is NaN, forward and in every gradient before it"
@@ -109,6 +118,13 @@ def _is_a_draw(module: Module, match: Match) -> bool:
     return "x" in match.captures and is_drawn(module, match.captures["x"])
 
 
+def _is_unknown(module: Module, match: Match) -> bool:
+    """Whether nothing says that the vector is never zero, or that a zero vector was thought of."""
+    x = match.captures["x"]
+    known = (is_result_of_network, has_length, is_the_largest, is_iterate, is_weight, is_documented)
+    return not any(says(module, x) for says in known)
+
+
 IDENTITY = Identity(
     name="manual-normalize",
     summary="x / x.norm(dim=d, keepdim=True) becomes F.normalize(x, dim=d)",
@@ -142,6 +158,7 @@ IDENTITY = Identity(
             change=_ZERO_CHANGE,
             severity=Severity.INFO,
             tidy=True,
+            when=(_is_unknown,),
             operands={"x": _X, "dim": _DIM},
         ),
         Form(
@@ -161,6 +178,7 @@ IDENTITY = Identity(
             change=_EPS_CHANGE,
             severity=Severity.INFO,
             tidy=True,
+            when=(_is_unknown,),
             operands={"x": _X, "dim": _DIM, "eps": _EPS},
         ),
     ),

@@ -60,7 +60,7 @@ from autofix.ops import constant, tensor_op
 from autofix.pattern import Match
 from autofix.syntax import Module
 from autofix.transforms.identities._negation import negated
-from autofix.transforms.identities._operands import is_bounded, is_fixed_grid
+from autofix.transforms.identities._operands import in_full, is_bounded, is_fixed_grid
 from autofix.transforms.identities._training import with_gradient, without_gradient
 
 _FALLING = (
@@ -160,6 +160,7 @@ IDENTITY = Identity(
         ),
     ),
     silent=(_is_silent,),
+    in_full=in_full,
     near_misses=(
         "1 / (2 + torch.exp(-x))",
         "1 / (1 - torch.exp(-x))",

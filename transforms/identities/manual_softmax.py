@@ -44,11 +44,11 @@ elsewhere as well stay.
 
 Left alone
 ----------
-A sum that does not keep its dimension and so divides by something else; exponentials that are masked or weighted
-before they are summed; other numerators than the summed exponential; Gaussian windows on a fixed grid, whose centre
-is always 1; NumPy and `math`; complex tensors. A sum over everything is reported without a rewrite, because softmax
-needs the dimension. Where the scores are masked, an eps is reported and not removed: it decides what a row without
-any position becomes.
+A sum that does not keep its dimension and so divides by something else; exponentials that are masked or weighted before
+they are summed; other numerators than the summed exponential; Gaussian windows on a fixed grid, whose centre is always
+1; each row's own maximum subtracted by hand where the same scores meet `softmax` too, which is a choice; NumPy and
+`math`; complex tensors. A sum over everything is reported without a rewrite, because softmax needs the dimension. Where
+the scores are masked, an eps is reported and not removed: it decides what a row without any position becomes.
 
 Sources
 -------
@@ -58,13 +58,17 @@ functions (2021).
 
 from __future__ import annotations
 
+import ast
 import re
 
 from autofix.declare import Form, Identity, Operand
 from autofix.model import Severity
+from autofix.ops import tensor_op
 from autofix.pattern import Match
+from autofix.relations import same
 from autofix.syntax import Module
 from autofix.transforms.identities._operands import (
+    in_full,
     is_bounded,
     is_fixed_grid,
     is_non_positive,
@@ -73,6 +77,7 @@ from autofix.transforms.identities._operands import (
     is_shifted_by_row,
     masked_reason,
 )
+from autofix.tree import walk
 
 _FUNCTION = "torch.softmax|torch.nn.functional.softmax({x}, dim={dim})"
 _METHOD = "{x}.softmax(dim={dim})"
@@ -104,6 +109,19 @@ _WITH_EPS = (
     "exp($x) / clamp(sum(exp($x), $dim, keepdim=True), $eps:small)",
     "exp($x) / (sum(exp($x), $dim:zero) + $eps:small)",
 )
+
+
+def _is_chosen_by_hand(module: Module, match: Match) -> bool:
+    """Whether the maximum is subtracted by hand where the same scores meet `softmax` as well: the author knows it, and
+    has a reason of speed or memory not to use it here."""
+    if "m" not in match.captures or not is_shifted_by_row(module, match):
+        return False
+    x = match.captures["x"]
+    for node in walk(module.flow(x).scope):
+        op = tensor_op(module, node, "softmax") if isinstance(node, ast.Call) else None
+        if op is not None and same(module, op.input, x):
+            return True
+    return False
 
 
 def _consequence(module: Module, match: Match) -> str:
@@ -216,7 +234,8 @@ IDENTITY = Identity(
             operands={"x": _X},
         ),
     ),
-    silent=(is_fixed_grid,),
+    silent=(is_fixed_grid, _is_chosen_by_hand),
+    in_full=in_full,
     near_misses=(
         "torch.exp(x) / torch.exp(x).sum(dim=-1)",
         "torch.exp(x) / torch.exp(x).sum(dim=1, keepdim=False)",

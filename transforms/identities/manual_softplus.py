@@ -42,8 +42,9 @@ which differs by less than 2.1e-9. An exponential that is read elsewhere as well
 Left alone
 ----------
 Exponents proved to stay below the overflow, such as `log(1 + exp(-abs(x)))`, the second half of a softplus that is
-already split by hand, or a difference from a maximum; the parameter of a lambda; other constants than 1; sums of
-exponentials (`manual-logsumexp`); NumPy, `math`, `out=` and complex tensors.
+already split by hand, or a difference from a maximum; the parameter of a lambda; a function that this file calls with
+clamped tensors only; other constants than 1; sums of exponentials (`manual-logsumexp`); NumPy, `math`, `out=` and
+complex tensors.
 
 Sources
 -------
@@ -61,7 +62,7 @@ from autofix.ops import tensor_op
 from autofix.pattern import Match
 from autofix.ranges import interval
 from autofix.syntax import Module
-from autofix.transforms.identities._operands import is_fixed_grid, is_shifted
+from autofix.transforms.identities._operands import in_full, is_fixed_grid, is_shifted
 from autofix.transforms.identities._training import given_clamped
 from autofix.tree import parameter_names
 
@@ -128,8 +129,8 @@ IDENTITY = Identity(
             operands={"x": Operand()},
         ),
     ),
-    silent=(_is_silent, _is_of_a_safe_input),
-    quiet=(given_clamped,),
+    silent=(_is_silent, _is_of_a_safe_input, given_clamped),
+    in_full=in_full,
     near_misses=(
         "torch.log(2 + torch.exp(x))",
         "torch.log(1 - torch.exp(x))",

@@ -75,6 +75,7 @@ from autofix.sameness import is_cheap, is_pure, is_untouched, movable
 from autofix.syntax import Module
 from autofix.transforms.identities._boundary import crossing
 from autofix.transforms.identities._loss_modules import calls_of
+from autofix.transforms.identities._operands import in_full
 
 _OPTIONS = "weight=$w?, size_average=$s?, ignore_index=$i?, reduce=$u?, reduction=$r?"
 _REST = "{t}, weight={w}, size_average={s}, ignore_index={i}, reduce={u}, reduction={r}"
@@ -151,6 +152,7 @@ IDENTITY = Identity(
             when=(_is_function,),
         ),
     ),
+    in_full=in_full,
     near_misses=(
         "F.nll_loss(F.log_softmax(x, dim=1), y)",
         "F.cross_entropy(x, y)",

@@ -45,7 +45,8 @@ inverse that is read elsewhere as well stays, and then there is no finding.
 Left alone
 ----------
 Inverses that are used more than once, stored or returned; products with the inverse on the right; objects of a
-project's own with an `inverse()` method; pseudo-inverses; NumPy, `out=` and complex matrices.
+project's own with an `inverse()` method; pseudo-inverses; matrices of a camera, and the shift and scale of normalised
+points, which are small and well conditioned; NumPy, `out=` and complex matrices.
 
 Sources
 -------
@@ -61,9 +62,16 @@ from autofix.declare import Form, Identity
 from autofix.flow import Definition
 from autofix.model import Severity
 from autofix.ops import tensor_op
+from autofix.origins import origins
 from autofix.pattern import Match
 from autofix.syntax import Module
+from autofix.tree import last_part, walk
 
+# Matrices of a camera, and the shift and scale that normalise points: small, and well conditioned by construction.
+_CAMERA = re.compile(
+    r"^K(_?[a-z])?\d*$|intrinsic|extrinsic|(^|_)(cam(era)?_?(mat(rix)?|k)|pose|homograph\w*|calib\w*)(_|\d|$)", re.I
+)
+_NORMALISING = re.compile(r"normali[sz]e", re.I)
 _MESSAGE = "the whole inverse is formed for one product, and its rounding errors come on top of those of the solution"
 
 
@@ -101,6 +109,15 @@ def _is_applied(module: Module, match: Match) -> bool:
     return True
 
 
+def _is_well_conditioned(module: Module, match: Match) -> bool:
+    """Whether the matrix is that of a camera by its name, or the shift and scale of normalised points."""
+    a = match.captures["a"]
+    names = [n for n in walk(a) if isinstance(n, (ast.Name, ast.Attribute))]
+    if any(_CAMERA.search(last_part(n)) for n in names):
+        return True
+    return any(isinstance(p, ast.Call) and _NORMALISING.search(last_part(p.func)) for p in origins(module, a))
+
+
 IDENTITY = Identity(
     name="solve-not-inverse",
     summary="inverse(A) @ b becomes linalg.solve(A, b)",
@@ -120,6 +137,7 @@ IDENTITY = Identity(
             when=(_is_matrix, _is_applied),
         ),
     ),
+    silent=(_is_well_conditioned,),
     near_misses=(
         "x @ torch.inverse(y)",
         "torch.inverse(x) * y",

@@ -40,8 +40,9 @@ the finding is information.
 
 Left alone
 ----------
-Moments of different tensors or along different dimensions; running moments and sums over batches, which have no
-single tensor to take the variance of; weighted means; complex tensors.
+Moments of different tensors or along different dimensions; running moments and sums over batches, which have no single
+tensor to take the variance of; weighted means; a formula that a flag chooses which is off by default, beside another;
+complex tensors.
 
 Sources
 -------
@@ -54,10 +55,13 @@ import ast
 import re
 
 from autofix.declare import Form, Identity, Operand
+from autofix.flow import parameter_default
 from autofix.model import Severity
 from autofix.ops import tensor_op
 from autofix.pattern import Match
 from autofix.syntax import Module
+from autofix.transforms.identities._operands import in_full
+from autofix.tree import walk
 
 _MESSAGE = (
     "the two means agree in most digits when the mean is large against the spread: the variance is then rounding, and "
@@ -119,6 +123,22 @@ def _is_clamped(module: Module, match: Match) -> bool:
     return False
 
 
+def _is_asked_for(module: Module, match: Match) -> bool:
+    """Whether a flag that is off by default chooses this formula, and the other branch binds the same name: the author
+    offers both, and says which is the faster."""
+    inner: ast.AST = match.ops[0].call
+    target = next(iter(getattr(module.statement(match.ops[0].call), "targets", [])), None)
+    for ancestor in module.ancestors(inner):
+        if isinstance(ancestor, ast.If) and inner in ancestor.body and isinstance(ancestor.test, ast.Name):
+            found = module.flow(ancestor.test).definition(ancestor.test)
+            function = found.statement if found is not None and found.kind == "parameter" else None
+            default = parameter_default(function, ancestor.test.id) if isinstance(function, ast.FunctionDef) else None
+            bound = {n.id for s in ancestor.orelse for n in walk(s) if isinstance(n, ast.Name)}
+            return getattr(default, "value", None) is False and getattr(target, "id", "") in bound
+        inner = ancestor
+    return False
+
+
 IDENTITY = Identity(
     name="variance-cancellation",
     summary="mean(x ** 2) - mean(x) ** 2 becomes var(x, correction=0)",
@@ -169,6 +189,8 @@ IDENTITY = Identity(
             operands={"x": Operand(hazard=(2e19, 3e19))},
         ),
     ),
+    silent=(_is_asked_for,),
+    in_full=in_full,
     near_misses=(
         "(x**2).mean(-1) - y.mean(-1) ** 2",
         "(x**2).mean(-1) - x.mean(0) ** 2",

@@ -13,6 +13,7 @@ from autofix.syntax import Module
 from autofix.transforms.masks._dtypes import DEFAULT, dtype_of, float_dtype_of, is_plain
 from autofix.transforms.masks._promotion import added_in_place, overflows
 from autofix.transforms.masks._purpose import (
+    converts_for_makers,
     dtype_guarded,
     in_sampler,
     is_graded,
@@ -29,6 +30,7 @@ from autofix.transforms.masks._sums import clamped_sums, masked_sum, sum_around
 from autofix.tree import walk
 
 _HALF_LIMIT = -65504.0
+_RARE_GAP = 5000.0  # between scores of a model that trains at all
 # An anchor for constants under a name: where a mask fills or chooses something other than a small number.
 FILLED = r"masked_fill_?\((?![^\n]*,\s*(?:value=)?(?:[01](?:\.0?)?|False|True)\))|where\([^,\n]*,.*self\."
 
@@ -118,7 +120,9 @@ def _infinite_severity(module: Module, site: Site, fate: Fate) -> Severity | Non
         return Severity.INFO  # which may receive the mask, and gives a closed row zeros
     if _is_handed_as_mask(module, site):
         return Severity.INFO  # most backends give a closed row zeros
-    return Severity.ERROR if shows_closed_rows(module, site, fate) else Severity.INFO
+    if shows_closed_rows(module, site, fate):
+        return Severity.ERROR
+    return None if converts_for_makers(module, site) else Severity.INFO
 
 
 def _is_handed_as_mask(module: Module, site: Site) -> bool:
@@ -236,12 +240,12 @@ def _infinite_message(site: Site, fate: Fate, severity: Severity) -> str:
         )
     if severity is Severity.INFO:
         return (
-            "if every position of a row is masked, softmax makes it NaN, forward and in every gradient; nothing here "
-            "rules such a row out"
+            "if every position of a row is masked, softmax makes it NaN, forward and backward; nothing here rules such "
+            "a row out"
         )
     if site.builds_mask:
-        return "a row of this mask with every position masked makes softmax NaN, in the output and in every gradient"
-    return "a row with every position masked is all -inf, and softmax makes it NaN, forward and in every gradient"
+        return "a row of this mask with every position masked makes softmax NaN, forward and backward"
+    return "a row with every position masked is all -inf, and softmax makes it NaN, forward and backward"
 
 
 def _constant_message(site: Site, severity: Severity) -> str:
@@ -257,7 +261,13 @@ def _constant_message(site: Site, severity: Severity) -> str:
         if severity is Severity.INFO:
             return f"{shown} becomes -inf where it meets float16, and a row that is masked everywhere NaN"
         return f"{shown} overflows to -inf in float16, so a fully masked row becomes NaN under half precision"
-    return f"a score that lies {-site.number:g} above the others outweighs this mask: masked positions leak"
+    gap = f"{-site.number:g}"
+    if -site.number < _RARE_GAP:
+        return f"a score that lies {gap} above the others outweighs this mask: masked positions leak"
+    return (
+        f"this mask hides positions as long as no score lies {gap} above the others, which few do; the minimum of the "
+        "dtype hides them from any score"
+    )
 
 
 def _claim(site: Site, assumptions: tuple[str, ...]) -> Claim:

@@ -16,6 +16,7 @@ _ATTENTION = re.compile(
     re.I,
 )
 _MASK_MAKER = re.compile(r"mask", re.I)
+_LIBRARY_MAKER = re.compile(r"\bcreate_(?:\w+_)?mask\(|\b_prepare_4d_\w*mask\w*\(|\bget_extended_attention_mask\(")
 _SAMPLING = re.compile(
     r"sampl|generat|decod(?:e|ing)(?:_|$)|beam|top_?[kp](?:_|$)|nucleus|viterbi|crf|warp|logits?_?process|greedy"
     r"|(?:^|_)(?:filter|infer|inference|predict|search|translate|evaluate|play|act)(?:_|$)",
@@ -30,6 +31,21 @@ _TORCH = re.compile(r"^\s*(?:import|from)\s+torch\b", re.M)
 def uses_torch(module: Module) -> bool:
     """Whether tensors here are PyTorch's: the file imports torch, or at least no library that spells alike."""
     return bool(_TORCH.search(module.text)) or not _OTHER_LIBRARIES.search(module.text)
+
+
+def converts_for_makers(module: Module, site: Site) -> bool:
+    """Whether the fill only converts a boolean mask, under `if mask.dtype == torch.bool`, in a file whose models have
+    theirs made by a library (`create_causal_mask`): with floats, and with the minimum of their dtype, where they meet
+    this softmax."""
+    if site.mask is None or not _LIBRARY_MAKER.search(module.text):
+        return False
+    masked = ast.dump(site.mask)
+    for ancestor in module.ancestors(site.node):
+        test = ancestor.test if isinstance(ancestor, ast.If) else None
+        if isinstance(test, ast.Compare) and isinstance(test.left, ast.Attribute) and test.left.attr == "dtype":
+            is_bool = module.qualified(test.comparators[0]) == "torch.bool" and isinstance(test.ops[0], ast.Eq)
+            return is_bool and ast.dump(test.left.value) == masked
+    return False
 
 
 def in_sampler(module: Module, node: ast.AST) -> bool:

@@ -66,10 +66,11 @@ Left alone
 -inf for maxima, top-k, running bests, beam scores, log-sum-exp identities, CRF and Viterbi tables, and values compared
 with an infinity later; samplers and everything under `no_grad`; thresholds taken from the row itself, which keep an
 entry; causal masks that keep the diagonal, unless another mask is added to them; masks of sizes, positions and what the
-constructor left, which close the same rows in every batch; masks that open closed rows or a column; filled scores whose
-masked weights are set to zero after the softmax, and which get neither NaN nor its gradient; masks for fused kernels,
-which give a fully masked row zeros. Functions with the arguments of `scaled_dot_product_attention`, and code that
-replaces NaN too late, get no rewrite: equal weights would take the place of zeros.
+constructor left, which close the same rows in every batch; boolean masks that are only converted, in files whose masks
+a library makes as floats; masks that open closed rows or a column; filled scores whose masked weights are set to zero
+after the softmax, and which get neither NaN nor its gradient; masks for fused kernels, which give a fully masked row
+zeros. Functions with the arguments of `scaled_dot_product_attention`, and code that replaces NaN too late, get no
+rewrite: equal weights would take the place of zeros.
 
 Sources
 -------

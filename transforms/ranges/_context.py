@@ -16,7 +16,7 @@ from autofix.transforms.ranges._roles import LOG_RATIO, LOG_SCALE, LOG_STD, LOG_
 from autofix.tree import last_part, parameter_names, spaced, walk
 
 _ASIDE = re.compile(
-    r"^_*(generate|inference|infer|evaluate|eval|test|validate|validation|plot|visuali[sz]e|log_?metrics|report|"
+    r"^_*(generate|inference|infer|evaluate|eval|test|validate|validation|plot|visuali[sz]e|log_?metrics|report|interpret|"
     r"summary|init|initiali[sz]e|reset|load|export|from_pretrained)(_|$)|_hook$|^_*(init_weights|metrics)|"
     r"^_*convert($|_\w*(weight|checkpoint|state|model|param))"
 )

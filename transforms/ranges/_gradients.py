@@ -19,7 +19,7 @@ from autofix.tree import last_part, parameter_names, walk
 # business of its code.
 _ASIDE_FOLDER = re.compile(
     r"\w*metrics|metric|pipelines?|modular_pipelines|schedulers?|datasets?|preprocessing|testing|optim|optimizers?|"
-    r"quantizers?|inference|augment(ation)?s?|sampl(ing|ers?)"
+    r"quantizers?|inference|augment(ation)?s?|sampl(ing|ers?)|guiders"
 )
 _ASIDE_FAMILY = re.compile(r"\w*metrics|pipelines?|modular_pipelines|schedulers?|quantizers")  # divided into folders
 _ASIDE_FILE = re.compile(
@@ -29,7 +29,7 @@ _ASIDE_CLASS = re.compile(
     r"(FeatureExtractor|Processor(Fast|Pil)?|Scheduler|Pipeline|Metrics?|Dataset|Tokenizer(Fast)?|Guider|Guidance|Sampler)$"
 )
 _ASIDE_BASE = re.compile(r"(^Optimizer|BaseTransform|Dataset|Metrics?|Sampler)$")
-_ASIDE_FUNCTION = re.compile(r"_(test|init|check)$")
+_ASIDE_FUNCTION = re.compile(r"_(test|init|check)$|(^|_)accuracy($|_)")
 # What these compute is chosen by, rewarded by or shown, and never differentiated.
 _UNDIFFERENTIATED = re.compile(
     r"(Assigner|Tracker|Inferencer|Evaluator|Visualizer|Env|EnvBase|MapTransform|RandomizableTransform)$"

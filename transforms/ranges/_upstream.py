@@ -37,6 +37,8 @@ _MADE = re.compile(
 )
 _PASSING = ("abs", "min", "max", "sum", "tuple", "list", "zip", "enumerate", "reversed", "sorted", "next", "iter")
 _PLAIN_PARTS = ("shape", "ndim", "dtype", "device", "data", "is_cuda", "requires_grad")
+_DRAWS = re.compile(r"^randn?(_like)?$|normal_samples$")
+_CONTINUOUS = ("Normal", "MultivariateNormal", "Uniform", "Laplace", "Cauchy", "StudentT")
 _MOST_STEPS = 400
 
 
@@ -53,7 +55,19 @@ def carries_gradient(module: Module, node: ast.expr) -> bool:
 def is_drawn(module: Module, node: ast.expr) -> bool:
     """Whether a value is a draw from a continuous distribution, which is exactly zero with probability zero."""
     value = module.flow(node).value(node)
-    return isinstance(value, ast.Call) and last_part(value.func) in ("randn", "randn_like", "rand", "rand_like")
+    while isinstance(value, ast.Call) and (op := tensor_op(module, value, "view", "reshape", "squeeze", "to")):
+        value = module.flow(op.input).value(op.input)
+    if isinstance(value, ast.Name) and value is node:
+        given = [
+            getattr(s, "value", None) for s in module.flow(node).stores(value.id) if s is not module.statement(node)
+        ]
+        return bool(given) and all(isinstance(v, ast.Call) and _DRAWS.search(last_part(v.func)) for v in given)
+    if not isinstance(value, ast.Call):
+        return False
+    if last_part(value.func) in ("sample", "rsample") and isinstance(value.func, ast.Attribute):
+        made = module.flow(value.func.value).value(value.func.value)
+        return isinstance(made, ast.Call) and last_part(made.func) in _CONTINUOUS
+    return _DRAWS.search(last_part(value.func)) is not None
 
 
 class _Search:

@@ -69,6 +69,7 @@ from autofix.ranges import analysis
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
+from autofix.transforms.precision._half import never_half
 from autofix.transforms.ranges._floors import HALF_ZERO, TINY, at_least, literal
 from autofix.transforms.ranges._gradients import carries_gradient, learns_nothing, only_compared
 from autofix.transforms.ranges._roles import LOGIT_SCALE, role_of
@@ -115,7 +116,7 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         claim=Claim(
             Relation.EQUAL,
             region=region,
-            change=_change(inner, moved),
+            change=_change(module, inner, moved),
         ),
     )
     yield context.finding(node, message, fix=fix)
@@ -181,7 +182,8 @@ def _is_logit_scale(node: ast.expr) -> bool:
 
 
 def _message(module: Module, inner: Op, clamp: Op) -> str:
-    where = "above 88.7 (11.09 in float16)" if inner.name == "exp" else "at 0"
+    half = "" if never_half(module, inner.input) else " (11.09 in float16)"
+    where = f"above 88.7{half}" if inner.name == "exp" else "at 0"
     text = re.sub(r"\s+", " ", module.source(inner.input))
     return (
         f"the clamp comes after {inner.name}({text}), whose derivative is inf {where}: the clamp sends back 0, "
@@ -244,13 +246,16 @@ def _without(module: Module, statement: ast.stmt) -> Edit:
     return rewrite.delete(module, statement)
 
 
-def _change(inner: Op, bounds: _Bounds) -> str:
+def _change(module: Module, inner: Op, bounds: _Bounds) -> str:
     if inner.name == "exp" or bounds.low is None or bounds.low >= HALF_ZERO:
         return ""
+    is_full = never_half(module, inner.input)
     if inner.name == "sqrt":
-        return f"in float16 the root is held at {math.sqrt(6.1e-5):.2g}, that of the smallest normal number"
-    held = "at -87.3 in float32 and " if bounds.low <= TINY else ""
-    return f"the logarithm is held {held}at -9.7 in float16, that of the smallest normal number"
+        held = f"the root is held at {math.sqrt(6.1e-5):.2g}, that of the smallest normal number"
+        return "" if is_full else f"in float16 {held}"
+    full = ["at -87.3 in float32"] if bounds.low <= TINY else []
+    held = " and ".join(full if is_full else [*full, "at -9.7 in float16"])
+    return f"the logarithm is held {held}, that of the smallest normal number" if held else ""
 
 
 RULE = Rule(

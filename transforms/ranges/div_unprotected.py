@@ -48,7 +48,11 @@ Left alone
 Denominators that are clamped, have an epsilon added, or are proved away from zero by the range analysis; names,
 parameters and configured numbers of which nothing is known; counts (see masked-mean), roots (see sqrt-unprotected),
 unit vectors (see manual-normalize); quotients that a `where` chooses away (see where-nan-grad); inference and numpy.
-Denominators that can be negative are reported as advice: which replacement is right depends on what they mean.
+Lengths of what a layer or model predicts, of columns of an orthogonal matrix, of random draws, and the largest of
+several lengths, which are never 0; iterates of a power iteration; weights; fixed tables; scripts; points that were
+given 1 as their last coordinate, or that a function projects through a camera; functions whose docstring says what a
+degenerate input gives. Denominators that can be negative are reported as advice: which replacement is right depends on
+what they mean.
 
 Sources
 -------
@@ -85,14 +89,21 @@ from autofix.transforms.ranges._division import (
     is_numpy,
     is_torch,
 )
-from autofix.transforms.ranges._gradients import out_of_model
+from autofix.transforms.ranges._gradients import carries_gradient, out_of_model
+from autofix.transforms.ranges._networks import (
+    has_length,
+    is_documented,
+    is_iterate,
+    is_result_of_network,
+    is_the_largest,
+    is_weight,
+)
 from autofix.transforms.ranges._roots import is_square
+from autofix.transforms.ranges._signed import signed_zero
 from autofix.transforms.ranges._upstream import is_drawn
 from autofix.transforms.ranges._uses import only_ordered
 from autofix.tree import walk
 
-_ZERO_IN_DATA = re.compile(r"^(disparity|disparities|disp|z|z_vec|z_coord|inv_depth)$")
-_SMALL = 1e-2
 # Words of which one is in the function whose denominator vanishes: lengths, spreads, extremes, squares, sizes less one,
 # coordinates. `.norm(` alone is a layer far more often than a length.
 _WORDS = (
@@ -131,6 +142,8 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         return
     message = _message(module, why)
     severity = _severity(module, found, why)
+    if severity is Severity.INFO and why.kind != "size" and _is_never_zero(module, why):
+        return
     try:
         fix = _fix(module, why)
     except Unrewritable as error:
@@ -181,6 +194,31 @@ def _is_plausible(module: Module, found: Division, why: Vanishing) -> bool:
     return True
 
 
+def _is_never_zero(module: Module, why: Vanishing) -> bool:
+    """Whether a vector has its length from somewhere, is a prediction, a weight or a fixed table, or is documented."""
+    if is_documented(module, why.at) or is_the_largest(module, why.at) or is_iterate(module, why.at):
+        return True
+    if module.function(why.at) is None:  # a script, whose author sees the data
+        return True
+    source = why.source or why.at
+    if why.kind == "norm" and isinstance(source, ast.Name) and source is why.at:
+        source = _measured(module, source)
+    if is_result_of_network(module, source) or has_length(module, source):
+        return True
+    if is_weight(module, source):
+        return True
+    definition = module.flow(source).definition(source) if isinstance(source, ast.Name) else None
+    is_given = definition is not None and definition.kind == "parameter"
+    return not is_given and not carries_gradient(module, source)
+
+
+def _measured(module: Module, name: ast.Name) -> ast.expr:
+    """The vector whose length `name` is bound to."""
+    value = module.flow(name).value(name)
+    call = call_of(module, value) if isinstance(value, ast.Call) else None
+    return call.input if call is not None else name
+
+
 def _is_made_good(module: Module, node: ast.expr) -> bool:
     """Whether a `where` put something else in place of what is too small: `where(x < eps, default, x)`."""
     value = module.flow(node).value(node)
@@ -194,12 +232,16 @@ def _is_made_good(module: Module, node: ast.expr) -> bool:
 
 
 def _is_unit_vector(module: Module, found: Division) -> bool:
-    """`x / x.norm(dim=..., keepdim=True)`, which is `normalize`."""
+    """`x / x.norm(dim=..., keepdim=True)`, the dimension kept or put back, which is `normalize`."""
     value = module.flow(found.denominator).value(found.denominator)
     call = call_of(module, value) if isinstance(value, ast.Call) else None
+    is_widened = call is not None and call.name == "unsqueeze"
+    if call is not None and is_widened:
+        value = module.flow(call.input).value(call.input)
+        call = call_of(module, value) if isinstance(value, ast.Call) else None
     if call is None or call.name not in ("norm", "vector_norm") or not same(module, call.input, found.numerator):
         return False
-    return "keepdim" in call.args or "keepdim" in {k.arg for k in call.node.keywords}
+    return is_widened or "keepdim" in call.args or "keepdim" in {k.arg for k in call.node.keywords}
 
 
 def _severity(module: Module, found: Division, why: Vanishing) -> Severity | None:
@@ -227,28 +269,11 @@ def _is_total_of_lengths(module: Module, node: ast.expr) -> bool:
             inner = module.flow(call.input).value(call.input)
             lengths = call_of(module, inner) if isinstance(inner, ast.Call) else None
             if call.name == "mean" and lengths is not None and lengths.name in ("abs", "absolute"):
-                return _is_result_of_network(module, lengths.input)
+                return is_result_of_network(module, lengths.input)
             return is_square(module, call.input) or (
                 lengths is not None and lengths.name in ("norm", "vector_norm", "square")
             )
         node = call.input
-    return False
-
-
-def _is_result_of_network(module: Module, node: ast.expr) -> bool:
-    """`self.critic(state)`, or a part of it."""
-    while isinstance(node, (ast.Subscript, ast.Attribute, ast.Name, ast.Call)):
-        if isinstance(node, ast.Call):
-            if isinstance(node.func, ast.Attribute) and getattr(node.func.value, "id", "") == "self":
-                return True
-            node = node.func
-            continue
-        value = module.flow(node).value(node)
-        if value is node:
-            if isinstance(node, ast.Name):
-                return False
-            value = node.value
-        node = value
     return False
 
 
@@ -301,87 +326,15 @@ def _signed(found: Division, context: Context) -> Iterator[Finding]:
     """Advice: a coordinate, a disparity, a reference element."""
     module, node = context.module, found.node
     denominator = found.denominator
-    message = (
-        _clamped_coordinate(module, denominator) or _own_element(module, found) or _named_zero(module, denominator)
-    )
+    message = signed_zero(module, found)
     if not message or is_numpy(module, node) or is_inference(module, node):
         return
     if is_guarded(module, node, [denominator]) or is_chosen_away(module, node):
         return
-    if out_of_training(module, denominator):
+    if out_of_training(module, denominator) or is_documented(module, denominator):
         return
     why = "it can be negative: replace values near zero by one of the same sign, or choose them away with where"
     yield context.finding(node, message, why=why, severity=Severity.INFO)
-
-
-def _clamped_coordinate(module: Module, node: ast.expr) -> str:
-    """`clamp(z, eps)` of a coordinate: what is behind the camera lands in front of it."""
-    value = module.flow(node).value(node)
-    call = call_of(module, value) if isinstance(value, ast.Call) else None
-    if call is None or call.name not in ("clamp", "clamp_min") or "max" in call.args:
-        return ""
-    low = call.args.get("min")
-    bound = analysis(module).of(low) if low is not None else None
-    if bound is None or not bound.positive or bound.high > _SMALL:
-        return ""
-    if not _is_coordinate(module.flow(call.input).value(call.input)) or analysis(module).of(call.input).low >= 0:
-        return ""
-    text = re.sub(r"\s+", " ", module.source(call.input))
-    return f"{text} is a coordinate and may be negative: the clamp turns every negative one into a tiny positive one"
-
-
-def _is_coordinate(node: ast.expr) -> bool:
-    """`points[..., -1:]`, `p[:, 2]`."""
-    if not isinstance(node, ast.Subscript) or not isinstance(node.slice, ast.Tuple):
-        return False
-    *leading, last = node.slice.elts
-    whole = all(isinstance(p, ast.Slice) or (isinstance(p, ast.Constant) and p.value is ...) for p in leading)
-    return bool(leading) and whole and _is_place(last)
-
-
-def _is_place(node: ast.expr) -> bool:
-    """A fixed index, or a slice of length one at the start or the end."""
-    if isinstance(node, ast.UnaryOp):
-        node = node.operand
-    if isinstance(node, ast.Constant):
-        return isinstance(node.value, int)
-    if not isinstance(node, ast.Slice) or node.step is not None:
-        return False
-    if node.lower is None:
-        return isinstance(node.upper, ast.Constant) and node.upper.value == 1
-    if node.upper is None:
-        return isinstance(node.lower, ast.UnaryOp) and getattr(node.lower.operand, "value", None) == 1
-    low, high = getattr(node.lower, "value", None), getattr(node.upper, "value", None)
-    return isinstance(low, int) and high == low + 1
-
-
-def _own_element(module: Module, found: Division) -> str:
-    """`x / x[..., :1]`, `p[..., :2] / p[..., 2:3]`."""
-    denominator = found.denominator
-    if not isinstance(denominator, ast.Subscript) or not _is_coordinate(denominator):
-        return ""
-    numerator = found.numerator
-    whole = numerator.value if isinstance(numerator, ast.Subscript) else numerator
-    if not same(module, whole, denominator.value) or not analysis(module).of(denominator).zero:
-        return ""
-    if constant(module, numerator) is not None:
-        return ""
-    text = re.sub(r"\s+", " ", module.source(denominator))
-    return f"{text} is an element of what is divided and may be 0, and the quotient is then inf or NaN"
-
-
-def _named_zero(module: Module, node: ast.expr) -> str:
-    if not isinstance(node, ast.Name) or not _ZERO_IN_DATA.match(node.id):
-        return ""
-    definition = module.flow(node).definition(node)
-    parameter = definition is not None and definition.kind == "parameter"
-    if not parameter and not (
-        definition is not None and definition.value is not None and _is_coordinate(definition.value)
-    ):
-        return ""
-    if not analysis(module).of(node).zero:
-        return ""
-    return f"{node.id} is 0 for a point at infinity or in the camera's plane, and the quotient is then inf or NaN"
 
 
 RULE = Rule(

@@ -43,12 +43,13 @@ correction of squashed policies, is rewritten as `2 * (log 2 - x - softplus(-2 *
 
 Left alone
 ----------
-Arguments whose range is proved positive, or of which nothing is known; softmax, sigmoid and sums of exponentials,
-whose logarithms have stable forms and rules of their own; logarithms clamped afterwards, likewise; arguments that the
+Arguments whose range is proved positive, or of which nothing is known; softmax, sigmoid and sums of exponentials, whose
+logarithms have stable forms and rules of their own; logarithms clamped afterwards, likewise; arguments that the
 function checks and refuses with an exception; `log(abs(d))` where the function divides by d too; code without
 gradients: evaluation, logging, feature extraction, schedules, random draws, sizes and Python numbers; the part that a
-mask keeps. There is advice for determinants, diagonals that are learnt and deviations, which nothing ordinary makes 0,
-and for odds of a number whose name does not say that it is predicted.
+mask keeps; diagonals of triangular maps, whose premise is that they have an inverse; functions whose docstring says
+what a degenerate input gives. There is advice for determinants and deviations, which nothing ordinary makes 0, and for
+odds of a number whose name does not say that it is predicted.
 
 Sources
 -------
@@ -72,6 +73,7 @@ from autofix.syntax import Module
 from autofix.transforms.loops._bindings import last_name
 from autofix.transforms.ranges._floors import held, hold, limits, unclamped
 from autofix.transforms.ranges._gradients import carries_gradient, learns_nothing, only_compared
+from autofix.transforms.ranges._networks import is_documented
 from autofix.transforms.ranges._roots import (
     chosen_by_where,
     guarded_outside,
@@ -92,6 +94,7 @@ _WIDTH = re.compile(r"(^|_)(variance|length_?scales?|bandwidths?|sigmas?|scales?
 _SIGNAL = re.compile(
     r"spec|mag|stft|fft|mel|wave|audio|signal|frame|power|energy|complex|fourier|err|diff|delta|resid", re.I
 )
+_DIAGONAL = re.compile(r"(^|_)diag(onal)?($|_)")
 _WORDS = {
     "abs": "an absolute value is 0 where its argument is",
     "relu": "whatever is not positive is rectified to exactly 0",
@@ -121,6 +124,8 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         return
     text = re.sub(r"\s+", " ", module.source(op.input))
     severity = None if _is_ordinary(module, op, how) else Severity.INFO
+    if severity is Severity.INFO and (_is_of_a_diagonal(module, op.input) or is_documented(module, op.call)):
+        return
     message = f"nothing keeps {text} above 0: {how}, and then the logarithm is -inf and the gradient NaN"
     try:
         fix = _squashed(module, op) or _held(module, op)
@@ -162,7 +167,7 @@ def _vanishes(module: Module, node: ast.expr, depth: int) -> str:
 
 def _is_ordinary(module: Module, op: Op, how: str) -> bool:
     """Whether ordinary data makes the argument exactly 0. Silence does with a spectrum, equal things with a difference;
-    a determinant, or a diagonal that is learnt, is 0 only where the map has stopped to be one."""
+    a determinant is 0 only where the map has stopped to be one."""
     if how == _SATURATES:
         return any(_PROBABILITY.search(n.id) for n in walk(op.input) if isinstance(n, ast.Name))
     absolute = tensor_op(module, _value(module, op.input), "abs", "absolute")
@@ -175,6 +180,15 @@ def _is_ordinary(module: Module, op: Op, how: str) -> bool:
     if isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.Sub) and constant(module, inner.left) is None:
         return True
     return any(_SIGNAL.search(last_name(n)) for n in walk(inner) if isinstance(n, (ast.Name, ast.Attribute)))
+
+
+def _is_of_a_diagonal(module: Module, node: ast.expr) -> bool:
+    """`log(abs(diagonal))`, the log-determinant of a triangular map, or that of any bijection: where it is 0 there is
+    no inverse, which is its premise."""
+    if getattr(module.function(node), "name", "") == "log_abs_det_jacobian":
+        return True
+    names = [last_name(n) for n in walk(node) if isinstance(n, (ast.Name, ast.Attribute))]
+    return any(_DIAGONAL.search(n) for n in names)
 
 
 def _divides(module: Module, node: ast.expr) -> bool:

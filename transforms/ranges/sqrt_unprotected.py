@@ -45,9 +45,10 @@ Left alone
 Arguments whose range is proved positive, or of which nothing is known; what is computed from raw inputs, fixed tables
 or random draws alone, and roots that are only compared; `sqrt(relu(x))`, whose derivative at 0 is 0, unless it divides
 (`clamp(min=0)` passes the root's infinite derivative on where its input is exactly 0, and only there); `std` and
-`norm`, whose gradient at 0 torch itself returns as 0; roots with a constant added outside and roots clamped
-afterwards, which have rules of their own, as has the root of a sum of squares; optimizers, running statistics, noise
-schedules and evaluation; Python numbers.
+`norm`, whose gradient at 0 torch itself returns as 0; roots with a constant added outside and roots clamped afterwards,
+which have rules of their own, as has the root of a sum of squares; optimizers, running statistics, noise schedules and
+evaluation; points that a function projects through a camera; functions whose docstring says what a degenerate input
+gives; Python numbers.
 
 There is advice where nothing ordinary makes the number exactly 0: the mean square of a vector of features, a point at
 the origin, a clamped quantity that is no difference and no variance.
@@ -71,6 +72,7 @@ from autofix.rule import Context, Rule
 from autofix.syntax import Module
 from autofix.transforms.ranges._floors import held, hold, unclamped
 from autofix.transforms.ranges._gradients import carries_gradient, learns_nothing, only_compared
+from autofix.transforms.ranges._networks import is_documented, sees_a_camera
 from autofix.transforms.ranges._roots import (
     chosen_by_where,
     guarded_outside,
@@ -113,6 +115,8 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     if not carries_gradient(module, root.argument) or only_compared(module, root.node):
         return
     severity = None if divides or _is_ordinary(module, root.argument) else Severity.INFO
+    if severity is Severity.INFO and (sees_a_camera(module, root.node) or is_documented(module, root.node)):
+        return
     limit = "eps" if divides else "tiny"
     result = "the quotient is inf or NaN" if divides else "the gradient is NaN or inf"
     text = re.sub(r"\s+", " ", module.source(root.argument))

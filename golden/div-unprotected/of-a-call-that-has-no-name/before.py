@@ -1,6 +1,8 @@
 import torch
 
+from .whitening import whiten
+
 
 class Critic(torch.nn.Module):
     def forward(self, features):
-        return features / self.encode(features).norm()
+        return features / whiten(features).norm()

@@ -1,5 +1,5 @@
 import torch
 
 
-def back_project(intrinsics, points):
-    return torch.linalg.solve(intrinsics, points)
+def accelerations(mass, forces):
+    return torch.linalg.solve(mass, forces)

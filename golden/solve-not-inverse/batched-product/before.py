@@ -1,5 +1,5 @@
 import torch
 
 
-def back_project(intrinsics, points):
-    return torch.bmm(torch.inverse(intrinsics), points)
+def accelerations(mass, forces):
+    return torch.bmm(torch.inverse(mass), forces)

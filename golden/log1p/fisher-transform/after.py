@@ -1,0 +1,5 @@
+import torch
+
+
+def fisher(correlation):
+    return 0.5 * (torch.log1p(correlation) - torch.log1p(-correlation))

@@ -1,5 +1,0 @@
-import torch
-
-
-def log_prob(y, df):
-    return -0.5 * (df + 1) * torch.log1p(y**2 / df)
