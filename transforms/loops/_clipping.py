@@ -301,13 +301,14 @@ def alternates(module: Module, found: Pair) -> bool:
     return False
 
 
-def scaled_branch(module: Module, found: Pair) -> Pair | None:
-    """The step with a scaler that a step without one stands in for: `if amp: scaler.step(opt) else: opt.step()`."""
-    if found.step.scaler is not None:
-        return None
+def other_branch(module: Module, found: Pair) -> Pair | None:
+    """The step with a scaler that one without stands in for, or the reverse: `if amp: scaler.step(opt) else:
+    opt.step()`."""
     for node in walk(module.function_scope(found.step.call)):
         step = optimizer_step(module, node)
-        if step is None or step.scaler is None or not same(step.optimizer, found.step.optimizer):
+        if step is None or not same(step.optimizer, found.step.optimizer):
+            continue
+        if (step.scaler is None) == (found.step.scaler is None):
             continue
         if _exclude_each_other(module, found.step.call, step.call):
             return pair(module, step)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from autofix.syntax import Module
 from autofix.transforms.loops._bindings import constructors, enclosing_scopes, last_name
-from autofix.transforms.loops._clipping import scaled_branch
+from autofix.transforms.loops._clipping import other_branch
 from autofix.transforms.loops._loops import Pair
 from autofix.transforms.loops._spared import needs_none, without_batches
 from autofix.transforms.loops._stepped import Stepped, identifiers, near, stepped
@@ -90,11 +90,12 @@ def risk(module: Module, found: Pair) -> Risk | None:
     policy = any(_POLICY_LOSS.search(w) for w in words | beyond) or _weighs_log_probabilities(words)
     if policy and not _has_fixed_scale(module, (*around, *outer)):
         return Risk("a policy loss weighs log-probabilities with returns, whose scale nothing fixes", True)
-    in_view = bool(constructors(module, found.step.optimizer))  # else the recipe, and whose it is, is not
-    if in_view and found.step.scaler is not None and found.backward.kind == "scaled":
+    other = other_branch(module, found)
+    in_view = bool(constructors(module, found.step.optimizer))
+    # A function that is handed its optimizer and trains with or without a scaler leaves the recipe to its caller.
+    if _is_scaled(found) and (in_view or other is None):
         return Risk("in half precision the scaler skips steps that overflow but lets any finite spike through", True)
-    other = scaled_branch(module, found)
-    if in_view and other is not None and other.backward.kind == "scaled" and not needs_none(module, other):
+    if in_view and other is not None and _is_scaled(other) and not needs_none(module, other):
         return Risk(
             "the other branch, in half precision, needs a bound, without which this one trains differently", True
         )
@@ -114,6 +115,10 @@ def risk(module: Module, found: Pair) -> Risk | None:
     if any(_ADVERSARIAL.search(w) for w in words) and not any(_TEMPERS.search(w) for w in words | beyond):
         return ADVERSARIAL
     return _rate_of_sgd(module, found.step.optimizer)
+
+
+def _is_scaled(found: Pair) -> bool:
+    return found.step.scaler is not None and found.backward.kind == "scaled"
 
 
 def _routes(model: Stepped) -> bool:
