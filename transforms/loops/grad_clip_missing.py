@@ -111,8 +111,6 @@ from autofix.transforms.loops._clipping import (
     inside_optimizer,
     is_test,
     needs_no_clipping,
-    setting_beside,
-    setting_elsewhere,
     trains,
 )
 from autofix.transforms.loops._loops import (
@@ -136,6 +134,7 @@ from autofix.transforms.loops._parameters import (
     wrapped_module,
 )
 from autofix.transforms.loops._risks import ADVERSARIAL, Risk, risk
+from autofix.transforms.loops._settings import setting_beside, setting_elsewhere, training_arguments
 from autofix.transforms.loops._spared import is_handed_over, is_remote, is_small, needs_none, without_batches
 
 _CLIP = "torch.nn.utils.clip_grad_norm_"
@@ -163,6 +162,10 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         return
     if setting:
         why = f"the file has a setting {setting!r} that this step does not apply; use it here"
+        yield context.finding(found.step.call, message, why=why, severity=Severity.INFO)
+        return
+    if arguments := training_arguments(module, found):
+        why = f"{arguments} is a TrainingArguments: clip by its max_grad_norm here, 1.0 by default, where it is above 0"
         yield context.finding(found.step.call, message, why=why, severity=Severity.INFO)
         return
     if beside := setting_beside(module, node):
