@@ -155,9 +155,12 @@ def _loop_within(module: Module, node: ast.AST, function: ast.AST) -> ast.AST | 
 
 def _repeats(module: Module, loop: ast.AST, last: int) -> bool:
     """Whether a loop counts, and no turn of it fetches data before the line `last`."""
-    if not isinstance(loop, ast.For) or not isinstance(loop.iter, ast.Call) or not isinstance(loop.target, ast.Name):
+    if not isinstance(loop, ast.For) or not isinstance(loop.target, ast.Name):
         return False
-    if last_name(loop.iter.func) not in ("range", "trange") and not _wraps_range(loop.iter):
+    turns = constructors(module, loop.iter) if isinstance(loop.iter, ast.Name) else [loop.iter]
+    if len(turns) != 1 or not isinstance(turns[0], ast.Call):
+        return False
+    if last_name(turns[0].func) not in ("range", "trange") and not _wraps_range(turns[0]):
         return False
     turn = loop.target.id
     for node in (n for s in loop.body for n in own_nodes(s)):
