@@ -75,7 +75,8 @@ def owners_of(module: Module, optimizer: ast.expr) -> list[ast.expr]:
     """`model` in `Adam(model.parameters())`, also through lists of parameters, groups and functions that build the
     optimizer of a model; empty when that is out of view."""
     out: list[ast.expr] = []
-    made = origins(module, optimizer) or [o for c in _configured(module, optimizer) for o in origins(module, c)]
+    configured = [o for c in _configured(module, optimizer) for o in origins(module, c)]
+    made = configured or origins(module, optimizer)
     for built in made:
         if not isinstance(built, ast.Call):
             continue
