@@ -153,7 +153,7 @@ def test_players_that_take_turns_are_information_and_branches_are_not_players() 
         ("loss = loss_fn(model.lstm(x), y)", "recurrent"),
         ("loss = loss_fn(model(input_ids=x), y)", "attention"),
         ("loss = -(model.log_prob(x) * y.advantages).mean()", "policy"),
-        ("loss = -model.log_prob(x).mean()", "log-likelihood"),
+        ("loss = -model.flow.log_prob(x).mean()", "log-likelihood"),
         ("loss = loss_fn(model(x), y)\n        if not torch.isfinite(loss):\n            continue", "not finite"),
     ],
 )

@@ -285,11 +285,16 @@ CLIPPED = RECIPE.replace(
 )
 
 
+BY_ATTRIBUTE = CLIPPED.replace("self._clip_grad_norm", "args.grad_clip")
+BY_LIGHTNING = CLIPPED.replace("torch.nn.utils.clip_grad_norm_(", "self.clip_gradients(")
+
+
 @pytest.mark.parametrize(
     ("others", "advised"),
     [
         ({}, False),
         ({"full.py": CLIPPED}, True),
+        ({"full.py": BY_LIGHTNING}, True),
         (
             {"full.py": CLIPPED.replace("float(self._clip_grad_norm)", "1.0").replace("clip_grad_norm is", "on is")},
             False,
@@ -297,7 +302,7 @@ CLIPPED = RECIPE.replace(
         ({"full.py": CLIPPED.replace("def train", "def fit")}, False),
         ({"other/full.py": CLIPPED}, False),
     ],
-    ids=["alone", "setting", "constant", "another-function", "another-folder"],
+    ids=["alone", "setting", "lightning", "constant", "another-function", "another-folder"],
 )
 def test_a_setting_of_the_file_beside_it_is_preferred_to_a_number(
     tmp_path: Path, others: dict[str, str], advised: bool
@@ -309,6 +314,51 @@ def test_a_setting_of_the_file_beside_it_is_preferred_to_a_number(
     (found,) = engine.check([tmp_path / "lora.py"], request).items
     assert (found.finding.fix is None) is advised
     assert ("full.py beside it clips by the setting 'clip_grad_norm'" in found.finding.unfixed_reason) is advised
+
+
+@pytest.mark.parametrize("reads", ["attribute", "dictionary"])
+def test_of_several_settings_beside_it_the_one_that_is_read_as_the_file_reads_its_own(
+    tmp_path: Path, reads: str
+) -> None:
+    own = RECIPE if reads == "attribute" else RECIPE.replace("cfg.lr", 'cfg.get("lr", 1e-4)')
+    by_dictionary = CLIPPED.replace("self._clip_grad_norm", 'cfg.get("max_grad_norm", 1.0)')
+    for name, text in {"lora.py": own, "a.py": BY_ATTRIBUTE, "b.py": by_dictionary}.items():
+        (tmp_path / name).write_text(text)
+    request = engine.Request(engine.select_rules(["grad-clip-missing"], []), Options(), jobs=1)
+    (found,) = engine.check([tmp_path / "lora.py"], request).items
+    setting = "a.py beside it clips by the setting 'grad_clip'"
+    if reads == "dictionary":
+        setting = "b.py beside it clips by the setting 'max_grad_norm'"
+    assert setting in found.finding.unfixed_reason
+
+
+EXPERT = "from torch import nn\n\nclass Expert(nn.Module):\n    def __init__(self, width):\n        {}\n"
+LENT = """
+import torch
+from moe import Expert
+from transformers import AutoModelForCausalLM
+
+lm_head = AutoModelForCausalLM.from_pretrained("gpt").lm_head
+layer = Expert(16)
+optimizer = torch.optim.AdamW(layer.parameters())
+for batch, labels in load():
+    optimizer.zero_grad()
+    torch.nn.functional.cross_entropy(lm_head(layer(batch)), labels).backward()
+    optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("layer", "found"),
+    [("self.up = nn.Linear(width, width)", False), ("self.mix = nn.MultiheadAttention(width, 4)", True)],
+)
+def test_a_class_is_found_where_two_files_may_be_the_one_imported(tmp_path: Path, layer: str, found: bool) -> None:
+    files = {"train.py": LENT, "moe/__init__.py": "from .layers import Expert", "moe/moe/moe.py": "", "moe.py": ""}
+    for name, text in {**files, "moe/layers.py": EXPERT.format(layer)}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    request = engine.Request(engine.select_rules(["grad-clip-missing"], []), Options(), jobs=1)
+    assert bool(engine.check([tmp_path / "train.py"], request).files) is found
 
 
 def test_the_nearest_file_is_imported(tmp_path: Path) -> None:

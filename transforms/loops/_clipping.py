@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
-from autofix.neighbours import neighbours, read
 from autofix.syntax import Module
 from autofix.transforms.loops._bindings import bindings, constructors, enclosing_scopes, last_name, same
 from autofix.transforms.loops._loops import LOOPS, Pair, local_function, optimizer_step, pair, statements_between
-from autofix.transforms.loops._stepped import calls_of
+from autofix.transforms.loops._stepped import calls_of, origins
 from autofix.tree import walk
 
 # Words for clipping gradients. PPO's `clip_range`, `clip_eps`, and OpenAI's CLIP are none of them.
@@ -20,14 +19,6 @@ _GRADIENT_CLIPPING = re.compile(
     r"|^grad(ient)?_*(limit|bound|max)|agc$|unitwise_norm|normali[sz]e_*grad",
     re.I,
 )
-_SETTING = re.compile(
-    r"(max[_-]?grad(ient)?[_-]?norm|clip[_-]?grad(ient)?s?([_-]?(norm|val(ue)?|by[_-]?norm))?"
-    r"|grad(ient)?[_-]?(norm[_-]?)?clip(ping)?([_-]?(norm|val(ue)?|algorithm|threshold))?|clip[_-]?norm|max[_-]?norm)$",
-    re.I,
-)
-_SETTING_READ = re.compile(r"max_grad_norm|grad(ient)?_clip(_val|_norm)?$|^clip_grad$")
-_SETTING_NAMED = re.compile(rb"\b(?:self|cfg|config|args|opts?|hparams)\._?(\w+)")
-_ARGUMENTS = 200  # characters after `clip_grad_norm_(` in which its bound stands
 _IN_BACKWARD = re.compile(r"optim\w*_in_(bwd|backward)|register_post_accumulate_grad_hook|OptimizerInBackward", re.I)
 _PRIVACY = re.compile(r"\bopacus\b|PrivacyEngine|DPOptimizer|DPLightning", re.I)
 _HANDLES_GRADIENTS = re.compile(
@@ -35,7 +26,7 @@ _HANDLES_GRADIENTS = re.compile(
 )
 _BOUNDS = re.compile(r"clamp|clip|norm|nan_to_num|sign|\bmax|\bmin")
 _CLIPPING_CLASS = re.compile(
-    r"^(Rprop|\w*LBFGS|\w*L_BFGS|\w*(Lamb|LAMB)\w*|\w*Muon\w*|\w*(LARS|Lars)\w*|Lion\w*|(Sign|sign)SGD\w*|Signum"
+    r"^(Rprop|Adadelta|\w*LBFGS|\w*L_BFGS|\w*(Lamb|LAMB)\w*|\w*Muon\w*|\w*(LARS|Lars)\w*|Lion\w*|(Sign|sign)SGD\w*|Signum"
     r"|NovoGrad|\w*Sophia\w*|Clipped\w+|DP\w+|Adafactor|BertAdam)$"
 )
 _TEST_FILE = re.compile(r"^(test_|bench|profile)|_(test|bench|benchmark)(_\w+)?\.py$|^conftest\.py$")
@@ -164,54 +155,21 @@ def commented_out(module: Module, found: Pair) -> bool:
     )
 
 
-def setting_elsewhere(module: Module) -> str | None:
-    """A setting for gradient clipping that this file declares: a command-line option, a field, a constant."""
-    for node in walk(module.tree):
-        words: tuple[str, ...] = ()
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) < 40:
-            words = (node.value.lstrip("-"),)
-        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            words = (node.target.id,)
-        elif isinstance(node, ast.Assign) and node in module.tree.body:
-            words = tuple(t.id for t in node.targets if isinstance(t, ast.Name))
-        elif isinstance(node, ast.Attribute):
-            words = (node.attr,) if _SETTING_READ.search(node.attr) else ()
-        found = next((w for w in words if _SETTING.match(w)), None)
-        if found:
-            return found
-    return None
-
-
-def setting_beside(module: Module, node: ast.AST) -> tuple[str, str] | None:
-    """A setting for gradient clipping by which a file of the same folder clips in a function of the same name as the
-    one around `node`, and the name of that file: scripts of one family share their options."""
-    function = module.function_scope(node)
-    if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        return None
-    head = re.compile(rb"^\s*(?:async )?def " + function.name.encode() + rb"\(", re.M)
-    folder = Path(module.path).resolve().parent
-    for path in neighbours(module.path) or ():
-        text = read(path) if path.parent == folder else b""
-        if not head.search(text):
-            continue
-        for call in re.finditer(rb"clip_grad_norm_\(", text):
-            named = (m.decode() for m in _SETTING_NAMED.findall(text, call.end(), call.end() + _ARGUMENTS))
-            if found := next((n for n in named if _SETTING.match(n)), None):
-                return found, path.name
-    return None
-
-
 def needs_no_clipping(module: Module, optimizer: ast.expr) -> bool:
     """Whether the optimizer bounds its own steps, or steps something other than a model's parameters."""
     if _is_called(module, optimizer):
         return True
-    for value in constructors(module, optimizer):
+    made = constructors(module, optimizer)
+    for value in (*made, *origins(module, optimizer)):
         if not isinstance(value, ast.Call):
             continue
         if _CLIPPING_CLASS.match(last_name(value.func)):
             return True
         if any(k.arg and re.search(r"clip|max_grad|max_norm", k.arg) for k in value.keywords):
             return True
+    for value in made:
+        if not isinstance(value, ast.Call):
+            continue
         parameters = parameters_argument(value)
         if parameters is not None and (steps_an_input(module, parameters) or _has_no_input(module, parameters)):
             return True
@@ -301,13 +259,14 @@ def alternates(module: Module, found: Pair) -> bool:
     return False
 
 
-def scaled_branch(module: Module, found: Pair) -> Pair | None:
-    """The step with a scaler that a step without one stands in for: `if amp: scaler.step(opt) else: opt.step()`."""
-    if found.step.scaler is not None:
-        return None
+def other_branch(module: Module, found: Pair) -> Pair | None:
+    """The step with a scaler that one without stands in for, or the reverse: `if amp: scaler.step(opt) else:
+    opt.step()`."""
     for node in walk(module.function_scope(found.step.call)):
         step = optimizer_step(module, node)
-        if step is None or step.scaler is None or not same(step.optimizer, found.step.optimizer):
+        if step is None or not same(step.optimizer, found.step.optimizer):
+            continue
+        if (step.scaler is None) == (found.step.scaler is None):
             continue
         if _exclude_each_other(module, found.step.call, step.call):
             return pair(module, step)

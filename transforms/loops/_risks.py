@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from autofix.syntax import Module
-from autofix.transforms.loops._bindings import constructors, enclosing_scopes, last_name
-from autofix.transforms.loops._clipping import scaled_branch
-from autofix.transforms.loops._loops import Pair
+from autofix.transforms.loops._bindings import constructors, enclosing_scopes, last_name, same
+from autofix.transforms.loops._clipping import other_branch
+from autofix.transforms.loops._density import is_unbounded
+from autofix.transforms.loops._loops import Pair, optimizer_step, pair
 from autofix.transforms.loops._spared import needs_none, without_batches
-from autofix.transforms.loops._stepped import Stepped, identifiers, near, stepped
+from autofix.transforms.loops._stepped import Stepped, identifiers, near, origins, stepped
 from autofix.tree import walk
 
 _RECURRENT = re.compile(r"^(Conv)?(LSTM|GRU|RNN)(Cell)?$|LSTM|^(lstm|gru|rnn)(_|\d*$)|_(lstm|gru|rnn)$")
@@ -27,6 +28,7 @@ _VOCABULARY = re.compile(
     r"^n?_?vocab(ulary)?_size$|^n_vocab$|LanguageModel|^LLM|CausalLM|DecoderOnly|^tokenizer$|^(n|num)_heads?$|^nhead$"
 )
 _EXPERTS = re.compile(r"^(n_|num_)?(local_)?experts$|^moe(_|$)|MoE|MixtureOfExperts|^router(_|$)")
+_EXPERT_LAYERS = re.compile(r"^(local_)?experts?$|^moe(_|$)|MoE|MixtureOfExperts|Experts?(Layer|MLP|FFN|Net)?$")
 _DISPATCH = re.compile(
     r"top_?k(_|$)|topk|num_selects|dispatch|capacity|(experts|active)_per_tok|Sparse|Switch|Mixtral|noisy_(gating|top)"
     r"|balanc\w*_(loss|weight|coef)|^aux\w*_loss|z_loss|(n|num)_active|active_experts"
@@ -47,9 +49,6 @@ _VALUE_LEARNING = re.compile(
     re.I,
 )
 _ADVERSARIAL = re.compile(r"discriminator|(^|_)disc(r)?(_|$)|^(net|err|optim\w*)_?[GD]$|adversarial", re.I)
-_LIKELIHOOD = re.compile(
-    r"^(log_prob|log_likelihood|logdet|slogdet|lgamma|kl_divergence|sample_elbo|kl_loss|kld)$|elbo", re.I
-)
 _UNROLLED = re.compile(r"^(odeint|odeint_adjoint|cdeint)$")
 _ANCHOR = re.compile(r"recon|autoencoder|(^|_)vae|elbo|^kl_|mel_loss|loss_mel|^(l1|mse)_loss$|cycle", re.I)
 _RETURNS = re.compile(r"reward|^dones?$|^gamma$|^next_(state|obs)|^td_|replay|DQN|Bellman", re.I)
@@ -90,19 +89,20 @@ def risk(module: Module, found: Pair) -> Risk | None:
     policy = any(_POLICY_LOSS.search(w) for w in words | beyond) or _weighs_log_probabilities(words)
     if policy and not _has_fixed_scale(module, (*around, *outer)):
         return Risk("a policy loss weighs log-probabilities with returns, whose scale nothing fixes", True)
-    in_view = bool(constructors(module, found.step.optimizer))  # else the recipe, and whose it is, is not
-    if in_view and found.step.scaler is not None and found.backward.kind == "scaled":
+    other = other_branch(module, found)
+    in_view = bool(constructors(module, found.step.optimizer))
+    # A function that is handed its optimizer and trains with or without a scaler leaves the recipe to its caller.
+    if _is_scaled(found) and (in_view or other is None):
         return Risk("in half precision the scaler skips steps that overflow but lets any finite spike through", True)
-    other = scaled_branch(module, found)
-    if in_view and other is not None and other.backward.kind == "scaled" and not needs_none(module, other):
+    if in_view and other is not None and _is_scaled(other) and not needs_none(module, other):
         return Risk(
             "the other branch, in half precision, needs a bound, without which this one trains differently", True
         )
     bootstraps = any(_VALUE_LEARNING.search(w) for w in words | beyond)
-    likelihood = any(_LIKELIHOOD.search(w) for w in words) and not _sums_over_all_data(module)
-    if not bootstraps and not policy and likelihood:
+    if not bootstraps and not policy and not _sums(module, around) and is_unbounded(module, model, around):
         return Risk("the gradient of a log-likelihood grows without limit where the density is small", True)
-    if any(_guards_loss(module, n) for n in around):
+    made_here = any(isinstance(o, ast.Call) for o in origins(module, found.step.optimizer))
+    if made_here and any(_guards_loss(module, n) for n in around):
         return Risk("the code here already looks out for losses that are not finite", True)
     if any(isinstance(n, ast.keyword) and n.arg == "create_graph" for n in around) or any(
         _UNROLLED.search(w) for w in words
@@ -111,9 +111,14 @@ def risk(module: Module, found: Pair) -> Risk | None:
     bounded = any(re.search(r"huber|smooth_l1", w, re.I) for w in words)
     if bootstraps and not bounded and any(_RETURNS.search(w) for w in words | beyond):
         return Risk("errors against a target that the net itself makes have no bound", False)
-    if any(_ADVERSARIAL.search(w) for w in words) and not any(_TEMPERS.search(w) for w in words | beyond):
+    tempered = any(_TEMPERS.search(w) for w in words | beyond)
+    if not tempered and any(_ADVERSARIAL.search(w) for w in words) and _players_meet(module, found):
         return ADVERSARIAL
     return _rate_of_sgd(module, found.step.optimizer)
+
+
+def _is_scaled(found: Pair) -> bool:
+    return found.step.scaler is not None and found.backward.kind == "scaled"
 
 
 def _routes(model: Stepped) -> bool:
@@ -122,14 +127,37 @@ def _routes(model: Stepped) -> bool:
     if model.built and all(_GATE_ONLY.search(last_name(b)) for b in model.built):
         return False
     words = model.made if model.classes else model.words
+    if model.whole and not any(_EXPERT_LAYERS.search(w) for w in words):
+        return False  # a gate that is trained beside frozen experts knows their number
     return any(_EXPERTS.search(w) for w in words) and any(_DISPATCH.search(w) for w in model.words)
 
 
-def _sums_over_all_data(module: Module) -> bool:
-    """Whether Pyro's plates scale the likelihood of a batch to the whole data set (`plate("data", size, len(batch))`):
-    any norm is then as large as the data, and a bound of 1 would take the length of every step."""
+def _sums(module: Module, around: list[ast.AST]) -> bool:
+    """Whether the loss is summed over a batch, or Pyro's plates scale its likelihood to the whole data set
+    (`plate("data", size, len(batch))`): any norm is then as large as the data, and a bound of 1 would take the length
+    of every step."""
+    reductions = (n.value for n in around if isinstance(n, ast.keyword) and n.arg == "reduction")
+    if any(isinstance(r, ast.Constant) and r.value == "sum" for r in reductions):
+        return True
     plates = (n for n in walk(module.tree) if isinstance(n, ast.Call) and last_name(n.func) == "plate")
     return any(len(p.args) > 2 or any((k.arg or "").startswith("subsample") for k in p.keywords) for p in plates)
+
+
+def _players_meet(module: Module, found: Pair) -> bool:
+    """Whether the function makes the losses of two players and steps both: a trainer that steps on losses which a
+    model hands it leaves the game, and its balance, to that model."""
+    function = module.function_scope(found.step.call)
+    steps = (s for n in walk(function) if (s := optimizer_step(module, n)) is not None)
+    others = [p for s in steps if not same(s.optimizer, found.step.optimizer) and (p := pair(module, s)) is not None]
+    return any(_makes_loss(module, found) and _makes_loss(module, p) for p in others)
+
+
+def _makes_loss(module: Module, found: Pair) -> bool:
+    call = found.backward.call
+    loss = call.args[0] if call.args else call.func.value if isinstance(call.func, ast.Attribute) else None
+    if isinstance(loss, (ast.Name, ast.Attribute)):
+        return any(isinstance(v, (ast.Call, ast.BinOp, ast.UnaryOp)) for v in constructors(module, loss))
+    return loss is not None
 
 
 def names_a_risky_model(module: Module) -> bool:

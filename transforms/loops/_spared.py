@@ -9,7 +9,7 @@ from autofix.syntax import Module
 from autofix.transforms.loops._bindings import constructors, enclosing_scopes, last_name, own_nodes, parameter
 from autofix.transforms.loops._clipping import parameters_argument, steps_an_input
 from autofix.transforms.loops._loops import LOOPS, Pair, is_optimizer_call, statements_between
-from autofix.transforms.loops._stepped import bare, calls_of
+from autofix.transforms.loops._stepped import bare, calls_of, stepped_layers
 from autofix.tree import walk
 
 _SCALAR = re.compile(
@@ -20,6 +20,7 @@ _UTILITY = re.compile(
     r"lr_?find|learning_?rate_?find|lr_?range|explain|inversion|membership_?inference|attribute_?inference|calibrat|(^|_)adapt(_|$)|temperature_?scal",
     re.I,
 )
+_DEPRECATED = re.compile(r"\W*(deprecated|\.\. deprecated)", re.I)
 _PROBE = re.compile(
     r"linear_?(model|probe|classifier|eval|head)|(^|_)probe(_|$)|online_?(eval|classif)\w*|bias_?(layer|correct)", re.I
 )
@@ -30,6 +31,7 @@ _HOOK = re.compile(
 _RUNTIME = ("engine", "trainer", "strategy", "runner", "pl_module")
 _OTHER_LIBRARIES = ("paddle", "tensorflow", "tf", "jax", "mindspore", "oneflow")
 _DATA = re.compile(r"^next$|batch|sample|rand|shuffle|choice|generate|roll|env|get_|load|play|collect|data")
+_MADE_UP = re.compile(r"synthetic|dummy|(^|_)toy_", re.I)
 _LAYERS = frozenset(
     "Linear LazyLinear Bilinear ReLU LeakyReLU ELU GELU SELU SiLU Tanh Sigmoid Softplus Softmax LogSoftmax Dropout "
     "BatchNorm1d LayerNorm Flatten Identity Sequential Conv2d MaxPool2d AvgPool2d".split()
@@ -41,6 +43,8 @@ _ADAPTIVE = re.compile(r"Adam|RMSprop|Adagrad|Adadelta|Lion|AdaBelief|NAdam|Prod
 def needs_none(module: Module, found: Pair) -> bool:
     """Whether an expert would leave this loop unclipped whatever the model: what it steps is a scalar or a probe, it
     is a tool around training, the step belongs to a runtime with hooks, or to another library."""
+    if _is_retired(module, found.step.call):
+        return True
     optimizer = found.step.optimizer
     if _SCALAR.search(last_name(optimizer)) or _SCALAR.search(_loss_name(found)):
         return True
@@ -49,6 +53,7 @@ def needs_none(module: Module, found: Pair) -> bool:
         return True
     if (
         _steps_probe(module, optimizer)
+        or _steps_heads(module, optimizer)
         or _steps_inputs_only(module, optimizer)
         or _fits_a_part_of_itself(module, found)
     ):
@@ -57,6 +62,31 @@ def needs_none(module: Module, found: Pair) -> bool:
         return True
     between = statements_between(module, found)
     return any(isinstance(n, ast.Call) and _HOOK.match(last_name(n.func)) for n in between)
+
+
+def _is_retired(module: Module, step: ast.Call) -> bool:
+    """Whether a function around the step calls itself deprecated, or every call of it in this file stands behind a
+    `raise` that nothing passes."""
+    for scope in module.ancestors(step):
+        if not isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            continue
+        if _DEPRECATED.match(ast.get_docstring(scope) or ""):
+            return True
+        if any(last_name(d) == "deprecated" for d in scope.decorator_list):
+            return True
+        calls = [] if isinstance(scope, ast.ClassDef) else calls_of(module, scope)
+        if calls and all(_is_behind_raise(module, c) for c in calls):
+            return True
+    return False
+
+
+def _is_behind_raise(module: Module, node: ast.AST) -> bool:
+    around = [module.statement(node), *(a for a in module.ancestors(node) if isinstance(a, ast.stmt))]
+    return any(
+        isinstance(before, ast.Raise)
+        for statement in around
+        for before in module.block(statement)[: module.block(statement).index(statement)]
+    )
 
 
 def is_remote(module: Module, found: Pair) -> bool:
@@ -125,9 +155,12 @@ def _loop_within(module: Module, node: ast.AST, function: ast.AST) -> ast.AST | 
 
 def _repeats(module: Module, loop: ast.AST, last: int) -> bool:
     """Whether a loop counts, and no turn of it fetches data before the line `last`."""
-    if not isinstance(loop, ast.For) or not isinstance(loop.iter, ast.Call) or not isinstance(loop.target, ast.Name):
+    if not isinstance(loop, ast.For) or not isinstance(loop.target, ast.Name):
         return False
-    if last_name(loop.iter.func) not in ("range", "trange") and not _wraps_range(loop.iter):
+    turns = constructors(module, loop.iter) if isinstance(loop.iter, ast.Name) else [loop.iter]
+    if len(turns) != 1 or not isinstance(turns[0], ast.Call):
+        return False
+    if last_name(turns[0].func) not in ("range", "trange") and not _wraps_range(turns[0]):
         return False
     turn = loop.target.id
     for node in (n for s in loop.body for n in own_nodes(s)):
@@ -135,14 +168,33 @@ def _repeats(module: Module, loop: ast.AST, last: int) -> bool:
             return False
         if isinstance(node, ast.Subscript) and any(isinstance(n, ast.Name) and n.id == turn for n in walk(node.slice)):
             return False
-        if isinstance(node, ast.Call) and node.lineno <= last and _brings_data(last_name(node.func)):
+        brings = isinstance(node, ast.Call) and node.lineno <= last and _brings_data(last_name(node.func))
+        if isinstance(node, ast.Call) and brings and not _draws(module, node, loop):
             return False
     return True
 
 
+def _draws(module: Module, call: ast.Call, loop: ast.For) -> bool:
+    """Whether a call draws whole numbers that are the data themselves, and no places to look up in others."""
+    if module.qualified(call.func) != "torch.randint":
+        return False
+    statement = module.statement(call)
+    if not isinstance(statement, ast.Assign) or not all(isinstance(t, ast.Name) for t in statement.targets):
+        return False
+    names = {n.id for t in statement.targets for n in walk(t) if isinstance(n, ast.Name)}
+    if any(isinstance(a, ast.Subscript) for a in module.ancestors(call) if a is not statement):
+        return False
+    looked_up = [n.slice for n in walk(loop) if isinstance(n, ast.Subscript)]
+    looked_up += [n.iter for n in walk(loop) if isinstance(n, (ast.For, ast.comprehension)) and n is not loop]
+    return not any(isinstance(n, ast.Name) and n.id in names for part in looked_up for n in walk(part))
+
+
 def _brings_data(name: str) -> bool:
-    """Whether a call brings a batch, by its name. Fresh noise alone (`torch.randn`) has no outliers."""
-    return name not in ("rand", "randn", "getattr") and bool(_DATA.search(name))
+    """Whether a call brings a batch, by its name. Fresh noise alone (`torch.randn`) has no outliers, nor has what
+    calls itself made up."""
+    if name in ("rand", "randn", "getattr") or _MADE_UP.search(name):
+        return False
+    return bool(_DATA.search(name))
 
 
 def _wraps_range(call: ast.Call) -> bool:
@@ -175,6 +227,14 @@ def _steps_probe(module: Module, optimizer: ast.expr) -> bool:
         if names and all(n == "Linear" or _PROBE.search(_snake(n)) for n in names):
             return True
     return False
+
+
+def _steps_heads(module: Module, optimizer: ast.expr) -> bool:
+    """Whether every module that is stepped is in view and is one linear map, or a loss with weights."""
+    layers = stepped_layers(module, optimizer)
+    names = [last_name(v.func) for v in layers if isinstance(v, ast.Call)]
+    heads = [n for n in names if n in ("Linear", "LazyLinear")]
+    return bool(heads) and len(names) == len(layers) and all(n in heads or n.endswith("Loss") for n in names)
 
 
 def _snake(name: str) -> str:

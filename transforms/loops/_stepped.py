@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from autofix.syntax import Module
-from autofix.transforms.loops._bindings import constructors, enclosing_scopes, last_name, parameter
+from autofix.transforms.loops._bindings import bindings, constructors, enclosing_scopes, last_name, parameter
 from autofix.transforms.loops._imports import definition_elsewhere
 from autofix.transforms.loops._loops import LOOPS, Function, Pair, is_optimizer_call, local_function
 from autofix.tree import walk
@@ -15,6 +16,9 @@ from autofix.tree import walk
 _PLACED = ("to", "cuda", "cpu", "float", "double", "half", "bfloat16", "train", "eval", "requires_grad_", "apply")
 _PARAMETERS = ("parameters", "named_parameters", "trainable_parameters", "get_parameters")
 _WRAPPERS = ("DataParallel", "DistributedDataParallel", "DDP", "FSDP", "FullyShardedDataParallel", "compile")
+_BUILDS = re.compile(r"^_*[A-Z]|build|create|make|instantiate|from_pretrained|load|^get_|_model$|hub")
+_DEFINITIONS = 12  # classes and functions of other files that a model is followed into
+_CONTAINERS = ("ModuleList", "ModuleDict", "Sequential")
 _DEPTH = 4  # assignments and calls between a model and the place where it is built
 
 
@@ -22,20 +26,24 @@ _DEPTH = 4  # assignments and calls between a model and the place where it is bu
 class Stepped:
     """What is known of the stepped model.
 
-    built: the expressions that build it, empty when it is made out of view; made: the identifiers in them and in the
-    classes and functions that they lead to, in this file or the one they are imported from; classes: how many such
-    classes; used: the identifiers of the
-    functions around the loop, as far as they work with this model.
+    built: the expressions that build it, empty when it is made out of view; nodes: those of these expressions and of
+    the classes and functions that they lead to, in this file and others of the project; made: the identifiers among
+    them; classes: how many such classes; whole: whether they show every layer; used: the identifiers of the functions
+    around the loop, as far as they work with this model.
     """
 
     built: tuple[ast.expr, ...]
+    nodes: tuple[ast.AST, ...]
     made: frozenset[str]
     classes: int
+    whole: bool
     used: frozenset[str]
 
     @property
     def words(self) -> frozenset[str]:
-        return self.made | self.used
+        """What says of which kind the model is: where all of it is in view, what the loop calls beside it says
+        nothing (frozen models, a tokenizer, a borrowed embedding)."""
+        return self.made if self.whole else self.made | self.used
 
 
 def stepped(module: Module, found: Pair) -> Stepped:
@@ -46,27 +54,58 @@ def stepped(module: Module, found: Pair) -> Stepped:
     if owners and not _is_fed(module, owners, around):
         used = frozenset()
     roots = owners or _called(around)
-    built = tuple(v for root in roots for v in origins(module, root))
+    made_of = [[*origins(module, r), *_filled(module, r)] or annotated(module, r) for r in roots]
+    built = tuple(v for values in made_of for v in values)
     own = [cls for r in roots if is_self(r) and (cls := module.class_of(r)) is not None]
-    made: set[str] = set()
-    classes = 0
-    for part in (*parts(module, (*built, *own)), *_parts_elsewhere(module, built)):
-        classes += isinstance(part, ast.ClassDef)
-        made |= set(identifiers(part))
-    return Stepped(built, frozenset(made), classes, used)
+    nodes, whole = _making(module, (*built, *own))
+    made = frozenset(w for n in nodes for w in identifiers(n))
+    classes = sum(isinstance(n, ast.ClassDef) for n in nodes)
+    empty = any(isinstance(b, ast.Call) and last_name(b.func) in _CONTAINERS and not b.args for b in built)
+    whole = whole and not (empty and not any(_filled(module, r) for r in roots))
+    return Stepped(built, tuple(nodes), made, classes, whole and bool(owners) and all(made_of), used)
+
+
+def stepped_layers(module: Module, optimizer: ast.expr) -> list[ast.expr]:
+    """The expressions that build what an optimizer steps, containers opened; empty where one is out of view."""
+    made_of = [_filled(module, o) or origins(module, o) for o in owners_of(module, optimizer)]
+    return [bare(v) for values in made_of for v in values] if all(made_of) else []
 
 
 def owners_of(module: Module, optimizer: ast.expr) -> list[ast.expr]:
     """`model` in `Adam(model.parameters())`, also through lists of parameters, groups and functions that build the
     optimizer of a model; empty when that is out of view."""
     out: list[ast.expr] = []
-    for built in origins(module, optimizer):
+    configured = [o for c in _configured(module, optimizer) for o in origins(module, c)]
+    made = configured or origins(module, optimizer)
+    for built in made:
         if not isinstance(built, ast.Call):
             continue
         if isinstance(built.func, ast.Attribute) and built.func.attr == "configure_optimizers":
             out.append(built.func.value)
         for given in (*built.args, *(k.value for k in built.keywords)):
             out += _owners_in(module, given, is_optimizer_call(module, built))
+    return out
+
+
+def _configured(module: Module, optimizer: ast.expr) -> list[ast.expr]:
+    """What Lightning's `configure_optimizers` returns in the place of `b` in `a, b = self.optimizers()`."""
+    out: list[ast.expr] = []
+    for statement, _ in bindings(module, optimizer):
+        if not isinstance(statement, ast.Assign) or not isinstance(statement.value, ast.Call):
+            continue
+        cls = module.class_of(statement)
+        method = module.method(cls, "configure_optimizers") if cls is not None else None
+        if method is None or last_name(statement.value.func) != "optimizers":
+            continue
+        target = statement.targets[0]
+        named = target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]
+        place = next((n for n, e in enumerate(named) if last_name(e) == last_name(optimizer)), 0)
+        for value in (n.value for n in walk(method) if isinstance(n, ast.Return)):
+            while isinstance(value, (ast.Tuple, ast.List)) and value.elts and isinstance(value.elts[0], ast.List):
+                value = value.elts[0]
+            listed = value.elts if isinstance(value, (ast.Tuple, ast.List)) else [value]
+            if place < len(listed) and (chosen := listed[place]) is not None:
+                out.append(chosen)
     return out
 
 
@@ -107,6 +146,31 @@ def origins(module: Module, node: ast.expr, depth: int = _DEPTH) -> list[ast.exp
     home = next((s for s in enclosing_scopes(module, plain) if parameter(s, plain.id) is not None), None)
     passed = passed_to(module, home, plain.id) if isinstance(home, (ast.FunctionDef, ast.AsyncFunctionDef)) else []
     return [o for a in passed for o in origins(module, a, depth - 1)]
+
+
+def _filled(module: Module, node: ast.expr) -> list[ast.expr]:
+    """What is put into a container of layers that a class keeps: `self.heads[task] = Linear(...)`."""
+    cls = module.class_of(node)
+    if cls is None or not isinstance(node, ast.Attribute) or not is_self(node.value):
+        return []
+    return [
+        n.value
+        for n in walk(cls)
+        if isinstance(n, ast.Assign)
+        and any(isinstance(t, ast.Subscript) and ast.unparse(t.value) == ast.unparse(node) for t in n.targets)
+    ]
+
+
+def annotated(module: Module, node: ast.expr) -> list[ast.expr]:
+    """The class of the project that a parameter is annotated with: `Router` in `def fit(self, router: Router)`."""
+    if not isinstance(node, ast.Name):
+        return []
+    homes = (parameter(s, node.id) for s in enclosing_scopes(module, node))
+    given = next((a.annotation for a in homes if a is not None), None)
+    if not isinstance(given, (ast.Name, ast.Attribute)):
+        return []
+    here = any(isinstance(s, ast.ClassDef) and s.name == last_name(given) for s in module.tree.body)
+    return [given] if here or definition_elsewhere(module, given) is not None else []
 
 
 def passed_to(module: Module, function: Function, name: str) -> list[ast.expr]:
@@ -164,13 +228,68 @@ def parts(module: Module, roots: Iterable[ast.AST]) -> Iterator[ast.AST]:
                 pending.append(tops[node.id])
 
 
-def _parts_elsewhere(module: Module, built: Iterable[ast.expr]) -> Iterator[ast.AST]:
-    """The same of what is imported from other files of the project, in those files."""
-    for value in built:
-        called = bare(value)
-        found = definition_elsewhere(module, called.func) if isinstance(called, ast.Call) else None
-        if found is not None:
-            yield from parts(found[0], found[1:])
+def _making(module: Module, roots: Iterable[ast.AST]) -> tuple[list[ast.AST], bool]:
+    """The nodes that some expressions lead to, in the files of the project that define what they call, and whether
+    that is all: no layer comes from another package, an argument or a function that is not found."""
+    nodes: list[ast.AST] = []
+    whole = True
+    pending: list[tuple[Module, list[ast.AST]]] = [(module, list(roots))]
+    seen: set[tuple[str, str]] = set()
+    while pending:
+        file, tops = pending.pop()
+        fresh = list(parts(file, tops))
+        nodes += fresh
+        whole = whole and not any(_takes_layers(n) for n in fresh if isinstance(n, ast.ClassDef))
+        built = [t.func if isinstance(t, ast.Call) else t for t in map(_bare_or_itself, tops)]
+        makers = [f for f in _makers(fresh) if _BUILDS.search(last_name(f))]
+        for func in (*makers, *(b for b in built if isinstance(b, ast.expr))):
+            if (file.qualified(func) or "").startswith("torch."):
+                continue
+            found = definition_elsewhere(file, func) if len(seen) < _DEFINITIONS else None
+            if found is None:
+                whole = whole and _is_here(file, func)
+            elif (key := (found[0].path, found[1].name)) not in seen:
+                seen.add(key)
+                pending.append((found[0], [found[1]]))
+    return nodes, whole
+
+
+def _bare_or_itself(node: ast.AST) -> ast.AST:
+    return bare(node) if isinstance(node, ast.expr) else node
+
+
+def _makers(nodes: list[ast.AST]) -> Iterator[ast.expr]:
+    """What is called among some nodes, and what their classes derive from."""
+    for node in nodes:
+        if isinstance(node, ast.Call):
+            yield node.func
+        elif isinstance(node, ast.ClassDef):
+            yield from node.bases
+
+
+def _is_here(module: Module, func: ast.expr) -> bool:
+    """Whether a name is a class, function or method of this file, or a class that is no layer."""
+    name = last_name(func)
+    if isinstance(func, ast.Attribute) and is_self(func.value):
+        return True
+    if name.endswith(("Error", "Exception", "Warning")):
+        return True
+    return isinstance(func, ast.Name) and any(
+        isinstance(s, (ast.ClassDef, ast.FunctionDef)) and s.name == name for s in module.tree.body
+    )
+
+
+def _takes_layers(cls: ast.ClassDef) -> bool:
+    """Whether a class calls something that it was handed: `self.backbone = backbone`, then `self.backbone(x)`."""
+    kept = {
+        t.attr
+        for n in walk(cls)
+        if isinstance(n, ast.Assign) and isinstance(n.value, ast.Name)
+        for t in n.targets
+        if isinstance(t, ast.Attribute) and is_self(t.value)
+    }
+    called = (n.func for n in walk(cls) if isinstance(n, ast.Call))
+    return any(isinstance(f, ast.Attribute) and is_self(f.value) and f.attr in kept for f in called)
 
 
 def _called(around: list[ast.AST]) -> list[ast.expr]:

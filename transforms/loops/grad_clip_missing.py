@@ -63,12 +63,13 @@ step's own block, so that accumulated gradients are clipped once, when they are 
 gradients are unscaled first, once. Accelerate, Fabric and Lightning's manual optimisation get their own calls.
 
 The finding is a warning where something in view makes large gradients likely, and the message says what: a recurrent
-net, attention, experts, a policy loss, a log-likelihood, float16 with a scaler, a check for losses that are not
-finite. It is information where the reason is weaker (SGD's step is as long as the gradient, gradients through
-gradients, adversarial players, whose step sizes are part of a recipe), and in Lightning's manual optimisation, where
-a callback may clip out of sight. The reason is read off the model whose parameters the optimizer was built of, in
-whichever file of the project it is defined, and off what feeds its loss; another model in the same class or file is
-none. Where no reason is in view, the rule is silent.
+net, attention, experts, a policy loss, a density that can be raised without limit (a flow, a width that is learnt),
+float16 with a scaler, a check for losses that are not finite. It is information where the reason is weaker (SGD's
+step is as long as the gradient, gradients through gradients, adversarial players, whose step sizes are part of a
+recipe), and in Lightning's manual optimisation, where a callback may clip out of sight. The reason is read off the
+model whose parameters the optimizer was built of, in whichever file of the project it is defined, and off what feeds
+its loss; another model in the same class or file is none, nor is a frozen one that feeds it, where all of the stepped
+model is in view. Where no reason is in view, the rule is silent.
 
 Left alone
 ----------
@@ -77,14 +78,16 @@ for clipping, since 0 or None mean that somebody decided against it; optimizers 
 every `step(closure)`; optimizers of an image, a latent, a temperature, a linear probe, or of a part of a module by
 that module; shallow nets in view under an adaptive optimizer; experts that all see every token, and gates without
 experts; policy losses on normalised advantages or clamped ratios; critics with a gradient penalty or spectral norm;
-loops that see the same data every turn; tools around training (learning rate finders, explainers); steps of a runtime
-with hooks or of an optimizer that is another object's; actors and critics that take turns on losses without a policy
-gradient; optimizers inside the backward pass; DeepSpeed, Lightning's automatic optimisation and the Trainer of
-transformers, which clip by configuration; differentially private training; optimizers' own code; tests and
-benchmarks; and a single step that nothing repeats.
-A finding without a fix remains where a clip is commented out, where a setting of the file is not applied, and where
-the right call cannot be written here: sharded, tensor-parallel or sparse parameters, and optimizers that synchronise
-or scale inside themselves.
+loops that see the same data every turn, or data that are made up; losses summed over a batch or the whole data set;
+the terms of an evidence bound; players whose losses a model hands over; linear heads; code that is deprecated or
+stands behind a `raise`; tools around training (learning rate finders, explainers); steps of a runtime with hooks or
+of an optimizer that is another object's; actors and critics that take turns on losses without a policy gradient;
+optimizers inside the backward pass; DeepSpeed, Lightning's automatic optimisation and the Trainer of transformers,
+which clip by configuration; differentially private training; optimizers' own code; tests and benchmarks; and a single
+step that nothing repeats.
+A finding without a fix remains where a clip is commented out, where a setting of the file, of a file beside it or of
+a `TrainingArguments` is not applied, and where the right call cannot be written here: sharded, tensor-parallel or
+sparse parameters, and optimizers that synchronise or scale inside themselves.
 
 Sources
 -------
@@ -111,8 +114,6 @@ from autofix.transforms.loops._clipping import (
     inside_optimizer,
     is_test,
     needs_no_clipping,
-    setting_beside,
-    setting_elsewhere,
     trains,
 )
 from autofix.transforms.loops._loops import (
@@ -136,6 +137,7 @@ from autofix.transforms.loops._parameters import (
     wrapped_module,
 )
 from autofix.transforms.loops._risks import ADVERSARIAL, Risk, risk
+from autofix.transforms.loops._settings import setting_beside, setting_elsewhere, training_arguments
 from autofix.transforms.loops._spared import is_handed_over, is_remote, is_small, needs_none, without_batches
 
 _CLIP = "torch.nn.utils.clip_grad_norm_"
@@ -163,6 +165,10 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         return
     if setting:
         why = f"the file has a setting {setting!r} that this step does not apply; use it here"
+        yield context.finding(found.step.call, message, why=why, severity=Severity.INFO)
+        return
+    if arguments := training_arguments(module, found):
+        why = f"{arguments} is a TrainingArguments: clip by its max_grad_norm here, 1.0 by default, where it is above 0"
         yield context.finding(found.step.call, message, why=why, severity=Severity.INFO)
         return
     if beside := setting_beside(module, node):

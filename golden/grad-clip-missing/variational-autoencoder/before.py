@@ -8,12 +8,13 @@ class Autoencoder(nn.Module):
         super().__init__()
         self.encoder = nn.Linear(features, 2 * latent)
         self.decoder = nn.Linear(latent, features)
+        self.log_width = nn.Parameter(torch.zeros(features))
 
     def forward(self, x):
         mean, log_scale = self.encoder(x).chunk(2, dim=-1)
         posterior = Normal(mean, log_scale.exp())
         z = posterior.rsample()
-        return Normal(self.decoder(z), 0.1), posterior
+        return Normal(self.decoder(z), self.log_width.exp()), posterior
 
 
 def train(loader, epochs):
