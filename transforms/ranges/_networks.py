@@ -7,7 +7,7 @@ from __future__ import annotations
 import ast
 import re
 
-from autofix.calls import maker_of
+from autofix.calls import maker_of, returned
 from autofix.ops import tensor_op
 from autofix.origins import origins
 from autofix.syntax import Module
@@ -77,7 +77,7 @@ def _is_always(module: Module, name: ast.Name, depth: int) -> bool:
 
 def _is_network(module: Module, call: ast.Call) -> bool:
     func = call.func
-    if module.qualified(func) is not None:
+    if module.qualified(func) is not None or any(_may_vanish(module, v) for v in returned(module, call)):
         return False
     name = last_part(func)
     maker = maker_of(module, func)
@@ -85,6 +85,14 @@ def _is_network(module: Module, call: ast.Call) -> bool:
     if _ZEROING.search(name) or (maker is not None and _ends_in_zeros(module, maker)):
         return False
     return own or bool(_NETWORK.search(name) or _NETWORK.search(last_part(getattr(func, "value", func))))
+
+
+def _may_vanish(module: Module, node: ast.expr) -> bool:
+    """Whether a value is a difference, a product or rectified, where it is returned."""
+    value = module.flow(node).value(node)
+    if isinstance(value, ast.BinOp):
+        return isinstance(value.op, (ast.Sub, ast.Mult))
+    return isinstance(value, ast.Call) and _ZEROING.search(last_part(value.func)) is not None
 
 
 def _ends_in_zeros(module: Module, maker: ast.Call) -> bool:

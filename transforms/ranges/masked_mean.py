@@ -75,6 +75,7 @@ from collections.abc import Iterator
 from autofix import rewrite
 from autofix.calls import call_of
 from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity, Span
+from autofix.ops import tensor_op
 from autofix.ranges import analysis
 from autofix.relations import changes_in_place, same, words
 from autofix.rewrite import Unrewritable
@@ -229,8 +230,15 @@ def _message(module: Module, counted: Count, numerator: ast.expr, reciprocal: bo
     if reciprocal:
         return f"{text} is 0 {when}, so its reciprocal is inf, and NaN where it is multiplied by 0"
     chosen = _is_chosen(module, numerator)
-    mean = f"{text} is 0 {when}, so the mean is 0 / 0 = NaN"
+    is_itself = counted.of is not None and same(module, _uncast(module, numerator), counted.of)
+    mean = f"{text} is 0 {when}, so {'each weight' if is_itself else 'the mean'} is 0 / 0 = NaN"
     return f"{mean}, and so is the loss of that batch" if chosen else f"{mean} and so is every gradient of that batch"
+
+
+def _uncast(module: Module, node: ast.expr) -> ast.expr:
+    """The mask behind `mask.float()`, whose quotient by its own sum is a row of weights."""
+    op = tensor_op(module, node, "float", "to", "type", "double", "half")
+    return op.input if op is not None else node
 
 
 def _is_chosen(module: Module, numerator: ast.expr) -> bool:

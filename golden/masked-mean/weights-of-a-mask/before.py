@@ -1,0 +1,6 @@
+import torch
+
+
+def weighted(loss: torch.Tensor, duration_mask: torch.Tensor):
+    weights = duration_mask.float() / duration_mask.sum(dim=1, keepdim=True).float()
+    return loss.mul(weights).sum()
