@@ -549,5 +549,6 @@ def detect_encoding(data: bytes) -> str:
     Raises:
         SyntaxError: the cookie names no codec, or contradicts the BOM, or the first lines are not valid UTF-8.
     """
-    lines = iter(data[:_COOKIE_BYTES].splitlines(keepends=True))
+    second = data.find(b"\n", data.find(b"\n") + 1) + 1
+    lines = iter(data[: second or _COOKIE_BYTES].splitlines(keepends=True))
     return tokenize.detect_encoding(lambda: next(lines, b""))[0]

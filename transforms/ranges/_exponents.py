@@ -28,6 +28,7 @@ _BOUNDING = re.compile(
     r"clamp|clip|tanh|sigmoid|squash|bound|softsign|(^|_)limit|^min$|^minimum$|normaliz|^(log_)?softmax$|logsumexp|^max$"
     r"|saturat|^atan$|extract|softmin|soft_?cap"
 )
+_NEAR = 120  # characters beside a name in which a call or a word about its bounds stands
 _ROUTES = MOVES - {"item", "tolist", "cpu", "detach"}
 
 
@@ -417,7 +418,17 @@ def bounded_elsewhere(module: Module, node: ast.expr) -> bool:
     limits = rf"(max|min)_{name}\b|\b{name}_(max|min|bounds?|limit|range)\b"
     if comes_from_network(module, node):
         return False  # what bounds it would stand in this function
-    return re.search(clamps, module.text) is not None or re.search(limits, module.text, re.I) is not None
+    near = list(_around(module.text, _last(node)))
+    return any(re.search(clamps, text) or re.search(limits, text, re.I) for text in near)
+
+
+def _around(text: str, name: str) -> Iterator[str]:
+    """What stands around every occurrence of a name, in capitals or not."""
+    lower, name = text.lower(), name.lower()
+    at = lower.find(name)
+    while at >= 0:
+        yield text[max(0, at - _NEAR) : at + len(name) + _NEAR]
+        at = lower.find(name, at + 1)
 
 
 def is_buffer(module: Module, node: ast.expr) -> bool:
