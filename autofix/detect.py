@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ast
-import sys
 from bisect import bisect_right
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autofix.fold import FoldError
+from autofix.fold import FoldError, holds
 from autofix.model import Finding, Problem, Source
 from autofix.rule import Context, Options, Rule
 from autofix.syntax import Module, parse
@@ -49,28 +48,21 @@ def _scan(source: Source, active: Sequence[Candidate], module: Module | Problem,
 def scan_module(module: Module, found: Sequence[Candidate], options: Options) -> list[Finding]:
     """Findings of the candidates in a parsed file, in order of position, each place once per rule."""
     findings: list[Finding] = []
-    everywhere = range(1, sys.maxsize)
     for root, active in _rules_by_root(module, found):
-        handlers: dict[type[ast.AST], list[tuple[Rule, Context, Container[int]]]] = {}
+        handlers: dict[type[ast.AST], list[tuple[Rule, Context, tuple[int, ...] | None]]] = {}
         for candidate in active:
             rule = candidate.rule
             context = Context(rule.name, rule.severity, module, options)
-            lines: Container[int] = frozenset(candidate.lines) if rule.at_anchor else everywhere
+            lines = candidate.lines if rule.at_anchor else None
             for kind in rule.nodes:
                 handlers.setdefault(kind, []).append((rule, context, lines))
         for node in module.adopt(root):
             for rule, context, lines in handlers.get(type(node), ()):
-                if node.lineno in lines or _goes_on_to(node, lines):  # type: ignore[attr-defined]
+                if lines is None or holds(lines, node.lineno, node.end_lineno):  # type: ignore[attr-defined]
                     findings.extend(rule.check(node, context))
     findings.sort(key=lambda f: (f.span.start, f.span.end, f.rule))
     unique = {(f.rule, f.span): f for f in reversed(findings)}
     return [f for f in findings if unique.get((f.rule, f.span)) is f]
-
-
-def _goes_on_to(node: ast.AST, lines: Container[int]) -> bool:
-    """Whether one of the lines after the first of a node is among `lines`."""
-    first, last = node.lineno, node.end_lineno  # type: ignore[attr-defined]
-    return first != last and any(line in lines for line in range(first + 1, last + 1))
 
 
 def _rules_by_root(module: Module, found: Sequence[Candidate]) -> list[tuple[ast.stmt, list[Candidate]]]:

@@ -30,6 +30,11 @@ class Definition:
     value: ast.expr | None
     kind: str
 
+    @property
+    def whole(self) -> ast.expr | None:
+        """The value of which an unpacking binds a part to the name: `f(x)` in `a, b = f(x)`."""
+        return self.statement.value if self.kind == "unpack" and isinstance(self.statement, ast.Assign) else None
+
 
 class Flow:
     """Definitions and uses of the names of one function (or of the module's top level)."""

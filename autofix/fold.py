@@ -87,6 +87,12 @@ def last_line(node: ast.stmt) -> int:
     return node.__dict__.get("_last_line") or node.end_lineno or node.lineno
 
 
+def holds(lines: Sequence[int], first: int, last: int) -> bool:
+    """Whether one of some ascending lines lies from `first` to `last`."""
+    place = bisect_left(lines, first)
+    return place < len(lines) and lines[place] <= last
+
+
 def folded_text(node: ast.stmt) -> str | None:
     """The text of a function that is still folded."""
     return node.__dict__.get("_folded")
@@ -134,8 +140,7 @@ def _pieces(text: str, lines: Sequence[int]) -> list[_Piece]:
         line += text.count("\n", counted, start)
         counted = start
         last = line + text.count("\n", start, end)
-        place = bisect_left(lines, line)
-        if (place < len(lines) and lines[place] <= last) or last - line < _LEAST_LINES:
+        if holds(lines, line, last) or last - line < _LEAST_LINES:
             continue
         piece = text[start:end]
         # A string that goes on beyond the piece, or began before it.

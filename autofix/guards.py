@@ -71,7 +71,7 @@ def before_statement(module: Module, statement: ast.stmt) -> Iterator[Condition]
 def _above(module: Module, statement: ast.stmt) -> Iterator[Condition]:
     """Asserts and early exits among the statements before this one in its block."""
     block = module.block(statement)
-    index = next(i for i, s in enumerate(block) if s is statement)
+    index = block.index(statement)
     for earlier in reversed(block[:index]):
         if isinstance(earlier, ast.Assert):
             yield from _parts(earlier.test, True)

@@ -11,12 +11,12 @@ import io
 import itertools
 import re
 import tokenize
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import NamedTuple
 
-from autofix.fold import last_line
+from autofix.fold import holds, last_line
 from autofix.model import Edit, Position, Source, Span
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -43,6 +43,7 @@ _SETS = tuple(
         r"for\s+[^\n]*self\.[^\n]*\bin\b",
     )
 )
+_WORDS_APART = bytes(c if c >= 128 or chr(c).isalnum() or c == 95 else 10 for c in range(256))
 _INNER = (re.compile(r"for\b"), re.compile(":="))
 _COOKIE_BYTES = 65536  # a cookie stands on one of the first two lines
 
@@ -113,6 +114,11 @@ def inner_statements(node: ast.AST) -> list[ast.stmt]:
 def last_part(node: ast.AST) -> str:
     """The last identifier of a dotted name; empty for anything else."""
     return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+
+
+def words_in(data: bytes) -> set[bytes]:
+    """The runs of letters, digits and underscores in a file's bytes; whatever is not ASCII counts as a letter."""
+    return set(data.translate(_WORDS_APART).split())
 
 
 @functools.lru_cache(maxsize=65_536)
@@ -332,7 +338,7 @@ class Tree:
         if not isinstance(statement, ast.stmt):
             return bound_by(statement)
         last = statement.end_lineno or statement.lineno
-        return bound_by(statement, _holds(self._inner_lines, statement.lineno, last))
+        return bound_by(statement, holds(self._inner_lines, statement.lineno, last))
 
     def may_be_bound_at(self, name: str, node: ast.AST) -> bool:
         """Whether a scope around `node`, below the module's own, may bind `name`: False is certain."""
@@ -421,7 +427,7 @@ class Tree:
             while at >= 0:
                 lines.append(bisect_right(self._line_chars, at))
                 at = self.text.find(name, self._line_chars[lines[-1]]) if lines[-1] < len(self._line_chars) else -1
-            known = self._naming[name] = [p for p, first, last in self._parts if _holds(lines, first, last)]
+            known = self._naming[name] = [p for p, first, last in self._parts if holds(lines, first, last)]
         return known
 
     def calls(self, name: str) -> list[ast.Call]:
@@ -518,12 +524,6 @@ def _self_attributes(setters: Iterable[ast.stmt]) -> dict[str, list[ast.expr | N
                 slots = table[target.attr]
                 slots[slots.index(None)] = value
     return table
-
-
-def _holds(lines: list[int], first: int, last: int) -> bool:
-    """Whether one of some ascending lines lies between two."""
-    place = bisect_left(lines, first)
-    return place < len(lines) and lines[place] <= last
 
 
 def _may_set(text: str) -> bool:

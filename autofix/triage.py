@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from autofix.rule import Rule
+from autofix.tree import words_in
 
 _BREAK = re.compile(rb"\r\n|\r|\n")
 _TOP = re.compile(rb"\n(?:class|def|async def|@)")
-_WORDS_APART = bytes(c if c >= 128 or chr(c).isalnum() or c == 95 else 10 for c in range(256))
 _MOST_WORDS = 400_000  # what a process remembers: some fifty megabytes
 _MEMBER = re.compile(rb"\n([ \t]+)(?:def |async def |@)")
 
@@ -149,7 +149,7 @@ class _Text:
     @cached_property
     def _bits(self) -> int:
         """What occurs in the file of that with which the literals and patterns of the rules are spelled."""
-        return self._lexicon.bits_in(set(self._data.translate(_WORDS_APART).split()))
+        return self._lexicon.bits_in(words_in(self._data))
 
     @property
     def possible(self) -> list[Rule]:

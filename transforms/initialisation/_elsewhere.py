@@ -15,7 +15,7 @@ from autofix.neighbours import neighbours, read
 from autofix.syntax import Module, parse
 from autofix.transforms.initialisation._parameters import Made, is_self
 from autofix.transforms.initialisation._reached import family_of, is_generic, others_write
-from autofix.tree import last_part, walk
+from autofix.tree import last_part, walk, words_in
 
 _ROUNDS = 5
 _DRAWS = re.compile(
@@ -25,7 +25,6 @@ _OVER_ALL = re.compile(r"parameters\(|\bmodules\(|children\(")
 _INITIALISER = re.compile(
     r"weight|param|xavier|kaiming|initiali[sz]e|(^|_)init$|init_(model|module|net|bert)|reset", re.I
 )
-_WORDS_APART = bytes(c if c >= 128 or chr(c).isalnum() or c == 95 else 32 for c in range(256))
 _BLOCK = re.compile(rb"^(?:class|def) (\w+)", re.M)
 # Names that say nothing about what is meant in another file.
 _COMMON = frozenset((b"main", b"train", b"test", b"run", b"forward", b"Model", b"Module", b"Block", b"Layer", b"Net"))
@@ -51,20 +50,16 @@ def _reaching(module: Module, texts: Mapping[Path, bytes], names: frozenset[byte
     known: dict[frozenset[bytes], list[Path]] = vars(module).setdefault("_reaching", {})
     if names not in known:
         every = {Path(module.path): module.data, **texts}
-        words = {path: _words(data) for path, data in every.items()}
+        words = {path: words_in(data) for path, data in every.items()}
         reached, fresh = set(names), set(names)
         for _ in range(_ROUNDS):
             near = [data for path, data in every.items() if not fresh.isdisjoint(words[path])]
             blocks = (block for data in near for block in _blocks(data))
-            named = {n for n, text in blocks if n not in _COMMON | reached and not fresh.isdisjoint(_words(text))}
+            named = {n for n, text in blocks if n not in _COMMON | reached and not fresh.isdisjoint(words_in(text))}
             fresh = {n for n in named if _times_defined(n, [d for p, d in every.items() if n in words[p]]) == 1}
             reached |= fresh
         known[names] = [path for path in texts if not reached.isdisjoint(words[path])]
     return known[names]
-
-
-def _words(data: bytes) -> set[bytes]:
-    return set(data.translate(_WORDS_APART).split())
 
 
 def _times_defined(name: bytes, texts: Iterable[bytes]) -> int:

@@ -19,7 +19,7 @@ def step_of_accumulation(module: Module, unit: ast.stmt) -> ast.stmt | None:
     counts (`(i + 1) % n == 0`), and the gradients are emptied there and nowhere else.
     """
     block = module.block(unit)
-    at = next(i for i, s in enumerate(block) if s is unit)
+    at = block.index(unit)
     if not any(_runs_backward(module, n) for s in block[:at] for n in own_nodes(s)):
         return None
     for index, guard in enumerate(block[at + 1 :], at + 1):

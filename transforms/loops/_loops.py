@@ -246,7 +246,7 @@ def _pair_of_methods(module: Module, step: Step) -> Pair | None:
 
 def _before(module: Module, statement: ast.stmt) -> list[ast.stmt]:
     block = module.block(statement)
-    return block[: next(i for i, s in enumerate(block) if s is statement)]
+    return block[: block.index(statement)]
 
 
 def _last_backward(module: Module, statement: ast.stmt) -> Backward | None:
@@ -269,7 +269,7 @@ def statements_between(module: Module, found: Pair) -> list[ast.AST]:
     start = module.chars(found.backward.call)[1]
     end = module.chars(found.call)[0]
     block = module.block(found.first)
-    begin = next(i for i, s in enumerate(block) if s is found.first)
-    stop = next(i for i, s in enumerate(block) if s is found.last)
+    begin = block.index(found.first)
+    stop = block.index(found.last)
     nodes = [n for s in block[begin : stop + 1] for n in own_nodes(s)]
     return [n for n in nodes if hasattr(n, "lineno") and start <= module.chars(n)[0] < end]

@@ -164,7 +164,7 @@ def _fix(module: Module, found: Pair) -> Fix:
 def _head(module: Module, found: Pair) -> ast.stmt:
     """The first statement of the block that runs a backward pass, behind the last one that steps an optimizer."""
     block = module.block(found.first)
-    end = next(i for i, s in enumerate(block) if s is found.first)
+    end = block.index(found.first)
     head = end
     for index in range(end - 1, -1, -1):
         nodes = list(own_nodes(block[index]))

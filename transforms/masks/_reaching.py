@@ -92,7 +92,7 @@ def reaching(module: Module, flow: Flow, node: ast.AST) -> Reaching:
     statement = module.statement(node)
     while True:
         block = module.block(statement)
-        index = next((i for i, s in enumerate(block) if s is statement), 0)
+        index = block.index(statement)
         for earlier in reversed(block[:index]):
             certain, stores = _stores_in(earlier, name)
             found |= stores

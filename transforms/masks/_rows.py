@@ -196,8 +196,8 @@ def resolved(module: Module, node: ast.expr, depth: int = 0) -> list[ast.AST]:
                 out.extend(resolved(module, value, depth + 1))
             else:
                 found = module.flow(part).definition(part)
-                if found is not None and found.kind == "unpack" and isinstance(found.statement, ast.Assign):
-                    out.extend(resolved(module, found.statement.value, depth + 1))
+                if found is not None and found.whole is not None:
+                    out.extend(resolved(module, found.whole, depth + 1))
         elif isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id == "self":
             held = attribute_value(module, part)
             if held is not None:

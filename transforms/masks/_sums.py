@@ -208,6 +208,6 @@ def is_clamped(module: Module, addition: ast.expr | ast.stmt) -> bool:
     """Whether the statement of a sum, or the next one, clamps it already."""
     statement = module.statement(addition)
     block = module.block(statement)
-    index = next((i for i, s in enumerate(block) if s is statement), 0)
+    index = block.index(statement)
     text = " ".join(module.source(s) for s in block[index : index + 2])
     return "clamp" in text or "torch.max(" in text or "maximum(" in text

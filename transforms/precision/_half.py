@@ -220,9 +220,7 @@ def width(module: Module, node: ast.expr, autocast: bool, depth: int = 0) -> Wid
 def _split(module: Module, name: ast.Name) -> ast.expr | None:
     """The tensor of which a name is one of the parts: `a, b = x.chunk(2)`."""
     found = module.flow(name).definition(name)
-    statement = found.statement if found is not None and found.kind == "unpack" else None
-    value = statement.value if isinstance(statement, ast.Assign) else None
-    op = tensor_op(module, value) if isinstance(value, ast.Call) else None
+    op = tensor_op(module, found.whole) if found is not None and isinstance(found.whole, ast.Call) else None
     return op.input if op is not None and op.name in PARTS else None
 
 

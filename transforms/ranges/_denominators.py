@@ -241,9 +241,8 @@ def _is_size(module: Module, node: ast.expr) -> bool:
     found = module.flow(node).definition(node)
     if found is None:
         return False
-    if found.kind == "unpack" and isinstance(found.statement, ast.Assign):
-        shape = found.statement.value
-        shape = shape.value if isinstance(shape, ast.Subscript) else shape
+    if found.whole is not None:
+        shape = found.whole.value if isinstance(found.whole, ast.Subscript) else found.whole
         if isinstance(shape, ast.Call):
             return isinstance(shape.func, ast.Attribute) and shape.func.attr == "size" and not shape.args
         return isinstance(shape, ast.Attribute) and shape.attr == "shape"

@@ -109,7 +109,7 @@ def _checked(module: Module, node: ast.AST) -> Iterator[ast.expr]:
     """What calls such as `check(bool((count > 6).all()), "...")` above `node`, in its block, were given to judge."""
     statement = module.statement(node)
     block = module.block(statement)
-    for earlier in block[: next((i for i, s in enumerate(block) if s is statement), 0)]:
+    for earlier in block[: block.index(statement)]:
         call = earlier.value if isinstance(earlier, ast.Expr) else None
         if not isinstance(call, ast.Call) or not call.args:
             continue

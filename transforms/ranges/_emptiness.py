@@ -202,8 +202,8 @@ def _is_extreme_of(module: Module, node: ast.expr, of: ast.expr, names: tuple[st
         value = value.value
     if isinstance(value, ast.Name):
         found = module.flow(value).definition(value)
-        if found is not None and found.kind == "unpack" and isinstance(found.statement, ast.Assign):
-            value = found.statement.value
+        if found is not None and found.whole is not None:
+            value = found.whole
     op = tensor_op(module, value, *names) if isinstance(value, ast.Call) else None
     return op is not None and words(module, op.input) == words(module, of)
 

@@ -65,8 +65,7 @@ def _value(module: Module, name: ast.Name) -> ast.expr | None:
     if value is not name:
         return value
     found = flow.definition(name)
-    statement = found.statement if found is not None and found.kind == "unpack" else None
-    return statement.value if isinstance(statement, ast.Assign) else None
+    return found.whole if found is not None else None
 
 
 def _is_always(module: Module, name: ast.Name, depth: int) -> bool:

@@ -321,7 +321,7 @@ class Writer(GateLines):
         """Every name that the new lines read still means there what it meant at the comparison."""
         names = {n for e in self.needed for n in walk(e) if isinstance(n, ast.Name)}
         block = self.module.block(at)
-        after = block[next(i for i, s in enumerate(block) if s is at) + 1 :]
+        after = block[block.index(at) + 1 :]
         flow = self.module.flow(self.cut.node)
         for name in names:
             if not flow.stores(name.id):

@@ -267,7 +267,7 @@ def _stored(module: Module, loop: Loop) -> tuple[int, ast.Subscript] | None:
             return at, target
     chosen = _chosen(loop)
     block = module.block(loop)
-    behind = block[next(i for i, s in enumerate(block) if s is loop) + 1 :]
+    behind = block[block.index(loop) + 1 :]
     for statement in behind:
         target = _switched_on(statement)
         if target is not None:

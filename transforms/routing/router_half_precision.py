@@ -411,7 +411,7 @@ def _cast_behind(module: Module, node: ast.expr) -> ast.Call | None:
 def _selects_from(module: Module, statement: ast.stmt, name: str) -> str | None:
     """What selects from the value that a statement binds, in the same block after it."""
     block = module.block(statement)
-    at = next(i for i, s in enumerate(block) if s is statement)
+    at = block.index(statement)
     for later in block[at + 1 :]:
         for part in walk(later):
             if not isinstance(part, ast.Call):
