@@ -34,6 +34,7 @@ from autofix.syntax import Module, parse
 
 _BACK = (4, 2, 1, 0)
 _CONSUMERS = 3
+_SOFTMAX, _SELECTS = re.compile("softmax", re.I), re.compile(r"top_?k|argmax|argsort|\bsort\b", re.I)
 _READERS = 6
 _NESTED = 4  # opaque calls within one another
 _MADE = words("""
@@ -97,6 +98,8 @@ def _spec(module: Module, after: Module, fix: Fix, place: Place) -> dict[str, An
         suffix = _quantity_readers(place, quantity)
     elif relation is Relation.MASK:
         suffix = _to_softmax(place)
+    elif "rounding" in fix.claim.hazard:
+        suffix = _up_to(place, _SELECTS)
     variants: list[dict[str, Any]] = []
     assumptions: list[str] = list(fix.claim.assumptions)
     reason = ""
@@ -268,9 +271,14 @@ def _to_softmax(place: Place) -> list[ast.stmt]:
     """The consumers up to the first softmax; none when it is not in view."""
     if any("softmax" in ast.unparse(s) for s in place.changed_before):
         return []
+    return _up_to(place, _SOFTMAX)
+
+
+def _up_to(place: Place, wanted: re.Pattern[str]) -> list[ast.stmt]:
+    """The consumers up to the first whose text holds `wanted`; none when none does."""
     found = consumers(place, stores(place.changed_before) | stores(place.changed_after), _CONSUMERS)
     for index, statement in enumerate(found):
-        if "softmax" in ast.unparse(statement).lower():
+        if wanted.search(ast.unparse(statement)):
             return found[: index + 1]
     return []
 

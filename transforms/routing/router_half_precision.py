@@ -286,7 +286,7 @@ def _fix(title: str, edits: tuple[Edit, ...]) -> Fix:
         title=title,
         edits=edits,
         applicability=Applicability.SAFE,
-        claim=Claim(Relation.EQUAL, hazard=("zero-gradient",), change=_CHANGE),
+        claim=Claim(Relation.EQUAL, hazard=("rounding",), change=_CHANGE),
     )
 
 

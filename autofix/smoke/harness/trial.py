@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from .claims import Point
+from .point import Point
 from .program import Deferred, Outcome, Program, leaves_for
 from .program import run as execute
 from .values import FLOAT_ROLES, Pattern, Setting
