@@ -124,17 +124,20 @@ def _still_dead(point: Point) -> bool:
 
 
 def _lost_to_rounding(point: Point, outcome: Outcome) -> bool:
-    """Whether half precision changed what is selected, or left a gradient of exactly zero where the dtype holds the
-    one that is due, by the reference in float64 on the same rounded inputs: on draws, for what is further apart
-    underflows in float32 too."""
-    if point.dtype not in HALF or point.pattern.kind != "draw" or not point.truth.healthy:
+    """Whether half precision, of the inputs or that the code casts to, changed what is selected, or left a gradient
+    of exactly zero where it holds the one that is due: by the original in float64 on the same rounded inputs, and on
+    draws, for what is further apart underflows in float32 too."""
+    if point.pattern.kind != "draw":
         return False
-    for name, due in point.truth.values.items():
+    exact = point.unrounded()
+    if not exact.healthy:
+        return False
+    for name, due in exact.values.items():
         came = outcome.values.get(name)
         is_choice = not due.is_floating_point() and due.dtype is not torch.bool
         if is_choice and came is not None and came.shape == due.shape and not torch.equal(came, due):
             return True
-    for name, grad in point.truth.grads.items():
+    for name, grad in exact.grads.items():
         got = outcome.grads.get(name)
         if grad is None or got is None or got.shape != grad.shape:
             continue

@@ -101,6 +101,9 @@ def point_at(
     def patched_otherwise(seed: int) -> Outcome:
         return execute(sides.after, setting, rounded, dtype, sides.results, sides.mode, noise=seed)
 
+    def unrounded() -> Outcome:
+        return execution(sides.before.unrounded)(False)
+
     zero_after = functools.partial(told, sides.after)
     return Point(
         pattern,
@@ -112,6 +115,7 @@ def point_at(
         after,
         truth,
         after64,
+        unrounded,
         zero,
         zero_after,
         rounded_otherwise,
