@@ -153,13 +153,15 @@ def _number(value: float | None) -> str:
     return "nothing" if value is None else f"{value:.6g}"
 
 
-def show_gate(sides: Any, setting: Setting, name: str) -> tuple[str, str]:
-    """The witness of a gate: the gradient that arrives only after the patch."""
+def show_gate(
+    sides: Any, setting: Setting, name: str, told: tuple[str, str] = ("no gradient", "a gradient")
+) -> tuple[str, str]:
+    """The witness of a gate: the gradient that arrives only after the patch. told: what arrives before, and after."""
     leaves = leaves_for(setting, Pattern("ordinary draws", "draw", 1.0))
     shape = size_text(setting[name].size)
     return (
         script(sides, setting, leaves, torch.float32),
-        f"{name} = {shape} float32, ordinary draws: before no gradient, after a gradient",
+        f"{name} = {shape} float32, ordinary draws: before {told[0]}, after {told[1]}",
     )
 
 
@@ -177,11 +179,13 @@ def script(sides: Any, setting: Setting, leaves: dict[str, Any], dtype: torch.dt
         lines += [f"{title} = '''", program.text.replace("\\", "\\\\").replace("'''", '"""'), "'''", ""]
     shown = _result_expression(sides)
     floats = [n for n in names if setting[n].role == "float"]
+    methods = "def self_" in sides.before.prelude
     lines += [
         "for title, code in (('before', before), ('after', after)):",
         "    env = {**globals(), **leaves()}",
         f"    inputs = {{n: env[n].requires_grad_() for n in {floats!r}}}",
         "    env.update({n: v.clone() for n, v in inputs.items()})",
+        *(["    globals().update((n, env[n]) for n in leaves())  # read by methods"] if methods else []),
         "    try:",
         "        exec(code, env)",
         f"        results = {shown}",
