@@ -102,9 +102,9 @@ class Claim:
         "loss", "choice", "scores": source text of the auxiliary loss, of the indices of the chosen experts, and of
         what the router gives for every expert. "shares": "dim", along which they sum up. INITIALISED: "role"
         ("weight", "bias", "scale", "embedding") of the parameters that `results` names; "behind", "relu" where that
-        takes half of what enters the layers. A "graph" in a loop: "start",
-        what the kept value starts as ("0", "[]", "{}"). STRAIGHT_THROUGH: "carrier", what attaches a loss to what it
-        hands on: a class of another file whose `apply(x, loss)` gives the loss a gradient of one, or a method.
+        takes half of what enters the layers. A "warning" of a call by itself: "call", its name. A "graph" in a loop:
+        "start", what the kept value starts as ("0", "[]", "{}"). STRAIGHT_THROUGH: "carrier", what attaches a loss to
+        what it hands on: a class of another file whose `apply(x, loss)` gives the loss a gradient of one, or a method.
     change: for a REGULARISED patch, which finite values change and by how much, in words; empty means the
         patch is EXACT.
     assumptions: facts that only a name or a convention supports, stated wherever the evidence is shown.
