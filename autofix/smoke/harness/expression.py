@@ -167,7 +167,7 @@ def _points(
     plan += [(main, p, n, torch.float32) for p in near_eps for n in floats if len(floats) > 1]
     if others:
         plan += [(others[0], p, None, torch.float32) for p in PATTERNS if p.kind in ("rows", "alternate", "gap")]
-    has_masks = any(c.role in ("bool", "binary") or c.domain.startswith("marked ") for c in main.values())
+    has_masks = any(c.role in ("bool", "binary", "index") or c.domain.startswith("marked ") for c in main.values())
     done = set()
     for setting, pattern, only, dtype in plan:
         if time.monotonic() > deadline:

@@ -23,8 +23,8 @@ def hazard_at(point: Point, hazards: list[str], dim: int = -1) -> str:
     before = point.before
     if before.error_kind in ("arithmetic", "in place"):
         return "exception" if "exception" in hazards else ""
-    if not before.ran or not before.entering:
-        return ""
+    if not before.ran or not (before.entering or point.after.healthy):
+        return ""  # what came in was broken, and is so after the patch
     if "value" in hazards and before.bad_value() is not None:
         return "value"
     if "gradient" in hazards and before.bad_value() is None and before.bad_gradient() is not None:
