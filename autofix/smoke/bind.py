@@ -264,6 +264,9 @@ class Bindings:
                 self.models.extend(m for m in models if m not in self.models)
             else:
                 open_.append(path)
+        whole = [path for path, e in self.optimizers.items() if e.get("models") == self.models]
+        if len(self.models) == 1 and len(whole) > 1:
+            self._step_parts_of(self.models[0], whole)
         taken = {m for e in self.optimizers.values() for m in e.get("models", [])}
         free = [m for m in self.models if m not in taken]
         unknown = [p for p in open_ if not any(of_tensors(c) for c, _ in self._definitions(p))]
@@ -274,6 +277,9 @@ class Bindings:
                 models = [m for m in free if m in clipped] or list(free)
             elif path in alike:
                 models = [alike[path]]
+            elif len(self.models) == 1:
+                self._step_parts_of(self.models[0], list(self.optimizers))
+                return
             else:
                 self.optimizers[path]["models"] = [re.sub(r"\W", "_", path) + "__model"]
                 self.models.extend(self.optimizers[path]["models"])
@@ -281,6 +287,14 @@ class Bindings:
             self.optimizers[path]["models"] = models
             named = ", ".join(f"`{m}`" for m in models)
             self.assumptions.append(f"`{path}` steps the parameters of {named}")
+
+    def _step_parts_of(self, model: str, optimizers: Sequence[str]) -> None:
+        """Several optimizers of one model, which share it out between them."""
+        for path in optimizers:
+            self.optimizers[path]["models"] = [f"{model}.{re.sub(r'[^a-zA-Z0-9]', '_', path)}_part"]
+            self.models.extend(self.optimizers[path]["models"])
+        named = " and ".join(f"`{path}`" for path in optimizers)
+        self.assumptions.append(f"{named} step parts of `{model}`, each its own")
 
     def _representatives(self, models: Iterable[str]) -> list[str]:
         """Models by one name each, whatever wraps or renames them."""
@@ -344,9 +358,10 @@ class Bindings:
         accumulates = any(called(s, "accumulate") for _, b in self.sides for s in b)
         known = {**self._norm_types, **constants(self.sides)}
         if "micro-batches" in self.fix.claim.extra:
-            for path in sorted(divisors(self.sides) - known.keys()):
-                known[path] = 2
-                self.assumptions.append(f"`{path}` is 2")
+            for path in sorted(divisors(self.sides)):
+                if known.get(path, 1) == 1:
+                    known[path] = 2
+                    self.assumptions.append(f"`{path}` is 2")
         return {
             "optimizers": self.optimizers,
             "models": self.models,

@@ -131,7 +131,7 @@ def _attempt(
         return _inconclusive("the patched lines were not reached in the trial")
     result = _judge(spec, bound, ordinary, (bad, bad_after))
     if misplaced and result["verdict"] == "PROVED":
-        result = _misplaced(spec, bound, misplaced, result)
+        result = _misplaced(spec, bound, [*misplaced, (bad_after, misplaced[1][1])], result)
     result["assumptions"] = [*spec["assumptions"], *sorted(bad_after.loop.assumed)]
     return result
 
@@ -155,9 +155,10 @@ def _misplaced(
     spec: dict[str, Any], bound: float, runs: list[tuple[_Trace, _Trace]], result: dict[str, Any]
 ) -> dict[str, Any]:
     """The witness against clips at the wrong place: an ordinary step is another than without them, or a bad batch
-    arrives unbounded."""
+    arrives unbounded, or askew. runs: ordinary and bad batches without clips, bad ones after the patch, each with the
+    same as the original is."""
     by_value = bool(spec["by_value"])
-    (plain, old), (bad, old_bad) = runs
+    (plain, old), (bad, old_bad), (mended, _) = runs
     same = _same(plain, old)
     worst = max((_size(s, by_value) for s in old_bad.seen), default=0.0)
     witness = next(c for c in result["claims"] if c["name"] == "witness")
@@ -169,8 +170,8 @@ def _misplaced(
         )
     elif worst > bound * (1 + _BOUNDED):
         detail = str(witness["detail"])
-    elif not by_value and _cosine(bad, old_bad) < _SKEWED:
-        cosine = f"{_cosine(bad, old_bad):.3f}"
+    elif not by_value and (askew := min(_cosine(bad, old_bad), _cosine(mended, old_bad, 1))) < _SKEWED:
+        cosine = f"{askew:.3f}"
         detail = (
             f"two bad batches a step: cosine of the step's gradient to their sum {cosine} before the patch, 1 after it"
         )
@@ -185,11 +186,12 @@ def _misplaced(
     }
 
 
-def _cosine(one: _Trace, two: _Trace) -> float:
-    """Of the angle between the gradients of two runs' first steps."""
-    if not one.seen or not two.seen:
+def _cosine(one: _Trace, two: _Trace, step: int = 0) -> float:
+    """Of the angle between the gradients that two runs' first steps see, or their second: where a loop steps on its
+    first turn already, that is the first to sum up more than one batch."""
+    if len(one.seen) <= step or len(two.seen) <= step:
         return 1.0
-    a, b = one.seen[0].gradients.double(), two.seen[0].gradients.double()
+    a, b = one.seen[step].gradients.double(), two.seen[step].gradients.double()
     return float(a @ b) / (float(a.norm() * b.norm()) or 1.0)
 
 

@@ -234,7 +234,24 @@ def _attempt(thunk: Callable[[], Any]) -> Any:
 def _context(thunk: Callable[[], Any]) -> Any:
     value = _attempt(thunk)
     real = hasattr(type(value), "__enter__") and "profiler" not in type(value).__module__
-    return value if real else Stand("context")
+    return _Entered(value) if real else Stand("context")
+
+
+class _Entered:
+    """A real context where it can be entered with what stands in here; else none."""
+
+    def __init__(self, context: Any) -> None:
+        self._context: Any = context
+
+    def __enter__(self) -> Any:
+        try:
+            return self._context.__enter__()
+        except Exception:
+            self._context = Stand("context")
+            return self._context
+
+    def __exit__(self, *error: Any) -> Any:
+        return self._context.__exit__(*error)
 
 
 def _imported(dotted: str) -> Any:

@@ -81,6 +81,7 @@ class World:
 
     def _recorder(self, path: str) -> Any:
         def record(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+            _restore_settings(optimizer)
             parameters = [p for group in optimizer.param_groups for p in group["params"]]
             parts = [(torch.zeros_like(p) if p.grad is None else p.grad).detach().flatten() for p in parameters]
             self.seen.append(Seen(path, torch.cat(parts).clone()))
@@ -151,6 +152,15 @@ class World:
         """Every parameter, as one vector."""
         vectors = [p.detach().flatten() for m in self.models.values() for p in m._module.parameters()]
         return torch.cat(vectors).clone()
+
+
+def _restore_settings(optimizer: torch.optim.Optimizer) -> None:
+    """What a loop has set from something opaque (`group["lr"] = schedule(step)`) is the optimizer's default again."""
+    for group in optimizer.param_groups:
+        for name, value in group.items():
+            parts = value if isinstance(value, (tuple, list)) else (value,)
+            if name in optimizer.defaults and any(isinstance(part, Stand) for part in parts):
+                group[name] = optimizer.defaults[name]
 
 
 def _network() -> torch.nn.Sequential:
