@@ -52,6 +52,7 @@ class Bindings:
         self.accelerators: set[str] = set()
         self.fabrics: set[str] = set()
         self.lightning: set[str] = set()
+        self.shared: set[str] = set()
         self.engines: set[str] = set()
         self.clips: set[str] = set()
         self.losses: set[str] = set()
@@ -290,6 +291,7 @@ class Bindings:
 
     def _step_parts_of(self, model: str, optimizers: Sequence[str]) -> None:
         """Several optimizers of one model, which share it out between them."""
+        self.shared.add(model)
         for path in optimizers:
             self.optimizers[path]["models"] = [f"{model}.{re.sub(r'[^a-zA-Z0-9]', '_', path)}_part"]
             self.models.extend(self.optimizers[path]["models"])
@@ -374,6 +376,7 @@ class Bindings:
             "scaled_elsewhere": bool(self.scalers) and not self._scaled,
             "fabrics": sorted(self.fabrics - self.accelerators),
             "lightning": sorted(self.lightning),
+            "shared": sorted(self.shared),
             "engines": sorted(self.engines),
             "clips": sorted(self.clips),
             "losses": sorted(self.losses),

@@ -72,6 +72,8 @@ def _attempt(
 ) -> dict[str, Any]:
     """One attempt, with the conditions in `forced` left out; `stuck` receives those that stood in the way."""
     bound = float(spec["max_norm"])
+    # Optimizers of one model see a part of its gradient each, and its norm is that of all.
+    limit = bound / len(spec["optimizers"]) ** 0.5 if spec["shared"] else bound
     before, after = sides
     preferences = {**before.preferences(), **after.preferences()}
 
@@ -83,20 +85,20 @@ def _attempt(
             return _trial(Loop(spec, region, preferences, world, forced), turns, deadline)
 
     try:
-        size = _ORDINARY * bound
+        size = _ORDINARY * limit
         plain = trial(before, size)
         for _ in range(3):
             largest = max((s.norm for s in plain.seen), default=0.0)
-            if largest < 0.5 * bound:
+            if largest < 0.5 * limit:
                 break
-            size *= 0.2 * bound / largest
+            size *= 0.2 * limit / largest
             plain = trial(before, size)
         near, near_size = plain, size
         for _ in range(2):  # the norm is not quite proportional: the first steps move the parameters
             largest = max((s.norm for s in near.seen), default=0.0)
-            if not 0.0 < largest < bound:
+            if not 0.0 < largest < limit:
                 break
-            near_size *= _NEAR * bound / largest
+            near_size *= _NEAR * limit / largest
             near = trial(before, near_size, plain.turns)
         bad = trial(before, _EXPLODING * bound, plain.turns)
     except RegionError as error:
@@ -104,12 +106,12 @@ def _attempt(
     if not plain.seen:
         stuck |= plain.loop.stuck()
         return _inconclusive("no optimizer step was reached in the trial")
-    if any(not s.norm < bound for s in plain.seen):
+    if any(not s.norm < limit for s in plain.seen):
         return _inconclusive("no batch was found whose gradient norm stays below the bound")
     try:
         plain_after = trial(after, size, plain.turns)
         ordinary = [(plain, plain_after)]
-        if near is not plain and all(s.norm < bound for s in near.seen):
+        if near is not plain and all(s.norm < limit for s in near.seen):
             ordinary.append((near, trial(after, near_size, plain.turns)))
         bad_after = trial(after, _EXPLODING * bound, plain.turns)
         misplaced = []

@@ -53,8 +53,12 @@ class World:
     # -- making ----------------------------------------------------------------------------------------
 
     def _make_models(self, spec: dict[str, Any]) -> None:
-        """One network for each model; a model whose path continues another's is a part of it."""
+        """One network for each model; a model whose path continues another's is a part of it. One that optimizers share
+        out between them has nothing but such parts."""
         for path in sorted(spec["models"], key=lambda p: p.count(".")):
+            if path in spec["shared"]:
+                self.models[path] = ModelStand(path, torch.nn.Module())
+                continue
             network = _network()
             owner = max((p for p in self.models if path.startswith(p + ".")), key=len, default=None)
             if owner is not None:
