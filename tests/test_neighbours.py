@@ -286,6 +286,9 @@ CLIPPED = RECIPE.replace(
 
 
 BY_ATTRIBUTE = CLIPPED.replace("self._clip_grad_norm", "args.grad_clip")
+BY_LOCAL_NAME = CLIPPED.replace(
+    "        for batch", "        bound = self.cfg.optim.max_grad_norm\n        for batch"
+).replace("float(self._clip_grad_norm)", "bound")
 BY_LIGHTNING = CLIPPED.replace("torch.nn.utils.clip_grad_norm_(", "self.clip_gradients(")
 
 
@@ -314,6 +317,16 @@ def test_a_setting_of_the_file_beside_it_is_preferred_to_a_number(
     (found,) = engine.check([tmp_path / "lora.py"], request).items
     assert (found.finding.fix is None) is advised
     assert ("full.py beside it clips by the setting 'clip_grad_norm'" in found.finding.unfixed_reason) is advised
+
+
+@pytest.mark.parametrize("spelled", ["max_norm=bound", "bound"])
+def test_a_setting_that_reaches_the_clip_through_a_local_name_is_one(tmp_path: Path, spelled: str) -> None:
+    beside = BY_LOCAL_NAME.replace("max_norm=bound", spelled)
+    for name, text in {"lora.py": RECIPE, "full.py": beside}.items():
+        (tmp_path / name).write_text(text)
+    request = engine.Request(engine.select_rules(["grad-clip-missing"], []), Options(), jobs=1)
+    (found,) = engine.check([tmp_path / "lora.py"], request).items
+    assert "full.py beside it clips by the setting 'max_grad_norm'" in found.finding.unfixed_reason
 
 
 @pytest.mark.parametrize("reads", ["attribute", "dictionary"])

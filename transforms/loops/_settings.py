@@ -19,8 +19,9 @@ _SETTING = re.compile(
     re.I,
 )
 _SETTING_READ = re.compile(r"max_grad_norm|grad(ient)?_clip(_val|_norm)?$|^clip_grad$")
-_SETTING_NAMED = re.compile(rb"\b(?:self|cfg|config|args|opts?|hparams)\._?(\w+)")
+_SETTING_NAMED = re.compile(rb"\b(?:self|cfg|config|args|opts?|hparams)\.(?:\w+\.)*_?(\w+)")
 _SETTING_OF_DICT = re.compile(rb"\b\w*(?:cfg|config|opts?|params|args)\w*(?:\.get\(|\[)\s*[\"'](\w+)[\"']")
+_BOUND_NAMED = re.compile(rb"\bmax_norm\s*=\s*([A-Za-z_]\w*)\s*[,)]|,\s*([A-Za-z_]\w*)\s*,?\s*\)")
 _ARGUMENTS = 200  # characters after `clip_grad_norm_(` in which its bound stands
 _BASES = 3  # classes between one that a file names and `TrainingArguments`
 
@@ -60,10 +61,19 @@ def setting_beside(module: Module, node: ast.AST) -> tuple[str, str] | None:
         if not head.search(text):
             continue
         for call in re.finditer(rb"clip_grad_norm_\(|clip_gradients\(", text):
+            arguments = _with_named_bounds(text, text[call.end() : call.end() + _ARGUMENTS])
             for rank, style in enumerate(styles):
-                named = (m.decode() for m in style.findall(text, call.end(), call.end() + _ARGUMENTS))
+                named = (m.decode() for m in style.findall(arguments))
                 found += [(rank, n, path.name) for n in named if _SETTING.match(n)]
     return min(found, key=lambda f: f[0])[1:] if found else None
+
+
+def _with_named_bounds(text: bytes, arguments: bytes) -> bytes:
+    """The arguments of a clip, and what the file assigns to a local name that is its bound: in
+    `clip_grad_norm_(p, bound)`, the line `bound = cfg.optim.max_grad_norm`."""
+    names = {a or b for a, b in _BOUND_NAMED.findall(arguments)}
+    assigned = (re.findall(rb"^[ \t]*" + n + rb"[ \t]*(?::[^=\n]*)?=([^=\n].*)$", text, re.M) for n in names)
+    return b"\n".join((arguments, *(value for values in assigned for value in values)))
 
 
 def training_arguments(module: Module, found: Pair) -> str | None:
