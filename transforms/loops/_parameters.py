@@ -125,9 +125,9 @@ def _named(module: Module, statement: ast.stmt, value: ast.expr | None, at: ast.
         statement = behind.statement
         if isinstance(behind.value, (ast.ListComp, ast.BinOp)) or last_name(behind.value) == "list":
             value_text = expression.id
-            return Parameters(value_text) if _holds(module, expression, statement, at) else None
+            return Parameters(value_text) if holds(module, expression, statement, at) else None
         expression = behind.value
-    if not _reusable(module, expression) or not _holds(module, expression, statement, at):
+    if not _reusable(module, expression) or not holds(module, expression, statement, at):
         return None
     while isinstance(expression, ast.Call) and last_name(expression.func) in ("list", "tuple"):
         expression = expression.args[0]
@@ -166,7 +166,7 @@ def _is_path(node: ast.expr) -> bool:
     return isinstance(node, ast.Name)
 
 
-def _holds(module: Module, expression: ast.expr, built: ast.stmt, at: ast.AST) -> bool:
+def holds(module: Module, expression: ast.expr, built: ast.stmt, at: ast.AST) -> bool:
     """Whether every name in an expression means at `at` what it meant in the statement `built`."""
     inner = {
         n.id

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from autofix.neighbours import neighbours, read
 from autofix.syntax import Module
-from autofix.transforms.loops._bindings import constructors, enclosing_scopes, last_name, parameter
+from autofix.transforms.loops._bindings import constructors, enclosing_scopes, last_name, parameter, stores_in
 from autofix.transforms.loops._imports import definition_elsewhere
 from autofix.transforms.loops._loops import Pair
+from autofix.transforms.loops._parameters import holds
 from autofix.tree import walk
 
 _SETTING = re.compile(
@@ -76,15 +77,25 @@ def _with_named_bounds(text: bytes, arguments: bytes) -> bytes:
     return b"\n".join((arguments, *(value for values in assigned for value in values)))
 
 
-def training_arguments(module: Module, found: Pair) -> str | None:
-    """What the function around a step calls an instance of transformers' `TrainingArguments`, whose `max_grad_norm`
-    is 1.0 unless somebody set it: `args`, `self.args`."""
+def training_arguments(module: Module, found: Pair) -> ast.expr | None:
+    """Where the function around a step reads an instance of transformers' `TrainingArguments`, whose `max_grad_norm`
+    is 1.0 unless somebody set it: `args`, `self.args`. Of several, one that means the same at the step."""
     function = module.function_scope(found.step.call)
     read_from: dict[str, ast.expr] = {}
     for node in walk(function):
         if isinstance(node, ast.Attribute) and isinstance(node.value, (ast.Name, ast.Attribute)):
             read_from.setdefault(ast.unparse(node.value), node.value)
-    return next((text for text, node in read_from.items() if _is_training_arguments(module, node, _BASES)), None)
+    those = [n for n in read_from.values() if _is_training_arguments(module, n, _BASES)]
+    return next((n for n in those if is_readable(module, n, found)), those[0] if those else None)
+
+
+def is_readable(module: Module, node: ast.expr, found: Pair) -> bool:
+    """Whether a name or attribute that is read around a step means the same at it."""
+    at = found.step.call
+    stores = stores_in(module, module.function_scope(at), node.id) if isinstance(node, ast.Name) else []
+    if any(node.lineno < s.lineno <= at.lineno for s in stores):
+        return False
+    return node.lineno <= at.lineno and holds(module, node, module.statement(node), at)
 
 
 def _is_training_arguments(module: Module, node: ast.expr, depth: int) -> bool:
