@@ -6,13 +6,13 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from autofix import rewrite
 from autofix.model import Applicability, Claim, Edit, Fix, Relation, Span
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context
 from autofix.syntax import Module
 from autofix.transforms.loops._bindings import last_name, own_nodes, parameter, same, stores_in
 from autofix.transforms.loops._loops import Backward, Function, Pair, backward_call, statements_between
+from autofix.transforms.loops._moving import insert_above
 from autofix.transforms.loops._parameters import (
     Layout,
     Unclear,
@@ -236,7 +236,7 @@ def _statements_around(module: Module, node: ast.AST) -> Iterator[ast.stmt]:
 def _insertion(module: Module, statement: ast.stmt, lines: tuple[str, ...]) -> Edit:
     """Above the statement; in front of it where it shares its line (`loss.backward(); optimizer.step()`)."""
     if module.indentation(statement) is not None:
-        return rewrite.insert_before(module, statement, *lines)
+        return insert_above(module, statement, *lines)
     if any(line.startswith(("if ", " ", "\t", ")")) for line in lines):
         raise Unrewritable("the step shares its line with another statement; give it a line of its own")
     return module.insertion(module.chars(statement)[0], "".join(f"{line}; " for line in lines))
