@@ -10,8 +10,13 @@ from autofix.transforms.loops._bindings import constructors, last_name
 from autofix.transforms.loops._stepped import Stepped, identifiers
 from autofix.tree import walk
 
-_VOLUME = re.compile(r"^(sum_?)?(s?ldj|s?log_?(abs_?)?det(_?j\w*)?)(_|$)|log_abs_det_jacobian", re.I)
+_VOLUME = re.compile(
+    r"^(sum_?|inv_?)?(s?ldj|ladj|s?log_?(abs_?)?det(_?j\w*)?|log_?jac\w*|delta_?log_?p\w?)(_|$)|log_abs_det_jacobian",
+    re.I,
+)
 _FLOW = re.compile(r"(^|_)(flow|maf|iaf|nsf|glow|real_?nvp|nice)s?(_|\d|$)", re.I)
+_FLOW_PACKAGES = ("nflows.", "normflows.", "zuko.flows.", "flowtorch.", "FrEIA.")
+_ASKED = ("log_prob", "forward_kld")
 _DENSITIES = {
     "Normal": "scale",
     "LogNormal": "scale",
@@ -34,10 +39,13 @@ def is_unbounded(module: Module, model: Stepped, around: list[ast.AST]) -> bool:
     words = {w for n in around for w in identifiers(n)}
     if any(_VOLUME.search(w) for w in words):
         return True
-    asked = [n.value for n in around if isinstance(n, ast.Attribute) and n.attr == "log_prob"]
+    asked = [n.value for n in around if isinstance(n, ast.Attribute) and n.attr in _ASKED]
     if not asked:
         return False
     if any(_VOLUME.search(w) for w in model.words):
+        return True
+    built = [b.func for b in model.built if isinstance(b, ast.Call)]
+    if any((module.qualified(b) or "").startswith(_FLOW_PACKAGES) for b in built):
         return True
     made = [v for a in asked for v in constructors(module, a)]
     if any(_FLOW.search(last_name(a)) for a in (*asked, *made)):
