@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+from typing import Any
+
 import pytest
 
 from autofix.detect import scan
 from autofix.model import Finding, Relation, Severity, Source
 from autofix.patch import apply_edits
 from autofix.rule import Options
+from autofix.transforms.loops._signatures import rejects
 from autofix.transforms.loops.grad_clip_missing import RULE
 
 _HEADER = "import torch\n\n\n"
@@ -192,3 +196,31 @@ def test_only_what_the_stepped_model_is_fed_is_a_reason(reason: str) -> None:
 def test_the_gradients_of_an_earlier_finished_loop_are_not_these() -> None:
     text = PLAIN + "    for x in loader:\n        relax(x)\n        other_optimizer.step()\n"
     assert len(findings(text)) == 1
+
+
+@pytest.mark.parametrize(
+    "head", ["a, b", "a, b=1", "a, /, b", "a, *b", "a, *, b", "a, *, b=1", "a, **b", "self, a", ""]
+)
+@pytest.mark.parametrize("given", ["", "1", "1, 2", "1, 2, 3", "b=1", "1, b=2", "1, c=2", "a=1, b=2", "1, a=2"])
+def test_a_call_is_rejected_where_python_refuses_it(head: str, given: str) -> None:
+    function = ast.parse(f"def f({head}): pass").body[0]
+    call = ast.parse(f"f({given})", mode="eval").body
+    assert isinstance(function, ast.FunctionDef) and isinstance(call, ast.Call)
+    defined: dict[str, Any] = {}
+    exec(f"class A:\n    def f({head}): pass" if head.startswith("self") else f"def f({head}): pass", defined)
+    try:
+        eval(f"A().f({given})" if head.startswith("self") else f"f({given})", defined)
+        refused = False
+    except TypeError:
+        refused = True
+    assert rejects(function, call, is_method=head.startswith("self")) is refused
+
+
+@pytest.mark.parametrize(
+    "code", ["@wrapped\ndef f(a): pass\nf(1, 2)", "def f(a): pass\nf(*b)", "def f(a): pass\nf(**b)"]
+)
+def test_a_call_is_not_rejected_where_its_arguments_are_out_of_view(code: str) -> None:
+    function, statement = ast.parse(code).body
+    assert isinstance(function, ast.FunctionDef) and isinstance(statement, ast.Expr)
+    assert isinstance(statement.value, ast.Call)
+    assert not rejects(function, statement.value, is_method=False)

@@ -179,7 +179,7 @@ def passed_to(module: Module, function: Function, name: str) -> list[ast.expr]:
     out: list[ast.expr] = []
     for call in calls_of(module, function):
         keyword = next((k.value for k in call.keywords if k.arg == name), None)
-        shift = 1 if place is not None and _is_method(module, function) else 0
+        shift = 1 if place is not None and is_method(module, function) else 0
         if keyword is not None:
             out.append(keyword)
         elif place is not None and 0 <= place - shift < len(call.args):
@@ -198,7 +198,7 @@ def calls_of(module: Module, function: Function) -> list[ast.Call]:
     return [n for n in module.calls(function.name) if local_function(module, n) is function]
 
 
-def _is_method(module: Module, function: Function) -> bool:
+def is_method(module: Module, function: Function) -> bool:
     cls = module.class_of(function)
     return cls is not None and any(s is function for s in cls.body)
 
