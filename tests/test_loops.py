@@ -198,29 +198,37 @@ def test_the_gradients_of_an_earlier_finished_loop_are_not_these() -> None:
     assert len(findings(text)) == 1
 
 
-@pytest.mark.parametrize(
-    "head", ["a, b", "a, b=1", "a, /, b", "a, *b", "a, *, b", "a, *, b=1", "a, **b", "self, a", ""]
-)
-@pytest.mark.parametrize("given", ["", "1", "1, 2", "1, 2, 3", "b=1", "1, b=2", "1, c=2", "a=1, b=2", "1, a=2"])
-def test_a_call_is_rejected_where_python_refuses_it(head: str, given: str) -> None:
-    function = ast.parse(f"def f({head}): pass").body[0]
-    call = ast.parse(f"f({given})", mode="eval").body
-    assert isinstance(function, ast.FunctionDef) and isinstance(call, ast.Call)
+HEADS = ["a, b", "a, b=1", "a, /, b", "a, *b", "a, *, b", "a, *, b=1", "a, **b", "self, a", ""]
+GIVEN = ["", "1", "1, 2", "1, 2, 3", "b=1", "1, b=2", "1, c=2", "a=1, b=2", "1, a=2"]
+OUT_OF_VIEW = ["@wrapped\ndef f(a): pass\nf(1, 2)", "def f(a): pass\nf(*b)", "def f(a): pass\nf(**b)"]
+
+
+def refused(head: str, given: str) -> bool:
+    """Whether Python raises where a function or method with the parameters `head` is called."""
     defined: dict[str, Any] = {}
     exec(f"class A:\n    def f({head}): pass" if head.startswith("self") else f"def f({head}): pass", defined)
     try:
         eval(f"A().f({given})" if head.startswith("self") else f"f({given})", defined)
-        refused = False
     except TypeError:
-        refused = True
-    assert rejects(function, call, is_method=head.startswith("self")) is refused
+        return True
+    return False
 
 
-@pytest.mark.parametrize(
-    "code", ["@wrapped\ndef f(a): pass\nf(1, 2)", "def f(a): pass\nf(*b)", "def f(a): pass\nf(**b)"]
-)
-def test_a_call_is_not_rejected_where_its_arguments_are_out_of_view(code: str) -> None:
+def parsed(code: str) -> tuple[ast.FunctionDef, ast.Call]:
     function, statement = ast.parse(code).body
-    assert isinstance(function, ast.FunctionDef) and isinstance(statement, ast.Expr)
+    assert isinstance(function, ast.FunctionDef)
+    assert isinstance(statement, ast.Expr)
     assert isinstance(statement.value, ast.Call)
-    assert not rejects(function, statement.value, is_method=False)
+    return function, statement.value
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("given", GIVEN)
+def test_a_call_is_rejected_where_python_refuses_it(head: str, given: str) -> None:
+    function, call = parsed(f"def f({head}): pass\nf({given})")
+    assert rejects(function, call, is_method=head.startswith("self")) is refused(head, given)
+
+
+@pytest.mark.parametrize("code", OUT_OF_VIEW)
+def test_a_call_is_not_rejected_where_its_arguments_are_out_of_view(code: str) -> None:
+    assert not rejects(*parsed(code), is_method=False)
