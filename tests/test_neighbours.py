@@ -374,6 +374,17 @@ def test_a_class_is_found_where_two_files_may_be_the_one_imported(tmp_path: Path
     assert bool(engine.check([tmp_path / "train.py"], request).files) is found
 
 
+@pytest.mark.parametrize(("sparse", "fixed"), [("True", False), ("sparse", False), ("False", True)])
+def test_a_model_of_another_file_with_sparse_gradients_is_not_clipped(tmp_path: Path, sparse: str, fixed: bool) -> None:
+    layer = f"self.lstm = nn.LSTM(width, width)\n        self.embed = nn.Embedding(9, width, sparse={sparse})"
+    (tmp_path / "train.py").write_text(LENT)
+    (tmp_path / "moe.py").write_text(EXPERT.format(layer))
+    request = engine.Request(engine.select_rules(["grad-clip-missing"], []), Options(), jobs=1)
+    (found,) = engine.check([tmp_path / "train.py"], request).items
+    assert (found.finding.fix is not None) is fixed
+    assert ("sparse gradients of an embedding" in (found.finding.unfixed_reason or "")) is not fixed
+
+
 def test_the_nearest_file_is_imported(tmp_path: Path) -> None:
     for name in ("a/train.py", "a/b/nets.py", "c/nets.py", "setup.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

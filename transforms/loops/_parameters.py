@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from autofix.syntax import Module
@@ -243,12 +244,22 @@ def unsupported_sharding(module: Module) -> str:
     return ""
 
 
-def has_sparse_gradients(module: Module, optimizer: ast.expr) -> bool:
-    """Whether the gradients are, or may be, sparse tensors, which have no vector norm (PyTorch raises)."""
+def has_sparse_gradients(module: Module, optimizer: ast.expr, made_of: Iterable[ast.AST]) -> bool:
+    """Whether the gradients are, or may be, sparse tensors, which have no vector norm (PyTorch raises).
+
+    made_of: the nodes of the stepped model, of whichever file.
+    """
     values = [v for _, v in bindings(module, optimizer)]
     if any(isinstance(v, ast.Call) and last_name(v.func) == "SparseAdam" for v in values):
         return True
-    return bool(re.search(r"\bEmbedding(Bag)?\(", module.text) and re.search(r"\bsparse\s*=\s*True\b", module.text))
+    if re.search(r"\bEmbedding(Bag)?\(", module.text) and re.search(r"\bsparse\s*=\s*True\b", module.text):
+        return True
+    return any(isinstance(n, ast.Call) and any(_is_sparse(k) for k in n.keywords) for n in made_of)
+
+
+def _is_sparse(keyword: ast.keyword) -> bool:
+    """`sparse=True`, or a setting that decides it."""
+    return keyword.arg == "sparse" and not (isinstance(keyword.value, ast.Constant) and not keyword.value.value)
 
 
 def is_sharded(module: Module, owner: ast.expr) -> bool:

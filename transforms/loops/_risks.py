@@ -25,7 +25,12 @@ _ATTENTION = re.compile(
     r"|^(lm|num_tokens|token_batch)$"
 )
 _VOCABULARY = re.compile(
-    r"^n?_?vocab(ulary)?_size$|^n_vocab$|LanguageModel|^LLM|CausalLM|DecoderOnly|^tokenizer$|^(n|num)_heads?$|^nhead$"
+    r"^n?_?vocab(ulary)?_size$|^n_vocab$|LanguageModel|^LLM|CausalLM|DecoderOnly|^tokenizer$|^nhead$"
+)
+_HEADS = re.compile(r"^(n|num)_heads?$")
+_ATTENDS = re.compile(r"att(n|ention|end)|qkv|^w_?[qkv]$|^[qkv]_?proj$|quer(y|ies)", re.I)
+_GRAPH = re.compile(
+    r"^(dgl|edge_index|edge_softmax|update_all|apply_edges|MessagePassing|propagate|[en]data)$|GAT(v2)?(Conv)?$"
 )
 _EXPERTS = re.compile(r"^(n_|num_)?(local_)?experts$|^moe(_|$)|MoE|MixtureOfExperts|^router(_|$)")
 _EXPERT_LAYERS = re.compile(r"^(local_)?experts?$|^moe(_|$)|MoE|MixtureOfExperts|Experts?(Layer|MLP|FFN|Net)?$")
@@ -82,7 +87,7 @@ def risk(module: Module, found: Pair) -> Risk | None:
         return None
     if _routes(model):
         return Risk("routing sends some batches to few experts, whose gradients spike", True)
-    if any(_ATTENTION.search(w) or _VOCABULARY.search(w) for w in model.words):
+    if _attends(model):
         return Risk("attention models have rare batches with gradients far above the rest", True)
     if any(_PENALTY.search(w) for w in words | beyond):
         return None  # the penalty, or the norm of the weights, is this recipe's bound
@@ -115,6 +120,19 @@ def risk(module: Module, found: Pair) -> Risk | None:
     if not tempered and any(_ADVERSARIAL.search(w) for w in words) and _players_meet(module, found):
         return ADVERSARIAL
     return _rate_of_sgd(module, found.step.optimizer)
+
+
+def _attends(model: Stepped) -> bool:
+    """Whether the stepped model is a transformer. Heads alone may be those of any net with several outputs, and the
+    attention of a graph net sums over neighbours."""
+    words = model.words
+    if any(_ATTENTION.search(w) or _VOCABULARY.search(w) for w in words):
+        return True
+    return (
+        any(_HEADS.search(w) for w in words)
+        and any(_ATTENDS.search(w) for w in words)
+        and not any(_GRAPH.search(w) for w in words)
+    )
 
 
 def _is_scaled(found: Pair) -> bool:

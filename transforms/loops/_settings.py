@@ -23,8 +23,20 @@ _SETTING_READ = re.compile(r"max_grad_norm|grad(ient)?_clip(_val|_norm)?$|^clip_
 _SETTING_NAMED = re.compile(rb"\b(?:self|cfg|config|args|opts?|hparams)\.(?:\w+\.)*_?(\w+)")
 _SETTING_OF_DICT = re.compile(rb"\b\w*(?:cfg|config|opts?|params|args)\w*(?:\.get\(|\[)\s*[\"'](\w+)[\"']")
 _BOUND_NAMED = re.compile(rb"\bmax_norm\s*=\s*([A-Za-z_]\w*)\s*[,)]|,\s*([A-Za-z_]\w*)\s*,?\s*\)")
+_REFUSED = re.compile(r"unsupported|not_supported|disallowed|forbidden|ignored|unused", re.I)
 _ARGUMENTS = 200  # characters after `clip_grad_norm_(` in which its bound stands
 _BASES = 3  # classes between one that a file names and `TrainingArguments`
+
+
+def refuses_setting(module: Module) -> bool:
+    """Whether the file lists a setting for gradient clipping among those that it does not support: somebody decided
+    against it."""
+    lists = (s for s in walk(module.tree) if isinstance(s, ast.Assign) and _REFUSED.search(last_name(s.targets[0])))
+    return any(
+        isinstance(n, ast.Constant) and isinstance(n.value, str) and bool(_SETTING.match(n.value))
+        for s in lists
+        for n in walk(s.value)
+    )
 
 
 def setting_elsewhere(module: Module) -> str | None:

@@ -24,6 +24,7 @@ from autofix.transforms.loops._parameters import (
     unsupported_sharding,
     wrapped_module,
 )
+from autofix.transforms.loops._stepped import stepped
 
 _CLIP = "torch.nn.utils.clip_grad_norm_"
 
@@ -122,7 +123,7 @@ def _clip(found: Pair, context: Context, bound: str, layout: Layout) -> tuple[tu
         raise Unrewritable("the optimizer is spelled over several lines; give it a name")
     if _runs_its_own(found, module):
         raise Unrewritable("on another path the optimizer itself runs the backward pass and scales the gradients")
-    if has_sparse_gradients(module, step.optimizer):
+    if has_sparse_gradients(module, step.optimizer, stepped(module, found).nodes):
         raise Unrewritable("clip_grad_norm_ does not accept the sparse gradients of an embedding")
     if kind.kind == "lightning":
         return (f'self.clip_gradients({optimizer}, gradient_clip_val={bound}, gradient_clip_algorithm="norm")',), ()
