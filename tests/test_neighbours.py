@@ -385,6 +385,21 @@ def test_a_model_of_another_file_with_sparse_gradients_is_not_clipped(tmp_path: 
     assert ("sparse gradients of an embedding" in (found.finding.unfixed_reason or "")) is not fixed
 
 
+@pytest.mark.parametrize(("argument", "found"), [("grad_clip_type=None", False), ("support=None", True)])
+def test_an_optimizer_of_the_project_that_may_clip_decides_itself(tmp_path: Path, argument: str, found: bool) -> None:
+    training = LENT.replace("import torch\n", "import torch\nfrom optimizers import Adam\n").replace(
+        "torch.optim.AdamW", "Adam"
+    )
+    (tmp_path / "train.py").write_text(training)
+    (tmp_path / "moe.py").write_text(EXPERT.format("self.lstm = nn.LSTM(width, width)"))
+    (tmp_path / "optimizers.py").write_text(
+        f"import torch\n\nclass Adam(torch.optim.Adam):\n    def __init__(self, params, lr=1e-3, *, {argument}):\n"
+        "        super().__init__(params, lr)\n"
+    )
+    request = engine.Request(engine.select_rules(["grad-clip-missing"], []), Options(), jobs=1)
+    assert bool(engine.check([tmp_path / "train.py"], request).files) is found
+
+
 def test_the_nearest_file_is_imported(tmp_path: Path) -> None:
     for name in ("a/train.py", "a/b/nets.py", "c/nets.py", "setup.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from autofix.transforms.loops._clipping import parameters_argument
 from autofix.transforms.loops._loops import is_optimizer_call
 from autofix.tree import walk
 
+_EMBEDDINGS = ("Embedding", "EmbeddingBag", "from_pretrained")
 _WIDTH = 100  # a longer line is broken inside its brackets
 _WRAPPED_NAME = re.compile(r"^(model|net|network|module|policy)$")
 
@@ -254,7 +255,8 @@ def has_sparse_gradients(module: Module, optimizer: ast.expr, made_of: Iterable[
         return True
     if re.search(r"\bEmbedding(Bag)?\(", module.text) and re.search(r"\bsparse\s*=\s*True\b", module.text):
         return True
-    return any(isinstance(n, ast.Call) and any(_is_sparse(k) for k in n.keywords) for n in made_of)
+    embeddings = (n for n in made_of if isinstance(n, ast.Call) and last_name(n.func) in _EMBEDDINGS)
+    return any(_is_sparse(k) for e in embeddings for k in e.keywords)
 
 
 def _is_sparse(keyword: ast.keyword) -> bool:

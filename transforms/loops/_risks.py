@@ -43,9 +43,12 @@ _RATIO_CLAMP = re.compile(
     r"Clip\w*Loss$|PPO|^clip_(eps|epsilon|range|ratio|param|coef)|^eps_clip|cliprange|^ppo_", re.I
 )
 _NORMALISES = re.compile(r"whiten|normali[sz]e|standardi[sz]e|softmax", re.I)
-_PENALTY = re.compile(r"grad(ient)?_?penalty|lambda_gp|^gp_|spectral_norm|wgan|wasserstein", re.I)
+_PENALTY = re.compile(
+    r"grad(ient)?_?penalty|lambda_gp|^gp_|spectral_norm|wgan|wasserstein|(^|_)r1_(penalty|reg|loss|gamma)|path_(length_)?(reg|penalty)",
+    re.I,
+)
 _LOG_PROBABILITY = re.compile(r"log_?probs?(_|$)|^logp(s|_|$)|log_?pi(_|$)|^ratios?$", re.I)
-_ADVANTAGE = re.compile(r"advantages?|^advs?(_|$)|^returns$|^rewards?(_|$)", re.I)
+_ADVANTAGE = re.compile(r"advantages?|^advs?(_|$)|^returns$|^rewards?(_(?!model|net|fn|func|head)|$)", re.I)
 _POLICY_LOSS = re.compile(
     r"(PPO|A2C|A3C|TRPO|GRPO|RLOO|Reinforce|VMPO|PolicyGradient)\w*Loss$|^(policy_gradient|pg)_loss$|(^|_)pi_loss$"
 )

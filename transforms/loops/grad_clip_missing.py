@@ -77,16 +77,16 @@ Left alone
 ----------
 Loops in which anything clips already, by whatever helper or hook, or handles `.grad` by hand; loops beside a setting
 for clipping, since 0 or None mean that somebody decided against it, or one that the file lists as not supported;
-optimizers that bound their own steps, LBFGS and every `step(closure)`; optimizers of an image, a latent, a temperature,
-a linear probe, or of a part of a module by that module; shallow nets in view under an adaptive optimizer; experts that
-all see every token, and gates without experts; policy losses on normalised advantages or clamped ratios; critics with a
-gradient penalty or spectral norm; loops that see the same data every turn, or data that are made up; losses summed over
-a batch or the whole data set; the terms of an evidence bound; players whose losses a model hands over; linear heads;
-code that is deprecated or stands behind a `raise`; tools around training (learning rate finders, explainers); steps of
-a runtime with hooks or of an optimizer that is another object's; actors and critics that take turns on losses without a
-policy gradient; optimizers inside the backward pass; DeepSpeed, Lightning's automatic optimisation and the Trainer of
-transformers, which clip by configuration; differentially private training; optimizers' own code; tests and benchmarks;
-and a single step that nothing repeats.
+optimizers that bound their own steps or can by an argument, LBFGS and every `step(closure)`; optimizers of an image, a
+latent, a temperature, a linear probe, or of a part of a module by that module; shallow nets in view under an adaptive
+optimizer; experts that all see every token, and gates without experts; policy losses on normalised advantages or
+clamped ratios; critics with a gradient penalty or spectral norm; loops that see the same data every turn, or data that
+are made up; losses summed over a batch or the whole data set; the terms of an evidence bound; players whose losses a
+model hands over; linear heads; code that is deprecated or stands behind a `raise`; tools around training (learning rate
+finders, explainers); steps of a runtime with hooks or of an optimizer that is another object's; actors and critics that
+take turns on losses without a policy gradient; optimizers inside the backward pass; DeepSpeed, Lightning's automatic
+optimisation and the Trainer of transformers, which clip by configuration; differentially private training; optimizers'
+own code; tests and benchmarks; and a single step that nothing repeats.
 A finding without a fix remains where a clip is commented out, where a setting of the file or of a file beside it is not
 applied, and where the right call cannot be written here: sharded, tensor-parallel or sparse parameters, and optimizers
 that synchronise or scale inside themselves.
