@@ -94,7 +94,7 @@ def risk(module: Module, found: Pair) -> Risk | None:
         return Risk("attention models have rare batches with gradients far above the rest", True)
     if any(_PENALTY.search(w) for w in words | beyond):
         return None  # the penalty, or the norm of the weights, is this recipe's bound
-    policy = any(_POLICY_LOSS.search(w) for w in words | beyond) or _weighs_log_probabilities(words)
+    policy = any(_POLICY_LOSS.search(w) for w in words | beyond) or _weighs_log_probabilities(words, around)
     if policy and not _has_fixed_scale(module, (*around, *outer)):
         return Risk("a policy loss weighs log-probabilities with returns, whose scale nothing fixes", True)
     other = other_branch(module, found)
@@ -219,9 +219,13 @@ def _guards_loss(module: Module, node: ast.AST) -> bool:
     return bool(re.search(r"loss|grad", module.source(node), re.I))
 
 
-def _weighs_log_probabilities(words: set[str]) -> bool:
-    """Whether the loss is a policy gradient. Losses that follow a learned Q, as in SAC, are none."""
+def _weighs_log_probabilities(words: set[str], around: list[ast.AST]) -> bool:
+    """Whether the loss is a policy gradient. Losses that follow a learned Q, as in SAC, are none, nor is the
+    likelihood of the rewards themselves."""
     if not any(_LOG_PROBABILITY.search(w) for w in words) or any(_VALUE_LEARNING.search(w) for w in words):
+        return False
+    asked = [n for n in around if isinstance(n, ast.Call) and last_name(n.func) == "log_prob" and n.args]
+    if asked and all(_weighs(a) for n in asked for a in n.args):
         return False
     return any(_ADVANTAGE.search(w) for w in words)
 
