@@ -23,7 +23,7 @@ def insert_above(module: Module, statement: ast.stmt, *lines: str) -> Edit:
     Raises:
         Unrewritable: `statement` does not start its line.
     """
-    remarks = _remarks_above(module, statement)
+    remarks = remarks_above(module, statement)
     prose = next((n for n, r in enumerate(reversed(remarks)) if _CODE.search(r)), len(remarks))
     indent = module.indentation(statement)
     if not prose or indent is None:
@@ -48,9 +48,9 @@ def move_clip(module: Module, unit: ast.stmt, target: ast.stmt, scope: ast.AST, 
     if any(isinstance(n, ast.Constant) and isinstance(n.value, str) and "\n" in n.value for n in walk(unit)):
         raise Unrewritable("the clip holds a string of several lines")
     last = unit.end_lineno or unit.lineno
-    if not _ends_its_line(module, unit):
+    if not ends_its_line(module, unit):
         raise Unrewritable("another statement shares the clip's line")
-    remarks = _remarks_above(module, unit)
+    remarks = remarks_above(module, unit)
     if not _are_about(module, remarks, unit):
         remarks = []
     lines = [module.line_text(n).rstrip().removeprefix(outer) for n in range(unit.lineno, last + 1)]
@@ -61,7 +61,7 @@ def move_clip(module: Module, unit: ast.stmt, target: ast.stmt, scope: ast.AST, 
     return (insert_above(module, target, *remarks, *([first] if first else []), *lines), Edit(span, ""))
 
 
-def _remarks_above(module: Module, statement: ast.stmt) -> list[str]:
+def remarks_above(module: Module, statement: ast.stmt) -> list[str]:
     """The comments on the lines directly above a statement, at its indentation."""
     indent = module.indentation(statement)
     out: list[str] = []
@@ -82,7 +82,8 @@ def _are_about(module: Module, remarks: list[str], statement: ast.stmt) -> bool:
     return not others and not any(_CODE.search(r) for r in remarks)
 
 
-def _ends_its_line(module: Module, statement: ast.stmt) -> bool:
+def ends_its_line(module: Module, statement: ast.stmt) -> bool:
+    """Whether nothing but a comment follows a statement on its last line."""
     last = statement.end_lineno or statement.lineno
     rest = module.text[module.chars(statement)[1] : _start_of(module, last + 1)].strip()
     return not rest or rest.startswith("#")

@@ -79,6 +79,7 @@ from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
 from autofix.transforms.loops._bindings import last_name
+from autofix.transforms.loops._moving import ends_its_line, remarks_above
 from autofix.tree import walk
 
 _TITLE = "add the norm of every gradient to the sum, not that of the last alone"
@@ -231,9 +232,18 @@ def _indented(module: Module, statement: ast.stmt, loop: ast.For, computed: ast.
     if home is not computed and not any(s is computed for s in loop.body):
         raise Unrewritable("the norm is computed on some path only; add it there")
     indent, start = module.indentation(home), module.chars(statement)[0]
-    if indent is None or module.indentation(statement) is None or statement.end_lineno != statement.lineno:
+    own = module.indentation(statement)
+    if (
+        indent is None
+        or own is None
+        or statement.end_lineno != statement.lineno
+        or not ends_its_line(module, statement)
+    ):
         raise Unrewritable("the sum, or the end of the loop, shares its line with another statement")
-    return Edit(module.char_span(module.line_start(start), start), indent)
+    remarks = remarks_above(module, statement)
+    first = module.line_start(start) - sum(len(module.line_text(statement.lineno - 1 - n)) for n in range(len(remarks)))
+    moved = module.text[first:start].splitlines(keepends=True)
+    return Edit(module.char_span(first, start), "".join(indent + line.removeprefix(own) for line in moved))
 
 
 def _augmented(module: Module, statement: ast.Assign) -> Edit:
