@@ -400,6 +400,55 @@ def test_an_optimizer_of_the_project_that_may_clip_decides_itself(tmp_path: Path
     assert bool(engine.check([tmp_path / "train.py"], request).files) is found
 
 
+HANDED = """
+import torch
+
+class Trainer:
+    def __init__(self, config, model, optimizer, loader):
+        self.model, self.loader = model, loader
+        self.optimizer = optimizer
+
+    def epoch(self):
+        for batch in self.loader:
+            self.optimizer.zero_grad()
+            self.model(batch).sum().backward()
+            self.optimizer.step()
+"""
+MAIN = """
+import torch
+from torch import nn
+from engine.trainer import Trainer
+
+def main(config, loader):
+    model = nn.{}
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    Trainer(config, model, optimizer=optimizer, loader=loader).epoch()
+"""
+RECURRENT = MAIN.format("LSTM(8, 8)")
+OPEN = "from engine.trainer import Trainer\n\ndef resume(*state):\n    return Trainer(*state)\n"
+
+
+@pytest.mark.parametrize(
+    ("others", "found"),
+    [
+        ({"main.py": RECURRENT}, True),
+        ({"main.py": MAIN.format("Linear(8, 8)")}, False),
+        ({"tests/test_main.py": RECURRENT}, False),
+        ({"main.py": RECURRENT, "resume.py": OPEN}, False),
+        ({"main.py": RECURRENT.replace("engine.trainer", "others.trainer"), "others/trainer.py": HANDED}, False),
+    ],
+    ids=["recurrent", "linear", "in-a-test", "open", "another-trainer"],
+)
+def test_a_model_that_another_file_hands_over_gives_the_reason_to_clip(
+    tmp_path: Path, others: dict[str, str], found: bool
+) -> None:
+    for name, text in {"engine/trainer.py": HANDED, "setup.py": "", **others}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    request = engine.Request(engine.select_rules(["grad-clip-missing"], []), Options(), jobs=1)
+    assert bool(engine.check([tmp_path / "engine/trainer.py"], request).files) is found
+
+
 def test_the_nearest_file_is_imported(tmp_path: Path) -> None:
     for name in ("a/train.py", "a/b/nets.py", "c/nets.py", "setup.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -145,7 +145,7 @@ def _is_scaled(found: Pair) -> bool:
 def _routes(model: Stepped) -> bool:
     """Whether the stepped model has experts that some tokens are sent to, and not a gate alone: experts that all see
     every token have no batch of their own."""
-    if model.built and all(_GATE_ONLY.search(last_name(b)) for b in model.built):
+    if model.makers and all(_GATE_ONLY.search(m) for m in model.makers):
         return False
     words = model.made if model.classes else model.words
     if model.whole and not any(_EXPERT_LAYERS.search(w) for w in words):
