@@ -49,6 +49,8 @@ _PENALTY = re.compile(
 )
 _LOG_PROBABILITY = re.compile(r"log_?probs?(_|$)|^logp(s|_|$)|log_?pi(_|$)|^ratios?$", re.I)
 _ADVANTAGE = re.compile(r"advantages?|^advs?(_|$)|^returns$|^rewards?(_(?!model|net|fn|func|head)|$)", re.I)
+_PROBABILITY = re.compile(r"^(pi|probs?|policy)(_|$)|_probs?$", re.I)
+_RETURN = re.compile(r"^(R|G|G_t|delta)$")
 _POLICY_LOSS = re.compile(
     r"(PPO|A2C|A3C|TRPO|GRPO|RLOO|Reinforce|VMPO|PolicyGradient)\w*Loss$|^(policy_gradient|pg)_loss$|(^|_)pi_loss$"
 )
@@ -222,12 +224,33 @@ def _guards_loss(module: Module, node: ast.AST) -> bool:
 def _weighs_log_probabilities(words: set[str], around: list[ast.AST]) -> bool:
     """Whether the loss is a policy gradient. Losses that follow a learned Q, as in SAC, are none, nor is the
     likelihood of the rewards themselves."""
-    if not any(_LOG_PROBABILITY.search(w) for w in words) or any(_VALUE_LEARNING.search(w) for w in words):
+    if any(_VALUE_LEARNING.search(w) for w in words):
+        return False
+    if any(_is_policy_gradient(n) for n in around):
+        return True
+    if not any(_LOG_PROBABILITY.search(w) for w in words):
         return False
     asked = [n for n in around if isinstance(n, ast.Call) and last_name(n.func) == "log_prob" and n.args]
     if asked and all(_weighs(a) for n in asked for a in n.args):
         return False
     return any(_ADVANTAGE.search(w) for w in words)
+
+
+def _is_policy_gradient(node: ast.AST) -> bool:
+    """Whether a product weighs the logarithm of a probability: `torch.log(prob) * R`."""
+    if not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.Mult):
+        return False
+    sides = (node.left, node.right), (node.right, node.left)
+    return any(_takes_log_of_policy(a) and _weighs_by_return(b) for a, b in sides)
+
+
+def _takes_log_of_policy(side: ast.expr) -> bool:
+    logs = (n for n in walk(side) if isinstance(n, ast.Call) and last_name(n.func) == "log")
+    return any(_PROBABILITY.search(w) for n in logs for part in walk(n) for w in identifiers(part))
+
+
+def _weighs_by_return(side: ast.expr) -> bool:
+    return any(_ADVANTAGE.search(w) or _RETURN.search(w) for n in walk(side) for w in identifiers(n))
 
 
 def _rate_of_sgd(module: Module, optimizer: ast.expr) -> Risk | None:

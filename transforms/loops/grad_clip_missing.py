@@ -66,12 +66,12 @@ library's own Trainer, and nothing is clipped where that is 0.
 
 The finding is a warning where something in view makes large gradients likely, and the message says what: a recurrent
 net, attention, experts, a policy loss, a density that can be raised without limit (a flow, a width that is learnt),
-float16 with a scaler, a check for losses that are not finite. It is information where the reason is weaker (SGD's
-step is as long as the gradient, gradients through gradients, adversarial players, whose step sizes are part of a
-recipe), and in Lightning's manual optimisation, where a callback may clip out of sight. The reason is read off the
-model whose parameters the optimizer was built of, in whichever file of the project it is defined, and off what feeds
-its loss; another model in the same class or file is none, nor is a frozen one that feeds it, where all of the stepped
-model is in view. Where no reason is in view, the rule is silent.
+float16 with a scaler, a check for losses that are not finite. It is information where the reason is weaker (SGD's step
+is as long as the gradient, gradients through gradients, adversarial players, whose step sizes are part of a recipe),
+and in Lightning's manual optimisation, where a callback may clip out of sight. The reason is read off the model whose
+parameters the optimizer was built of, in whichever file of the project it is defined, or handed over to this one, and
+off what feeds its loss; another model in the same class or file is none, nor is a frozen one that feeds it, where all
+of the stepped model is in view. Where no reason is in view, the rule is silent.
 
 Left alone
 ----------
