@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import ast
+from typing import Any
+
 import pytest
 
 from autofix.detect import scan
 from autofix.model import Finding, Relation, Severity, Source
 from autofix.patch import apply_edits
 from autofix.rule import Options
+from autofix.transforms.loops._signatures import rejects
+from autofix.transforms.loops.grad_clip_misplaced import RULE as MISPLACED
 from autofix.transforms.loops.grad_clip_missing import RULE
+from autofix.transforms.loops.grad_norm_of_last import RULE as OF_LAST
 
 _HEADER = "import torch\n\n\n"
 
@@ -192,3 +198,103 @@ def test_only_what_the_stepped_model_is_fed_is_a_reason(reason: str) -> None:
 def test_the_gradients_of_an_earlier_finished_loop_are_not_these() -> None:
     text = PLAIN + "    for x in loader:\n        relax(x)\n        other_optimizer.step()\n"
     assert len(findings(text)) == 1
+
+
+HEADS = ["a, b", "a, b=1", "a, /, b", "a, *b", "a, *, b", "a, *, b=1", "a, **b", "self, a", ""]
+GIVEN = ["", "1", "1, 2", "1, 2, 3", "b=1", "1, b=2", "1, c=2", "a=1, b=2", "1, a=2"]
+OUT_OF_VIEW = ["@wrapped\ndef f(a): pass\nf(1, 2)", "def f(a): pass\nf(*b)", "def f(a): pass\nf(**b)"]
+
+
+def refused(head: str, given: str) -> bool:
+    """Whether Python raises where a function or method with the parameters `head` is called."""
+    defined: dict[str, Any] = {}
+    exec(f"class A:\n    def f({head}): pass" if head.startswith("self") else f"def f({head}): pass", defined)
+    try:
+        eval(f"A().f({given})" if head.startswith("self") else f"f({given})", defined)
+    except TypeError:
+        return True
+    return False
+
+
+def parsed(code: str) -> tuple[ast.FunctionDef, ast.Call]:
+    function, statement = ast.parse(code).body
+    assert isinstance(function, ast.FunctionDef)
+    assert isinstance(statement, ast.Expr)
+    assert isinstance(statement.value, ast.Call)
+    return function, statement.value
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("given", GIVEN)
+def test_a_call_is_rejected_where_python_refuses_it(head: str, given: str) -> None:
+    function, call = parsed(f"def f({head}): pass\nf({given})")
+    assert rejects(function, call, is_method=head.startswith("self")) is refused(head, given)
+
+
+@pytest.mark.parametrize("code", OUT_OF_VIEW)
+def test_a_call_is_not_rejected_where_its_arguments_are_out_of_view(code: str) -> None:
+    assert not rejects(*parsed(code), is_method=False)
+
+
+LATE = """import torch
+def train(model, loader, criterion, optimizer):
+    for x, y in loader:
+        optimizer.zero_grad()
+        criterion(model(x), y).backward()
+        # the weights move
+        optimizer.step()
+        # clip what is left, say 1 \u00f6
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)  # bound
+"""
+IN_TIME = """import torch
+def train(model, loader, criterion, optimizer):
+    for x, y in loader:
+        optimizer.zero_grad()
+        criterion(model(x), y).backward()
+        # clip what is left, say 1 \u00f6
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)  # bound
+        # the weights move
+        optimizer.step()
+"""
+SUMMED_LATE = """import torch
+def clip(parameters):
+    total = 0.0
+    for p in parameters:
+        n = p.grad.norm() ** 2
+    # all of them
+    total += n  # squares
+    return total ** 0.5
+"""
+SUMMED = SUMMED_LATE.replace("    # all", "        # all").replace("    total +=", "        total +=")
+LAYOUTS = {
+    "plain": lambda text: text,
+    "crlf": lambda text: text.replace("\n", "\r\n"),
+    "tabs": lambda text: text.replace("    ", "\t"),
+    "mark": lambda text: "\ufeff" + text,
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("before", "after"), [(LATE, IN_TIME), (SUMMED_LATE, SUMMED)], ids=["clip", "sum"])
+def test_statements_move_with_their_comments_in_any_layout(layout: str, before: str, after: str) -> None:
+    source = Source("train.py", LAYOUTS[layout](before).encode())
+    edits = [e for f in scan(source, [MISPLACED, OF_LAST], Options()).findings if f.fix for e in f.fix.edits]
+    assert apply_edits(source, edits).decode() == LAYOUTS[layout](after)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SUMMED_LATE.replace("+= n", "+= n; count = 1"),
+        SUMMED_LATE.replace("parameters:\n        n", "parameters: n"),
+        LATE.replace("step()\n", "step(); ").replace(
+            "        # clip what is left, say 1 \u00f6\n        torch", "torch"
+        ),
+        LATE.replace("        torch.nn", "        seen = 1; torch.nn"),
+    ],
+    ids=["sum-and-more", "loop-on-one-line", "step-and-clip", "more-and-clip"],
+)
+def test_statements_that_share_a_line_do_not_move(text: str) -> None:
+    (found,) = scan(Source("train.py", text.encode()), [MISPLACED, OF_LAST], Options()).findings
+    assert found.fix is None
+    assert "shares its line" in found.unfixed_reason

@@ -286,6 +286,9 @@ CLIPPED = RECIPE.replace(
 
 
 BY_ATTRIBUTE = CLIPPED.replace("self._clip_grad_norm", "args.grad_clip")
+BY_LOCAL_NAME = CLIPPED.replace(
+    "        for batch", "        bound = self.cfg.optim.max_grad_norm\n        for batch"
+).replace("float(self._clip_grad_norm)", "bound")
 BY_LIGHTNING = CLIPPED.replace("torch.nn.utils.clip_grad_norm_(", "self.clip_gradients(")
 
 
@@ -314,6 +317,16 @@ def test_a_setting_of_the_file_beside_it_is_preferred_to_a_number(
     (found,) = engine.check([tmp_path / "lora.py"], request).items
     assert (found.finding.fix is None) is advised
     assert ("full.py beside it clips by the setting 'clip_grad_norm'" in found.finding.unfixed_reason) is advised
+
+
+@pytest.mark.parametrize("spelled", ["max_norm=bound", "bound"])
+def test_a_setting_that_reaches_the_clip_through_a_local_name_is_one(tmp_path: Path, spelled: str) -> None:
+    beside = BY_LOCAL_NAME.replace("max_norm=bound", spelled)
+    for name, text in {"lora.py": RECIPE, "full.py": beside}.items():
+        (tmp_path / name).write_text(text)
+    request = engine.Request(engine.select_rules(["grad-clip-missing"], []), Options(), jobs=1)
+    (found,) = engine.check([tmp_path / "lora.py"], request).items
+    assert "full.py beside it clips by the setting 'max_grad_norm'" in found.finding.unfixed_reason
 
 
 @pytest.mark.parametrize("reads", ["attribute", "dictionary"])
@@ -359,6 +372,81 @@ def test_a_class_is_found_where_two_files_may_be_the_one_imported(tmp_path: Path
         (tmp_path / name).write_text(text)
     request = engine.Request(engine.select_rules(["grad-clip-missing"], []), Options(), jobs=1)
     assert bool(engine.check([tmp_path / "train.py"], request).files) is found
+
+
+@pytest.mark.parametrize(("sparse", "fixed"), [("True", False), ("sparse", False), ("False", True)])
+def test_a_model_of_another_file_with_sparse_gradients_is_not_clipped(tmp_path: Path, sparse: str, fixed: bool) -> None:
+    layer = f"self.lstm = nn.LSTM(width, width)\n        self.embed = nn.Embedding(9, width, sparse={sparse})"
+    (tmp_path / "train.py").write_text(LENT)
+    (tmp_path / "moe.py").write_text(EXPERT.format(layer))
+    request = engine.Request(engine.select_rules(["grad-clip-missing"], []), Options(), jobs=1)
+    (found,) = engine.check([tmp_path / "train.py"], request).items
+    assert (found.finding.fix is not None) is fixed
+    assert ("sparse gradients of an embedding" in (found.finding.unfixed_reason or "")) is not fixed
+
+
+@pytest.mark.parametrize(("argument", "found"), [("grad_clip_type=None", False), ("support=None", True)])
+def test_an_optimizer_of_the_project_that_may_clip_decides_itself(tmp_path: Path, argument: str, found: bool) -> None:
+    training = LENT.replace("import torch\n", "import torch\nfrom optimizers import Adam\n").replace(
+        "torch.optim.AdamW", "Adam"
+    )
+    (tmp_path / "train.py").write_text(training)
+    (tmp_path / "moe.py").write_text(EXPERT.format("self.lstm = nn.LSTM(width, width)"))
+    (tmp_path / "optimizers.py").write_text(
+        f"import torch\n\nclass Adam(torch.optim.Adam):\n    def __init__(self, params, lr=1e-3, *, {argument}):\n"
+        "        super().__init__(params, lr)\n"
+    )
+    request = engine.Request(engine.select_rules(["grad-clip-missing"], []), Options(), jobs=1)
+    assert bool(engine.check([tmp_path / "train.py"], request).files) is found
+
+
+HANDED = """
+import torch
+
+class Trainer:
+    def __init__(self, config, model, optimizer, loader):
+        self.model, self.loader = model, loader
+        self.optimizer = optimizer
+
+    def epoch(self):
+        for batch in self.loader:
+            self.optimizer.zero_grad()
+            self.model(batch).sum().backward()
+            self.optimizer.step()
+"""
+MAIN = """
+import torch
+from torch import nn
+from engine.trainer import Trainer
+
+def main(config, loader):
+    model = nn.{}
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    Trainer(config, model, optimizer=optimizer, loader=loader).epoch()
+"""
+RECURRENT = MAIN.format("LSTM(8, 8)")
+OPEN = "from engine.trainer import Trainer\n\ndef resume(*state):\n    return Trainer(*state)\n"
+
+
+@pytest.mark.parametrize(
+    ("others", "found"),
+    [
+        ({"main.py": RECURRENT}, True),
+        ({"main.py": MAIN.format("Linear(8, 8)")}, False),
+        ({"tests/test_main.py": RECURRENT}, False),
+        ({"main.py": RECURRENT, "resume.py": OPEN}, False),
+        ({"main.py": RECURRENT.replace("engine.trainer", "others.trainer"), "others/trainer.py": HANDED}, False),
+    ],
+    ids=["recurrent", "linear", "in-a-test", "open", "another-trainer"],
+)
+def test_a_model_that_another_file_hands_over_gives_the_reason_to_clip(
+    tmp_path: Path, others: dict[str, str], found: bool
+) -> None:
+    for name, text in {"engine/trainer.py": HANDED, "setup.py": "", **others}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    request = engine.Request(engine.select_rules(["grad-clip-missing"], []), Options(), jobs=1)
+    assert bool(engine.check([tmp_path / "engine/trainer.py"], request).files) is found
 
 
 def test_the_nearest_file_is_imported(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import PurePath
 
 from autofix.syntax import Module
 from autofix.transforms.loops._bindings import bindings, constructors, enclosing_scopes, last_name, same
+from autofix.transforms.loops._imports import definition_elsewhere
 from autofix.transforms.loops._loops import LOOPS, Pair, local_function, optimizer_step, pair, statements_between
 from autofix.transforms.loops._stepped import calls_of, origins
 from autofix.tree import walk
@@ -29,6 +30,7 @@ _CLIPPING_CLASS = re.compile(
     r"^(Rprop|Adadelta|\w*LBFGS|\w*L_BFGS|\w*(Lamb|LAMB)\w*|\w*Muon\w*|\w*(LARS|Lars)\w*|Lion\w*|(Sign|sign)SGD\w*|Signum"
     r"|NovoGrad|\w*Sophia\w*|Clipped\w+|DP\w+|Adafactor|BertAdam)$"
 )
+_CLIPPING_ARGUMENT = re.compile(r"clip|max_grad|max_norm")
 _TEST_FILE = re.compile(r"^(test_|bench|profile)|_(test|bench|benchmark)(_\w+)?\.py$|^conftest\.py$")
 _TEST_FOLDERS = (
     "test", "tests", "testing", "test_utils", "unit_tests", "functional_tests", "benchmark", "benchmarks",
@@ -165,7 +167,7 @@ def needs_no_clipping(module: Module, optimizer: ast.expr) -> bool:
             continue
         if _CLIPPING_CLASS.match(last_name(value.func)):
             return True
-        if any(k.arg and re.search(r"clip|max_grad|max_norm", k.arg) for k in value.keywords):
+        if any(k.arg and _CLIPPING_ARGUMENT.search(k.arg) for k in value.keywords) or _may_clip(module, value):
             return True
     for value in made:
         if not isinstance(value, ast.Call):
@@ -174,6 +176,19 @@ def needs_no_clipping(module: Module, optimizer: ast.expr) -> bool:
         if parameters is not None and (steps_an_input(module, parameters) or _has_no_input(module, parameters)):
             return True
     return False
+
+
+def _may_clip(module: Module, made: ast.Call) -> bool:
+    """Whether the project's own class of an optimizer clips by an argument, which was left at its default here."""
+    if (module.qualified(made.func) or "torch.").startswith("torch."):
+        return False
+    found = definition_elsewhere(module, made.func)
+    if found is None or not isinstance(found[1], ast.ClassDef):
+        return False
+    build = found[0].method(found[1], "__init__")
+    return build is not None and any(
+        _CLIPPING_ARGUMENT.search(a.arg) for a in (*build.args.args, *build.args.kwonlyargs)
+    )
 
 
 def _is_called(module: Module, optimizer: ast.expr) -> bool:

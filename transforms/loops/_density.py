@@ -5,13 +5,19 @@ from __future__ import annotations
 import ast
 import re
 
+from autofix.flow import parameter_default
 from autofix.syntax import Module
-from autofix.transforms.loops._bindings import constructors, last_name
+from autofix.transforms.loops._bindings import constructors, enclosing_scopes, last_name, parameter
 from autofix.transforms.loops._stepped import Stepped, identifiers
 from autofix.tree import walk
 
-_VOLUME = re.compile(r"^(sum_?)?(s?ldj|s?log_?(abs_?)?det(_?j\w*)?)(_|$)|log_abs_det_jacobian", re.I)
+_VOLUME = re.compile(
+    r"^(sum_?|inv_?)?(s?ldj|ladj|s?log_?(abs_?)?det(_?j\w*)?|log_?jac\w*|delta_?log_?p\w?)(_|$)|log_abs_det_jacobian",
+    re.I,
+)
 _FLOW = re.compile(r"(^|_)(flow|maf|iaf|nsf|glow|real_?nvp|nice)s?(_|\d|$)", re.I)
+_FLOW_PACKAGES = ("nflows.", "normflows.", "zuko.flows.", "flowtorch.", "FrEIA.")
+_ASKED = ("log_prob", "forward_kld")
 _DENSITIES = {
     "Normal": "scale",
     "LogNormal": "scale",
@@ -34,10 +40,13 @@ def is_unbounded(module: Module, model: Stepped, around: list[ast.AST]) -> bool:
     words = {w for n in around for w in identifiers(n)}
     if any(_VOLUME.search(w) for w in words):
         return True
-    asked = [n.value for n in around if isinstance(n, ast.Attribute) and n.attr == "log_prob"]
+    asked = [n.value for n in around if isinstance(n, ast.Attribute) and n.attr in _ASKED]
     if not asked:
         return False
     if any(_VOLUME.search(w) for w in model.words):
+        return True
+    built = [b.func for b in model.built if isinstance(b, ast.Call)]
+    if any((module.qualified(b) or "").startswith(_FLOW_PACKAGES) for b in built):
         return True
     made = [v for a in asked for v in constructors(module, a)]
     if any(_FLOW.search(last_name(a)) for a in (*asked, *made)):
@@ -46,7 +55,9 @@ def is_unbounded(module: Module, model: Stepped, around: list[ast.AST]) -> bool:
     if any(isinstance(n, ast.Call) and last_name(n.func) in _BOUNDS for n in nodes):
         return False
     widths = [w for d in (*asked, *made) if (w := _width(d)) is not None]
-    widths = widths or [w for n in model.nodes if (w := _width(n)) is not None]
+    if widths:
+        return all(_is_learnt(w) and not _is_number(module, w) for w in widths)
+    widths = [w for n in model.nodes if (w := _width(n)) is not None]
     return bool(widths) and all(_is_learnt(w) for w in widths)
 
 
@@ -67,3 +78,20 @@ def _is_learnt(width: ast.expr) -> bool:
     ):
         return False
     return any(isinstance(n, (ast.Name, ast.Attribute)) for n in walk(width))
+
+
+def _is_number(module: Module, width: ast.expr, steps: int = 3) -> bool:
+    """Whether a width is a number, by what it is assigned or by the default of the argument that it is."""
+    if isinstance(width, ast.Constant):
+        return isinstance(width.value, (int, float))
+    if isinstance(width, ast.Call):
+        given = last_name(width.func) in ("get", "pop", "getattr") and width.args
+        return bool(given) and _is_number(module, width.args[-1], 0)
+    if not steps:
+        return False
+    values = constructors(module, width)
+    if not values and isinstance(width, ast.Name):
+        homes = (s for s in enclosing_scopes(module, width) if parameter(s, width.id) is not None)
+        default = parameter_default(home, width.id) if (home := next(homes, None)) is not None else None
+        return default is not None and _is_number(module, default, 0)
+    return bool(values) and all(_is_number(module, v, steps - 1) for v in values)

@@ -10,7 +10,7 @@ from autofix.model import Problem, Source
 from autofix.neighbours import imported_from, neighbours, read
 from autofix.syntax import Module, parse
 
-_MOST_FILES = 300  # of a project in which a class is looked for by its name
+MOST_FILES = 300  # of a project in which a class is looked for by its name
 _HOPS = 3  # files that hand a name on, such as the `__init__.py` of a package
 
 Definition = ast.ClassDef | ast.FunctionDef
@@ -22,7 +22,7 @@ def _only_file_with(path: str, dotted: str) -> Path | None:
     first, _, name = dotted.lstrip(".").replace("/", ".").partition(".")
     name = name.rpartition(".")[2]
     files = neighbours(path) or ()
-    if not name[:1].isupper() or len(files) > _MOST_FILES or not any(first in (*f.parts[-3:-1], f.stem) for f in files):
+    if not name[:1].isupper() or len(files) > MOST_FILES or not any(first in (*f.parts[-3:-1], f.stem) for f in files):
         return None
     head = re.compile(rb"^class " + name.encode() + rb"\b", re.M)
     found = [f for f in files if head.search(read(f))]

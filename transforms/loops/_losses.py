@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from autofix.transforms.loops._bindings import own_nodes, same
 from autofix.transforms.loops._loops import LOOPS, backward_call
 from autofix.tree import walk
 
+_TERM = re.compile(r"loss|(^|_)(kld?|nll|bce|mse|ce|reg|recon\w*|penalty|error|energy)(_|$)", re.I)
+_TERMS = 3  # assignments between a term and the loss that is differentiated
 _RETAINS = ("retain_graph", "create_graph")
 
 
@@ -34,7 +37,8 @@ def innermost_loop(module: Module, node: ast.AST) -> ast.stmt | None:
 
 
 def has_run_backward(module: Module, loop: ast.stmt, loss: ast.Name) -> bool:
-    """Whether the same turn of `loop` runs the backward pass of this very value, once, without keeping its graph."""
+    """Whether the same turn of `loop` runs the backward pass of this very value, or of a loss that it is a term of,
+    once, without keeping its graph."""
     defined = module.flow(loss).definition(loss)
     if defined is None or not any(a is loop for a in module.ancestors(defined.statement)):
         return False
@@ -46,10 +50,33 @@ def has_run_backward(module: Module, loop: ast.stmt, loss: ast.Name) -> bool:
         if any(k.arg in _RETAINS or k.arg is None for k in backward.call.keywords):
             return False
         subject = _subject(backward.call, backward.kind)
-        if isinstance(subject, ast.Name) and subject.id == loss.id and innermost_loop(module, subject) is loop:
-            other = module.flow(subject).definition(subject)
-            found |= other is not None and other.statement is defined.statement
+        if isinstance(subject, ast.Name) and innermost_loop(module, subject) is loop:
+            found |= _is_made_of(module, subject, loss.id, defined.statement, _TERMS if _TERM.search(loss.id) else 0)
     return found and not _under_no_grad(module, defined.statement)
+
+
+def _is_made_of(module: Module, subject: ast.Name, name: str, statement: ast.AST, steps: int) -> bool:
+    """Whether a value is the one that `statement` gives to `name`, or computed of it in at most `steps` assignments,
+    as a sum of terms is."""
+    found = module.flow(subject).definition(subject)
+    if found is None:
+        return False
+    if subject.id == name and found.statement is statement:
+        return True
+    if not steps or found.kind != "assign" or found.value is None:
+        return False
+    return any(_is_made_of(module, t, name, statement, steps - 1) for t in _terms(found.value))
+
+
+def _terms(value: ast.expr) -> list[ast.Name]:
+    """The names that a value is a sum of, weighted by whatever."""
+    if isinstance(value, ast.Name):
+        return [value]
+    if isinstance(value, ast.BinOp):
+        return [*_terms(value.left), *_terms(value.right)]
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr in ("mean", "sum"):
+        return _terms(value.func.value)
+    return []
 
 
 def _subject(call: ast.Call, kind: str) -> ast.expr | None:

@@ -1,49 +1,96 @@
-"""Moving a clip, and what stands around it for its sake, to the step that it is for."""
+"""Writing a clip above the step that it is for, and moving one there with the comments that are about it."""
 
 from __future__ import annotations
 
 import ast
+import re
 
 from autofix import rewrite
-from autofix.model import Edit, Span
+from autofix.model import Edit
 from autofix.rewrite import Unrewritable
 from autofix.syntax import Module
 from autofix.transforms.loops._bindings import own_nodes
 from autofix.tree import walk
 
+_ABOUT_CLIPPING = re.compile(r"clip|explo(d|sion)|max_?norm|gradient norm|norm of the grad", re.I)
+_CODE = re.compile(r"\w[(\[]|=")
+
+
+def insert_above(module: Module, statement: ast.stmt, *lines: str) -> Edit:
+    """Insert whole statements above `statement` and the comments directly above it, which are about it; a line of
+    code that is commented out is not.
+
+    Raises:
+        Unrewritable: `statement` does not start its line.
+    """
+    remarks = remarks_above(module, statement)
+    prose = next((n for n, r in enumerate(reversed(remarks)) if _CODE.search(r)), len(remarks))
+    indent = module.indentation(statement)
+    if not prose or indent is None:
+        return rewrite.insert_before(module, statement, *lines)
+    return module.insertion(_start_of(module, statement.lineno - prose), "".join(f"{indent}{line}\n" for line in lines))
+
 
 def move_clip(module: Module, unit: ast.stmt, target: ast.stmt, scope: ast.AST, first: str = "") -> tuple[Edit, ...]:
     """Move the statement `unit` immediately before `target`, both in `scope`; `first` is a line to write above it.
+    The comments that are about it go with it.
 
     Raises:
         Unrewritable: a name that it reads changes in between, or either shares its line with another statement.
     """
     if _reads_what_changes(module, unit, target, scope):
         raise Unrewritable("a name that the clip reads is assigned between the two places")
-    removed, remarks = _with_remarks(module, unit, rewrite.delete(module, unit))
-    indent, outer = module.indentation(target), module.indentation(unit)
-    if indent is None or outer is None:
-        raise Unrewritable("the step shares its line with another statement")
-    start, end = module.chars(unit)
-    lines = module.text[start:end].replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    if len(module.block(unit)) == 1:
+        raise Unrewritable("the clip is the only statement of its block")
+    outer = module.indentation(unit)
+    if module.indentation(target) is None or outer is None:
+        raise Unrewritable("the clip or the step shares its line with another statement")
     if any(isinstance(n, ast.Constant) and isinstance(n.value, str) and "\n" in n.value for n in walk(unit)):
         raise Unrewritable("the clip holds a string of several lines")
-    lines = [lines[0], *(line.removeprefix(outer) for line in lines[1:])]
-    return (rewrite.insert_before(module, target, *remarks, *([first] if first else []), *lines), removed)
+    last = unit.end_lineno or unit.lineno
+    if not ends_its_line(module, unit):
+        raise Unrewritable("another statement shares the clip's line")
+    remarks = remarks_above(module, unit)
+    if not _are_about(module, remarks, unit):
+        remarks = []
+    lines = [module.line_text(n).rstrip().removeprefix(outer) for n in range(unit.lineno, last + 1)]
+    gone = unit.lineno - len(remarks)
+    while _is_blank(module, gone - 1) and _is_blank(module, last + 1):
+        gone -= 1
+    span = module.char_span(_start_of(module, gone), _start_of(module, last + 1))
+    return (insert_above(module, target, *remarks, *([first] if first else []), *lines), Edit(span, ""))
 
 
-def _with_remarks(module: Module, unit: ast.stmt, removed: Edit) -> tuple[Edit, list[str]]:
-    """The comments right above the clip that speak of clipping go with it."""
-    line = unit.lineno - 1
-    remarks: list[str] = []
-    while line > 0 and module.line_text(line).strip().startswith("#"):
-        remarks.insert(0, module.line_text(line).strip())
+def remarks_above(module: Module, statement: ast.stmt) -> list[str]:
+    """The comments on the lines directly above a statement, at its indentation."""
+    indent = module.indentation(statement)
+    out: list[str] = []
+    line = statement.lineno - 1
+    while indent is not None and line > 0 and module.line_text(line).startswith(f"{indent}#"):
+        out.insert(0, module.line_text(line).strip())
         line -= 1
-    if not any("clip" in r.lower() for r in remarks):
-        return removed, []
-    at = module.byte(module.line_start(module.chars(unit)[0]))
-    length = len("".join(module.line_text(n) for n in range(line + 1, unit.lineno)).encode(module.encoding))
-    return Edit(Span(at - length, removed.span.end), ""), remarks
+    return out
+
+
+def _are_about(module: Module, remarks: list[str], statement: ast.stmt) -> bool:
+    """Whether comments above a statement are about it alone: they speak of clipping, or no other statement follows
+    before the next blank line, comment or end of its block."""
+    if any(_ABOUT_CLIPPING.search(r) for r in remarks):
+        return True
+    following = (statement.end_lineno or statement.lineno) + 1
+    others = [s for s in module.block(statement) if s.lineno == following]
+    return not others and not any(_CODE.search(r) for r in remarks)
+
+
+def ends_its_line(module: Module, statement: ast.stmt) -> bool:
+    """Whether nothing but a comment follows a statement on its last line."""
+    last = statement.end_lineno or statement.lineno
+    rest = module.text[module.chars(statement)[1] : _start_of(module, last + 1)].strip()
+    return not rest or rest.startswith("#")
+
+
+def _is_blank(module: Module, line: int) -> bool:
+    return line > 0 and _start_of(module, line) < len(module.text) and not module.line_text(line).strip()
 
 
 def _reads_what_changes(module: Module, unit: ast.stmt, target: ast.stmt, scope: ast.AST) -> bool:
@@ -56,3 +103,8 @@ def _reads_what_changes(module: Module, unit: ast.stmt, target: ast.stmt, scope:
         if bound and low <= module.chars(node)[0] < high:
             return True
     return False
+
+
+def _start_of(module: Module, line: int) -> int:
+    """Where a line starts in the text, which ends where one past the last would."""
+    return module._char(line, 0) if line <= module.position(len(module.text)).line else len(module.text)

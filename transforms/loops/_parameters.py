@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from autofix.syntax import Module
@@ -12,6 +13,7 @@ from autofix.transforms.loops._clipping import parameters_argument
 from autofix.transforms.loops._loops import is_optimizer_call
 from autofix.tree import walk
 
+_EMBEDDINGS = ("Embedding", "EmbeddingBag", "from_pretrained")
 _WIDTH = 100  # a longer line is broken inside its brackets
 _WRAPPED_NAME = re.compile(r"^(model|net|network|module|policy)$")
 
@@ -125,9 +127,9 @@ def _named(module: Module, statement: ast.stmt, value: ast.expr | None, at: ast.
         statement = behind.statement
         if isinstance(behind.value, (ast.ListComp, ast.BinOp)) or last_name(behind.value) == "list":
             value_text = expression.id
-            return Parameters(value_text) if _holds(module, expression, statement, at) else None
+            return Parameters(value_text) if holds(module, expression, statement, at) else None
         expression = behind.value
-    if not _reusable(module, expression) or not _holds(module, expression, statement, at):
+    if not _reusable(module, expression) or not holds(module, expression, statement, at):
         return None
     while isinstance(expression, ast.Call) and last_name(expression.func) in ("list", "tuple"):
         expression = expression.args[0]
@@ -166,7 +168,7 @@ def _is_path(node: ast.expr) -> bool:
     return isinstance(node, ast.Name)
 
 
-def _holds(module: Module, expression: ast.expr, built: ast.stmt, at: ast.AST) -> bool:
+def holds(module: Module, expression: ast.expr, built: ast.stmt, at: ast.AST) -> bool:
     """Whether every name in an expression means at `at` what it meant in the statement `built`."""
     inner = {
         n.id
@@ -243,12 +245,23 @@ def unsupported_sharding(module: Module) -> str:
     return ""
 
 
-def has_sparse_gradients(module: Module, optimizer: ast.expr) -> bool:
-    """Whether the gradients are, or may be, sparse tensors, which have no vector norm (PyTorch raises)."""
+def has_sparse_gradients(module: Module, optimizer: ast.expr, made_of: Iterable[ast.AST]) -> bool:
+    """Whether the gradients are, or may be, sparse tensors, which have no vector norm (PyTorch raises).
+
+    made_of: the nodes of the stepped model, of whichever file.
+    """
     values = [v for _, v in bindings(module, optimizer)]
     if any(isinstance(v, ast.Call) and last_name(v.func) == "SparseAdam" for v in values):
         return True
-    return bool(re.search(r"\bEmbedding(Bag)?\(", module.text) and re.search(r"\bsparse\s*=\s*True\b", module.text))
+    if re.search(r"\bEmbedding(Bag)?\(", module.text) and re.search(r"\bsparse\s*=\s*True\b", module.text):
+        return True
+    embeddings = (n for n in made_of if isinstance(n, ast.Call) and last_name(n.func) in _EMBEDDINGS)
+    return any(_is_sparse(k) for e in embeddings for k in e.keywords)
+
+
+def _is_sparse(keyword: ast.keyword) -> bool:
+    """`sparse=True`, or a setting that decides it."""
+    return keyword.arg == "sparse" and not (isinstance(keyword.value, ast.Constant) and not keyword.value.value)
 
 
 def is_sharded(module: Module, owner: ast.expr) -> bool:

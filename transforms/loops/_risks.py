@@ -25,7 +25,12 @@ _ATTENTION = re.compile(
     r"|^(lm|num_tokens|token_batch)$"
 )
 _VOCABULARY = re.compile(
-    r"^n?_?vocab(ulary)?_size$|^n_vocab$|LanguageModel|^LLM|CausalLM|DecoderOnly|^tokenizer$|^(n|num)_heads?$|^nhead$"
+    r"^n?_?vocab(ulary)?_size$|^n_vocab$|LanguageModel|^LLM|CausalLM|DecoderOnly|^tokenizer$|^nhead$"
+)
+_HEADS = re.compile(r"^(n|num)_heads?$")
+_ATTENDS = re.compile(r"att(n|ention|end)|qkv|^w_?[qkv]$|^[qkv]_?proj$|quer(y|ies)", re.I)
+_GRAPH = re.compile(
+    r"^(dgl|edge_index|edge_softmax|update_all|apply_edges|MessagePassing|propagate|[en]data)$|GAT(v2)?(Conv)?$"
 )
 _EXPERTS = re.compile(r"^(n_|num_)?(local_)?experts$|^moe(_|$)|MoE|MixtureOfExperts|^router(_|$)")
 _EXPERT_LAYERS = re.compile(r"^(local_)?experts?$|^moe(_|$)|MoE|MixtureOfExperts|Experts?(Layer|MLP|FFN|Net)?$")
@@ -38,9 +43,14 @@ _RATIO_CLAMP = re.compile(
     r"Clip\w*Loss$|PPO|^clip_(eps|epsilon|range|ratio|param|coef)|^eps_clip|cliprange|^ppo_", re.I
 )
 _NORMALISES = re.compile(r"whiten|normali[sz]e|standardi[sz]e|softmax", re.I)
-_PENALTY = re.compile(r"grad(ient)?_?penalty|lambda_gp|^gp_|spectral_norm|wgan|wasserstein", re.I)
+_PENALTY = re.compile(
+    r"grad(ient)?_?penalty|lambda_gp|^gp_|spectral_norm|wgan|wasserstein|(^|_)r1_(penalty|reg|loss|gamma)|path_(length_)?(reg|penalty)",
+    re.I,
+)
 _LOG_PROBABILITY = re.compile(r"log_?probs?(_|$)|^logp(s|_|$)|log_?pi(_|$)|^ratios?$", re.I)
-_ADVANTAGE = re.compile(r"advantages?|^advs?(_|$)|^returns$|^rewards?(_|$)", re.I)
+_ADVANTAGE = re.compile(r"advantages?|^advs?(_|$)|^returns$|^rewards?(_(?!model|net|fn|func|head)|$)", re.I)
+_PROBABILITY = re.compile(r"^(pi|probs?|policy)(_|$)|_probs?$", re.I)
+_RETURN = re.compile(r"^(R|G|G_t|delta)$")
 _POLICY_LOSS = re.compile(
     r"(PPO|A2C|A3C|TRPO|GRPO|RLOO|Reinforce|VMPO|PolicyGradient)\w*Loss$|^(policy_gradient|pg)_loss$|(^|_)pi_loss$"
 )
@@ -82,11 +92,11 @@ def risk(module: Module, found: Pair) -> Risk | None:
         return None
     if _routes(model):
         return Risk("routing sends some batches to few experts, whose gradients spike", True)
-    if any(_ATTENTION.search(w) or _VOCABULARY.search(w) for w in model.words):
+    if _attends(model):
         return Risk("attention models have rare batches with gradients far above the rest", True)
     if any(_PENALTY.search(w) for w in words | beyond):
         return None  # the penalty, or the norm of the weights, is this recipe's bound
-    policy = any(_POLICY_LOSS.search(w) for w in words | beyond) or _weighs_log_probabilities(words)
+    policy = any(_POLICY_LOSS.search(w) for w in words | beyond) or _weighs_log_probabilities(words, around)
     if policy and not _has_fixed_scale(module, (*around, *outer)):
         return Risk("a policy loss weighs log-probabilities with returns, whose scale nothing fixes", True)
     other = other_branch(module, found)
@@ -117,6 +127,19 @@ def risk(module: Module, found: Pair) -> Risk | None:
     return _rate_of_sgd(module, found.step.optimizer)
 
 
+def _attends(model: Stepped) -> bool:
+    """Whether the stepped model is a transformer. Heads alone may be those of any net with several outputs, and the
+    attention of a graph net sums over neighbours."""
+    words = model.words
+    if any(_ATTENTION.search(w) or _VOCABULARY.search(w) for w in words):
+        return True
+    return (
+        any(_HEADS.search(w) for w in words)
+        and any(_ATTENDS.search(w) for w in words)
+        and not any(_GRAPH.search(w) for w in words)
+    )
+
+
 def _is_scaled(found: Pair) -> bool:
     return found.step.scaler is not None and found.backward.kind == "scaled"
 
@@ -124,7 +147,7 @@ def _is_scaled(found: Pair) -> bool:
 def _routes(model: Stepped) -> bool:
     """Whether the stepped model has experts that some tokens are sent to, and not a gate alone: experts that all see
     every token have no batch of their own."""
-    if model.built and all(_GATE_ONLY.search(last_name(b)) for b in model.built):
+    if model.makers and all(_GATE_ONLY.search(m) for m in model.makers):
         return False
     words = model.made if model.classes else model.words
     if model.whole and not any(_EXPERT_LAYERS.search(w) for w in words):
@@ -198,11 +221,36 @@ def _guards_loss(module: Module, node: ast.AST) -> bool:
     return bool(re.search(r"loss|grad", module.source(node), re.I))
 
 
-def _weighs_log_probabilities(words: set[str]) -> bool:
-    """Whether the loss is a policy gradient. Losses that follow a learned Q, as in SAC, are none."""
-    if not any(_LOG_PROBABILITY.search(w) for w in words) or any(_VALUE_LEARNING.search(w) for w in words):
+def _weighs_log_probabilities(words: set[str], around: list[ast.AST]) -> bool:
+    """Whether the loss is a policy gradient. Losses that follow a learned Q, as in SAC, are none, nor is the
+    likelihood of the rewards themselves."""
+    if any(_VALUE_LEARNING.search(w) for w in words):
+        return False
+    if any(_is_policy_gradient(n) for n in around):
+        return True
+    if not any(_LOG_PROBABILITY.search(w) for w in words):
+        return False
+    asked = [n for n in around if isinstance(n, ast.Call) and last_name(n.func) == "log_prob" and n.args]
+    if asked and all(_weighs(a) for n in asked for a in n.args):
         return False
     return any(_ADVANTAGE.search(w) for w in words)
+
+
+def _is_policy_gradient(node: ast.AST) -> bool:
+    """Whether a product weighs the logarithm of a probability: `torch.log(prob) * R`."""
+    if not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.Mult):
+        return False
+    sides = (node.left, node.right), (node.right, node.left)
+    return any(_takes_log_of_policy(a) and _weighs_by_return(b) for a, b in sides)
+
+
+def _takes_log_of_policy(side: ast.expr) -> bool:
+    logs = (n for n in walk(side) if isinstance(n, ast.Call) and last_name(n.func) == "log")
+    return any(_PROBABILITY.search(w) for n in logs for part in walk(n) for w in identifiers(part))
+
+
+def _weighs_by_return(side: ast.expr) -> bool:
+    return any(_ADVANTAGE.search(w) or _RETURN.search(w) for n in walk(side) for w in identifiers(n))
 
 
 def _rate_of_sgd(module: Module, optimizer: ast.expr) -> Risk | None:

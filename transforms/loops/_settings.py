@@ -8,9 +8,10 @@ from pathlib import Path
 
 from autofix.neighbours import neighbours, read
 from autofix.syntax import Module
-from autofix.transforms.loops._bindings import constructors, enclosing_scopes, last_name, parameter
+from autofix.transforms.loops._bindings import constructors, enclosing_scopes, last_name, parameter, stores_in
 from autofix.transforms.loops._imports import definition_elsewhere
 from autofix.transforms.loops._loops import Pair
+from autofix.transforms.loops._parameters import holds
 from autofix.tree import walk
 
 _SETTING = re.compile(
@@ -19,10 +20,23 @@ _SETTING = re.compile(
     re.I,
 )
 _SETTING_READ = re.compile(r"max_grad_norm|grad(ient)?_clip(_val|_norm)?$|^clip_grad$")
-_SETTING_NAMED = re.compile(rb"\b(?:self|cfg|config|args|opts?|hparams)\._?(\w+)")
+_SETTING_NAMED = re.compile(rb"\b(?:self|cfg|config|args|opts?|hparams)\.(?:\w+\.)*_?(\w+)")
 _SETTING_OF_DICT = re.compile(rb"\b\w*(?:cfg|config|opts?|params|args)\w*(?:\.get\(|\[)\s*[\"'](\w+)[\"']")
+_BOUND_NAMED = re.compile(rb"\bmax_norm\s*=\s*([A-Za-z_]\w*)\s*[,)]|,\s*([A-Za-z_]\w*)\s*,?\s*\)")
+_REFUSED = re.compile(r"unsupported|not_supported|disallowed|forbidden|ignored|unused", re.I)
 _ARGUMENTS = 200  # characters after `clip_grad_norm_(` in which its bound stands
 _BASES = 3  # classes between one that a file names and `TrainingArguments`
+
+
+def refuses_setting(module: Module) -> bool:
+    """Whether the file lists a setting for gradient clipping among those that it does not support: somebody decided
+    against it."""
+    lists = (s for s in walk(module.tree) if isinstance(s, ast.Assign) and _REFUSED.search(last_name(s.targets[0])))
+    return any(
+        isinstance(n, ast.Constant) and isinstance(n.value, str) and bool(_SETTING.match(n.value))
+        for s in lists
+        for n in walk(s.value)
+    )
 
 
 def setting_elsewhere(module: Module) -> str | None:
@@ -60,21 +74,40 @@ def setting_beside(module: Module, node: ast.AST) -> tuple[str, str] | None:
         if not head.search(text):
             continue
         for call in re.finditer(rb"clip_grad_norm_\(|clip_gradients\(", text):
+            arguments = _with_named_bounds(text, text[call.end() : call.end() + _ARGUMENTS])
             for rank, style in enumerate(styles):
-                named = (m.decode() for m in style.findall(text, call.end(), call.end() + _ARGUMENTS))
+                named = (m.decode() for m in style.findall(arguments))
                 found += [(rank, n, path.name) for n in named if _SETTING.match(n)]
     return min(found, key=lambda f: f[0])[1:] if found else None
 
 
-def training_arguments(module: Module, found: Pair) -> str | None:
-    """What the function around a step calls an instance of transformers' `TrainingArguments`, whose `max_grad_norm`
-    is 1.0 unless somebody set it: `args`, `self.args`."""
+def _with_named_bounds(text: bytes, arguments: bytes) -> bytes:
+    """The arguments of a clip, and what the file assigns to a local name that is its bound: in
+    `clip_grad_norm_(p, bound)`, the line `bound = cfg.optim.max_grad_norm`."""
+    names = {a or b for a, b in _BOUND_NAMED.findall(arguments)}
+    assigned = (re.findall(rb"^[ \t]*" + n + rb"[ \t]*(?::[^=\n]*)?=([^=\n].*)$", text, re.M) for n in names)
+    return b"\n".join((arguments, *(value for values in assigned for value in values)))
+
+
+def training_arguments(module: Module, found: Pair) -> ast.expr | None:
+    """Where the function around a step reads an instance of transformers' `TrainingArguments`, whose `max_grad_norm`
+    is 1.0 unless somebody set it: `args`, `self.args`. Of several, one that means the same at the step."""
     function = module.function_scope(found.step.call)
     read_from: dict[str, ast.expr] = {}
     for node in walk(function):
         if isinstance(node, ast.Attribute) and isinstance(node.value, (ast.Name, ast.Attribute)):
             read_from.setdefault(ast.unparse(node.value), node.value)
-    return next((text for text, node in read_from.items() if _is_training_arguments(module, node, _BASES)), None)
+    those = [n for n in read_from.values() if _is_training_arguments(module, n, _BASES)]
+    return next((n for n in those if is_readable(module, n, found)), those[0] if those else None)
+
+
+def is_readable(module: Module, node: ast.expr, found: Pair) -> bool:
+    """Whether a name or attribute that is read around a step means the same at it."""
+    at = found.step.call
+    stores = stores_in(module, module.function_scope(at), node.id) if isinstance(node, ast.Name) else []
+    if any(node.lineno < s.lineno <= at.lineno for s in stores):
+        return False
+    return node.lineno <= at.lineno and holds(module, node, module.statement(node), at)
 
 
 def _is_training_arguments(module: Module, node: ast.expr, depth: int) -> bool:

@@ -9,7 +9,8 @@ from autofix.syntax import Module
 from autofix.transforms.loops._bindings import constructors, enclosing_scopes, last_name, own_nodes, parameter
 from autofix.transforms.loops._clipping import parameters_argument, steps_an_input
 from autofix.transforms.loops._loops import LOOPS, Pair, is_optimizer_call, statements_between
-from autofix.transforms.loops._stepped import bare, calls_of, stepped_layers
+from autofix.transforms.loops._signatures import rejects
+from autofix.transforms.loops._stepped import bare, calls_of, is_method, stepped_layers
 from autofix.tree import walk
 
 _SCALAR = re.compile(
@@ -65,8 +66,8 @@ def needs_none(module: Module, found: Pair) -> bool:
 
 
 def _is_retired(module: Module, step: ast.Call) -> bool:
-    """Whether a function around the step calls itself deprecated, or every call of it in this file stands behind a
-    `raise` that nothing passes."""
+    """Whether a function around the step calls itself deprecated, or every call of it in this file raises: it stands
+    behind a `raise` that nothing passes, or its arguments do not fit."""
     for scope in module.ancestors(step):
         if not isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             continue
@@ -74,8 +75,10 @@ def _is_retired(module: Module, step: ast.Call) -> bool:
             return True
         if any(last_name(d) == "deprecated" for d in scope.decorator_list):
             return True
-        calls = [] if isinstance(scope, ast.ClassDef) else calls_of(module, scope)
-        if calls and all(_is_behind_raise(module, c) for c in calls):
+        if isinstance(scope, ast.ClassDef):
+            continue
+        calls, bound = calls_of(module, scope), is_method(module, scope)
+        if calls and all(_is_behind_raise(module, c) or rejects(scope, c, is_method=bound) for c in calls):
             return True
     return False
 

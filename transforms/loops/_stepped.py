@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from autofix.syntax import Module
 from autofix.transforms.loops._bindings import bindings, constructors, enclosing_scopes, last_name, parameter
+from autofix.transforms.loops._handed import argument, handed_in
 from autofix.transforms.loops._imports import definition_elsewhere
 from autofix.transforms.loops._loops import LOOPS, Function, Pair, is_optimizer_call, local_function
 from autofix.tree import walk
@@ -26,13 +27,15 @@ _DEPTH = 4  # assignments and calls between a model and the place where it is bu
 class Stepped:
     """What is known of the stepped model.
 
-    built: the expressions that build it, empty when it is made out of view; nodes: those of these expressions and of
+    built: the expressions of this file that build it, empty when it is made out of view; makers: the names of what
+    they call, and of what other files call that hand the model to this one; nodes: those of these expressions and of
     the classes and functions that they lead to, in this file and others of the project; made: the identifiers among
     them; classes: how many such classes; whole: whether they show every layer; used: the identifiers of the functions
     around the loop, as far as they work with this model.
     """
 
     built: tuple[ast.expr, ...]
+    makers: tuple[str, ...]
     nodes: tuple[ast.AST, ...]
     made: frozenset[str]
     classes: int
@@ -57,12 +60,27 @@ def stepped(module: Module, found: Pair) -> Stepped:
     made_of = [[*origins(module, r), *_filled(module, r)] or annotated(module, r) for r in roots]
     built = tuple(v for values in made_of for v in values)
     own = [cls for r in roots if is_self(r) and (cls := module.class_of(r)) is not None]
-    nodes, whole = _making(module, (*built, *own))
+    others = _built_elsewhere(module, found.step.optimizer, owners)
+    nodes, whole = _making((module, (*built, *own)), *others)
     made = frozenset(w for n in nodes for w in identifiers(n))
     classes = sum(isinstance(n, ast.ClassDef) for n in nodes)
     empty = any(isinstance(b, ast.Call) and last_name(b.func) in _CONTAINERS and not b.args for b in built)
     whole = whole and not (empty and not any(_filled(module, r) for r in roots))
-    return Stepped(built, tuple(nodes), made, classes, whole and bool(owners) and all(made_of), used)
+    makers = tuple(last_name(v) for v in (*built, *(v for _, values in others for v in values)))
+    return Stepped(built, makers, tuple(nodes), made, classes, whole and bool(owners) and all(made_of), used)
+
+
+def _built_elsewhere(
+    module: Module, optimizer: ast.expr, owners: list[ast.expr]
+) -> list[tuple[Module, tuple[ast.expr, ...]]]:
+    """The expressions that build the model in other files of the project, which hand it, or its optimizer, to this."""
+    if owners:
+        open_ = [o for o in owners if not origins(module, o) and not _filled(module, o) and not annotated(module, o)]
+        given = [(m, a) for o in open_ for m, a in handed_in(module, o)]
+    else:
+        made = origins(module, optimizer)
+        given = [] if made else [(m, o) for m, a in handed_in(module, optimizer) for o in owners_of(m, a)]
+    return [(m, tuple(origins(m, a))) for m, a in given]
 
 
 def stepped_layers(module: Module, optimizer: ast.expr) -> list[ast.expr]:
@@ -175,18 +193,9 @@ def annotated(module: Module, node: ast.expr) -> list[ast.expr]:
 
 def passed_to(module: Module, function: Function, name: str) -> list[ast.expr]:
     """The arguments that the calls in this file pass for a parameter of a function or a constructor."""
-    place = next((n for n, a in enumerate([*function.args.posonlyargs, *function.args.args]) if a.arg == name), None)
-    out: list[ast.expr] = []
-    for call in calls_of(module, function):
-        keyword = next((k.value for k in call.keywords if k.arg == name), None)
-        shift = 1 if place is not None and _is_method(module, function) else 0
-        if keyword is not None:
-            out.append(keyword)
-        elif place is not None and 0 <= place - shift < len(call.args):
-            argument = call.args[place - shift]
-            if not any(isinstance(a, ast.Starred) for a in call.args[: place - shift + 1]):
-                out.append(argument)
-    return out
+    bound = is_method(module, function)
+    given = (argument(call, function, name, bound=bound) for call in calls_of(module, function))
+    return [a for a in given if a is not None]
 
 
 def calls_of(module: Module, function: Function) -> list[ast.Call]:
@@ -198,7 +207,7 @@ def calls_of(module: Module, function: Function) -> list[ast.Call]:
     return [n for n in module.calls(function.name) if local_function(module, n) is function]
 
 
-def _is_method(module: Module, function: Function) -> bool:
+def is_method(module: Module, function: Function) -> bool:
     cls = module.class_of(function)
     return cls is not None and any(s is function for s in cls.body)
 
@@ -228,12 +237,12 @@ def parts(module: Module, roots: Iterable[ast.AST]) -> Iterator[ast.AST]:
                 pending.append(tops[node.id])
 
 
-def _making(module: Module, roots: Iterable[ast.AST]) -> tuple[list[ast.AST], bool]:
-    """The nodes that some expressions lead to, in the files of the project that define what they call, and whether
-    that is all: no layer comes from another package, an argument or a function that is not found."""
+def _making(*roots: tuple[Module, Sequence[ast.AST]]) -> tuple[list[ast.AST], bool]:
+    """The nodes that some expressions of some files lead to, in the files of the project that define what they call,
+    and whether that is all: no layer comes from another package, an argument or a function that is not found."""
     nodes: list[ast.AST] = []
     whole = True
-    pending: list[tuple[Module, list[ast.AST]]] = [(module, list(roots))]
+    pending: list[tuple[Module, Sequence[ast.AST]]] = list(roots)
     seen: set[tuple[str, str]] = set()
     while pending:
         file, tops = pending.pop()

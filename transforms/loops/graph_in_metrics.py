@@ -50,8 +50,9 @@ Try it
 
 When the fix is safe
 --------------------
-The stored value is the same number on the same device. The backward pass of the loss runs beside it, or the loss
-itself is returned for it, so nothing needs the graph of the copy; a store that something differentiates is left alone.
+The stored value is the same number on the same device. The backward pass of the loss, or of a sum that it is a term of,
+runs beside it, or the loss itself is returned for it, so nothing needs the graph of the copy; a store that something
+differentiates is left alone.
 
 Left alone
 ----------
@@ -107,14 +108,21 @@ def _kept(node: ast.AST) -> tuple[ast.expr, ast.Name, str] | None:
     if isinstance(node, ast.Call):
         if not isinstance(node.func, ast.Attribute) or node.func.attr != "append" or len(node.args) != 1:
             return None
-        loss, store = node.args[0], node.func.value
+        loss, store = _reduced(node.args[0]), node.func.value
         if isinstance(loss, ast.Name) and isinstance(store, (ast.Name, ast.Attribute)):
             return store, loss, "[]"
     if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Subscript):
-        store = node.targets[0].value
-        if isinstance(node.value, ast.Name) and isinstance(store, (ast.Name, ast.Attribute)):
-            return store, node.value, "{}"
+        store, loss = node.targets[0].value, _reduced(node.value)
+        if isinstance(loss, ast.Name) and isinstance(store, (ast.Name, ast.Attribute)):
+            return store, loss, "{}"
     return None
+
+
+def _reduced(value: ast.expr) -> ast.expr:
+    """`loss` in `loss.mean()` and `loss.sum()`."""
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr in ("mean", "sum"):
+        return value.func.value if not value.args and not value.keywords else value
+    return value
 
 
 # -- returned beside the loss ------------------------------------------------------------------------------------
@@ -220,7 +228,11 @@ RULE = Rule(
     summary="A loss with its graph is stored where it outlives the step.",
     severity=Severity.WARNING,
     triggers=((b"loss",), (b"backward(", re.compile(rb"return \w*loss"))),
-    anchor=re.compile(r"append\(\w+\)|\]\s*=\s*\w+\s*$|return \w*loss\w*\s*,|: \w*loss\w*,", re.M),
+    anchor=re.compile(
+        r"append\(\w+(?:\.(?:mean|sum)\(\))?\)|\]\s*=\s*\w+(?:\.(?:mean|sum)\(\))?\s*$"
+        r"|return \w*loss\w*\s*,|: \w*loss\w*,",
+        re.M,
+    ),
     nodes=(ast.Call, ast.Assign, ast.Return),
     check=check,
     beside=re.compile(r"backward\(|return \w*loss"),

@@ -76,6 +76,7 @@ from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
 from autofix.transforms.loops._bindings import last_name, own_nodes
+from autofix.transforms.loops._loops import Function, local_function
 from autofix.transforms.ranges._gradients import carries_gradient, learns_nothing
 from autofix.tree import walk
 
@@ -84,6 +85,8 @@ _KEEPS_ITS_RESULT = (
     "logsumexp", "norm", "vector_norm", "std", "cumprod", "prod", "tan",
 )  # fmt: skip
 _VIEWS = ("view", "reshape", "transpose", "permute", "squeeze", "unsqueeze", "expand", "flatten")
+_MOVES = ("to", "float", "double", "half", "bfloat16", "cpu", "cuda", "clone", "contiguous", "type_as")
+_STEPS = 12  # expressions between an operation and the tensor without a graph that it is given
 _IN_PLACE = frozenset(
     "add_ sub_ mul_ div_ clamp_ clamp_min_ clamp_max_ masked_fill_ pow_ neg_ abs_ exp_ log_ sqrt_ relu_ sigmoid_ "
     "tanh_ square_ addcmul_ addcdiv_ lerp_ nan_to_num_ floor_ round_".split()
@@ -106,6 +109,8 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     if not _is_trained(module, node) or _changed_before(module, definition.statement, node, target.id):
         return
     if learns_nothing(module, op.call) or learns_nothing(module, target) or not carries_gradient(module, op.input):
+        return
+    if _is_detached(module, op.input, _STEPS):
         return
     message = (
         f"autograd keeps the result of {op.name} for its backward pass, which raises RuntimeError once {target.id} is "
@@ -155,6 +160,39 @@ def _without_views(node: ast.expr) -> ast.expr:
             node = node.func.value
         else:
             return node
+
+
+def _is_detached(module: Module, node: ast.expr, steps: int) -> bool:
+    """Whether a value is one without a graph, moved, reshaped or scaled by a number or a setting of the class."""
+    if not steps:
+        return False
+    if isinstance(node, ast.BinOp):
+        scaled = isinstance(node.right, (ast.Constant, ast.Attribute)) and not isinstance(node.left, ast.Constant)
+        return scaled and _is_detached(module, node.left, steps - 1)
+    if isinstance(node, ast.Name):
+        found = module.flow(node).definition(node)
+        made = found.value if found is not None and found.kind == "assign" else None
+        return made is not None and _is_detached(module, made, steps - 1)
+    if not isinstance(node, ast.Call):
+        return False
+    if module.qualified(node.func) in ("torch.as_tensor", "torch.tensor", "torch.from_numpy"):
+        return not any(k.arg == "requires_grad" for k in node.keywords)
+    if isinstance(node.func, ast.Attribute) and node.func.attr == "detach":
+        return True
+    helper = local_function(module, node)
+    if helper is not None:
+        return _only_reshapes(helper) and len(node.args) == 1 and _is_detached(module, node.args[0], steps - 1)
+    moved = isinstance(node.func, ast.Attribute) and node.func.attr in (*_VIEWS, *_MOVES)
+    return moved and isinstance(node.func, ast.Attribute) and _is_detached(module, node.func.value, steps - 1)
+
+
+def _only_reshapes(function: Function) -> bool:
+    """Whether a function does nothing but return a view of its last parameter."""
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    if len(body) != 1 or not isinstance(body[0], ast.Return) or body[0].value is None or not function.args.args:
+        return False
+    shown = _without_views(body[0].value)
+    return isinstance(shown, ast.Name) and shown.id == function.args.args[-1].arg
 
 
 def _is_trained(module: Module, node: ast.AST) -> bool:

@@ -13,6 +13,6 @@ def train(loader, epochs):
             out, _ = model(x)
             loss = criterion(head(out[:, -1]), y)
             loss.backward()
-            # the weights move here
             nn.utils.clip_grad_norm_(model.parameters(), max_norm=1.0)
+            # the weights move here
             optimizer.step()
