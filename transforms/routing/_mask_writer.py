@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from autofix import rewrite
 from autofix.model import Applicability, Claim, Edit, Fix, Relation, Span
+from autofix.ops import tensor_op
 from autofix.rewrite import Unrewritable
 from autofix.syntax import Module
 from autofix.transforms.routing._gated import Gated
@@ -17,7 +18,14 @@ from autofix.transforms.routing._selected import squashed
 from autofix.transforms.routing._spelling import bracketed, is_simple, temperature
 
 _COMMENT = "# straight-through: the hard choice forward, the gradient of the {} backward"
+_WIDTH = "width of the gate around the threshold, in the units of the scores"
 _SOFT_CHANGE = "what is selected is weighted by its probability in place of 1"
+
+
+def _reads_twice(module: Module, node: ast.expr) -> bool:
+    """Whether a value may be spelled again: a name, or its absolute value or sigmoid."""
+    op = tensor_op(module, node, "abs", "sigmoid") if isinstance(node, ast.Call) else None
+    return is_simple(node) or (op is not None and is_simple(op.input))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +64,9 @@ class MaskWriter:
         """The lines before the sum, edits elsewhere, the name of the soft gate and what to call it."""
         module, scores = self.module, self.found.scores
         if self.found.threshold is not None and not self.soft:
-            if not is_simple(scores) or not is_simple(self.found.threshold):
+            if not _reads_twice(module, scores) or not _reads_twice(module, self.found.threshold):
                 raise Unrewritable("scores and threshold must have names that can be read again")
-            tau, edits = temperature(module, scope, number=self.width)
+            tau, edits = temperature(module, scope, number=self.width, meaning=_WIDTH)
             soft = fresh(scope, "soft_gate", "gate_probability")
             sigmoid = module.names.reference("torch.sigmoid", self.found.node)
             if sigmoid is None:
@@ -97,9 +105,7 @@ class MaskWriter:
         if any(isinstance(a, (ast.Lambda, ast.ListComp, ast.GeneratorExp)) for a in module.ancestors(whole)):
             raise Unrewritable("the mask has no name of its own; give it one")
         name = fresh(module.function_scope(whole), "gate", "hard_gate")
-        comment = (
-            [] if self.soft else [_COMMENT.format("gate" if self.found.threshold is not None else "probabilities")]
-        )
+        comment = [] if self.soft else [_COMMENT.format(self._what())]
         kind = self.found.state.kind if whole is self.found.node else use.state.kind
         text = self._sum(name, soft, kind)
         added = [f"{name} = {module.source(whole)}", *comment, *lines, f"{name} = {text}"]
@@ -134,7 +140,7 @@ class MaskWriter:
                 ),
             )
         return Fix(
-            title="add the gradient of the probabilities to the hard choice; the forward pass stays as it is",
+            title=f"add the gradient of the {self._what()} to the hard choice; the forward pass stays as it is",
             edits=edits,
             applicability=Applicability.SAFE,
             claim=Claim(
@@ -144,6 +150,9 @@ class MaskWriter:
                 hazard=("zero-gradient",),
             ),
         )
+
+    def _what(self) -> str:
+        return "gate" if self.found.threshold is not None else "probabilities"
 
     # -- where -----------------------------------------------------------------------------------------------
 
