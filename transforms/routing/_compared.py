@@ -127,14 +127,15 @@ def _handed_back(module: Module, parent: ast.AST, node: ast.expr, found: list[as
         return False
     if getattr(module.function_scope(node), "name", "") != "forward":
         return False
-    inside = set(walk(owner))
-    made = [n for n in walk(module.tree) if isinstance(n, ast.Name) and n.id == owner.name and n not in inside]
+    named = [n for part in module.naming(owner.name) for n in walk(part)]
+    made = [n for n in named if isinstance(n, ast.Name) and n.id == owner.name and module.class_of(n) is not owner]
     built = module.parent(made[0]) if len(made) == 1 else None
     statement = module.statement(built) if isinstance(built, ast.Call) and built.func is made[0] else None
     target = statement.targets[0] if isinstance(statement, ast.Assign) and statement.value is built else None
     if not isinstance(target, ast.Attribute) or ast.unparse(target.value) != "self" or statement is None:
         return False
-    reads = [n for n in walk(module.tree) if isinstance(n, ast.Attribute) and n.attr == target.attr and n is not target]
+    parts = [n for part in module.naming(target.attr) for n in walk(part)]
+    reads = [n for n in parts if isinstance(n, ast.Attribute) and n.attr == target.attr and n is not target]
     for read in reads:
         if ast.unparse(read.value) == "self" and module.class_of(read) is not module.class_of(target):
             continue

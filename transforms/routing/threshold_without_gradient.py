@@ -134,10 +134,11 @@ def _is_trained(module: Module, made: ast.Call) -> bool:
 
 def _ends(module: Module, cls: ast.ClassDef, attribute: str, is_parameter: bool) -> list[tuple[ast.expr, ast.expr]]:
     """The reads of an attribute, each with a comparison where its gradient ends; none when it may not end there."""
-    if _is_bound_again(module, cls, attribute) or any(_is_named(module, n, attribute) for n in walk(module.tree)):
+    inside = [n for part in module.naming(attribute) for n in walk(part)]
+    if any(_is_named(module, n, attribute) for n in inside) or _is_bound_again(module, cls, attribute, inside):
         return []
     found: list[tuple[ast.expr, ast.expr]] = []
-    for node in walk(module.tree):
+    for node in inside:
         if not isinstance(node, ast.Attribute) or node.attr != attribute or isinstance(node.ctx, ast.Store):
             continue
         owner = module.class_of(node)
@@ -158,11 +159,13 @@ def _ends(module: Module, cls: ast.ClassDef, attribute: str, is_parameter: bool)
     return found
 
 
-def _is_bound_again(module: Module, cls: ast.ClassDef, attribute: str) -> bool:
+def _is_bound_again(module: Module, cls: ast.ClassDef, attribute: str, inside: list[ast.AST]) -> bool:
     """Whether the class binds the attribute to anything else than None as well."""
     bound = []
-    for node in walk(cls):
-        if isinstance(node, ast.Attribute) and node.attr == attribute and isinstance(node.ctx, ast.Store):
+    for node in inside:
+        if not isinstance(node, ast.Attribute) or node.attr != attribute or not isinstance(node.ctx, ast.Store):
+            continue
+        if module.class_of(node) is cls:
             value = getattr(module.parent(node), "value", None)
             if not (isinstance(value, ast.Constant) and value.value is None):
                 bound.append(node)
@@ -235,12 +238,12 @@ RULE = Rule(
     summary="A parameter or predicted threshold is only ever compared, so no gradient reaches it.",
     severity=Severity.WARNING,
     triggers=(
-        (b"thresh", b"cutoff", b"cut_off", b"top_p", b"_thr ", b"skip", b"halt", b"exit", b"router", b"gate"),
+        (b"thresh", b"cutoff", b"cut_off", b"top_p", b"_thr ", b"skip", b"halt", b"exit"),
         (b"nn.Parameter", b"Parameter(", b"Linear("),
     ),
     anchor=re.compile(
         r"(?:thresh|cut_?off|top_p|_thr )\w*(?:: [\w.]+)?\s*=\s*(?:torch\.)?(?:nn\.)?(?:Parameter|Linear|Sequential)\("
-        r"|(?:skip|halt|exit|gate|router)\w*\s*=\s*(?:torch\.)?(?:nn\.)?Linear\("
+        r"|(?:skip|halt|exit)\w*\s*=\s*(?:torch\.)?(?:nn\.)?Linear\("
     ),
     nodes=(ast.Assign,),
     check=check,
