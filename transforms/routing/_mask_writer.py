@@ -179,7 +179,8 @@ class MaskWriter:
         at = held.binding
         block = self.module.block(held.binding)
         for mutation in self.gate.tracer.mutations.get(held.binding, []):
-            inside = next((s for s in block if s is mutation), None)
+            around = {mutation, *self.module.ancestors(mutation)}  # it may stand in a loop over the tokens
+            inside = next((s for s in block if s in around), None)
             if inside is None or inside.lineno >= first:
                 raise Unrewritable("the mask still changes after its first use")
             at = inside if inside.lineno > at.lineno else at

@@ -96,12 +96,13 @@ from autofix.transforms.routing._routing import (
 from autofix.transforms.routing._selected import routes_tokens, squashed
 from autofix.transforms.routing._spelling import is_simple, temperature
 from autofix.transforms.routing._uses import Tracer
-from autofix.tree import walk
+from autofix.tree import last_part, walk
 
 _WEIGHT = (
     "multiply what is picked by the probability of the choice, as a switch layer does; it changes the forward pass"
 )
 _SEVERAL = "Gumbel-softmax picks one item, and several are chosen here: use --routing straight-through or soft"
+_CHOOSING = ("one_hot", "scatter", "scatter_", "masked_fill", "round")
 _GUMBEL_CHANGE = "the choice is sampled from the probabilities in place of the largest"
 
 
@@ -159,10 +160,9 @@ def _indexed(node: ast.AST, context: Context) -> Iterator[Finding]:
 def _may_choose(node: ast.AST) -> bool:
     if isinstance(node, ast.Compare):
         return len(node.ops) == 1
-    if not isinstance(node, ast.Call):
-        return False
-    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-    return name in ("one_hot", "scatter", "scatter_")
+    if isinstance(node, ast.Assign):
+        return isinstance(node.targets[0], ast.Subscript)
+    return isinstance(node, ast.Call) and last_part(node.func) in _CHOOSING
 
 
 def _is_gate(gate: Gated) -> bool:
@@ -172,6 +172,7 @@ def _is_gate(gate: Gated) -> bool:
 def _scores_used(module: Module, function: ast.AST, found: Choice, cut: CutOff, gate: Gated) -> bool:
     """Whether the scores, or values made of them, leave the function or reach a call that may use their gradient."""
     names = probability_names(module, cut, function)
+    inside = {id(n) for n in walk(found.node)}
     if any(is_kept(module, use, names) for use in gate.tracer.uses):
         return True
     for part in walk(function):
@@ -188,7 +189,7 @@ def _scores_used(module: Module, function: ast.AST, found: Choice, cut: CutOff, 
             plain = [a for a in [*part.args, *(k.value for k in part.keywords)] if isinstance(a, ast.Name)]
             if not dotted.startswith("torch") and any(a.id in names for a in plain):
                 return True
-        selected = isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)
+        selected = isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load) and id(part) not in inside
         if selected and _multiplies_selected(module, part, found):
             return True
     return False
@@ -199,7 +200,7 @@ def _multiplies_selected(module: Module, name: ast.AST, found: Choice) -> bool:
     assert isinstance(name, ast.Name)
     definition = module.flow(name).definition(name)
     statement = definition.statement if definition is not None else None
-    if not isinstance(statement, ast.Assign):
+    if not isinstance(statement, ast.Assign) or statement is module.statement(found.node):
         return False
     value = statement.value
     if isinstance(value, ast.Attribute) and value.attr == "indices":
@@ -277,13 +278,25 @@ RULE = Rule(
     summary="A hard choice of the best experts or heads gates them, and nothing carries a gradient to the router.",
     severity=Severity.ERROR,
     triggers=(
-        (b"one_hot(", b"scatter", b" > ", b" >= ", b" < ", b" <= ", b"argmax(", b"topk(", b".max("),
+        (
+            b"one_hot(",
+            b"scatter",
+            b" > ",
+            b" >= ",
+            b" < ",
+            b" <= ",
+            b"argmax(",
+            b"topk(",
+            b".max(",
+            b".round(",
+            b"amax(",
+        ),
         (b"softmax", b"sigmoid", b"logits", b"argmax", b"topk"),
         (b"rout", b"gate", b"gating", b"expert", b"Gat", b"Rout"),
     ),
-    anchor=re.compile(r"one_hot\(|scatter_?\(| <=? | >=? "),
+    anchor=re.compile(r"one_hot\(|scatter_?\(| <=? | >=? | == [\w.]+\.a?max\(|\] = (?:1|True|0)|\.round\("),
     beside=re.compile(r"argmax\(|topk\(|sigmoid\(|softmax\(|Softmax\(|Sigmoid\("),
-    nodes=(ast.Call, ast.Compare),
+    nodes=(ast.Call, ast.Compare, ast.Assign),
     check=check,
     further=((re.compile(r"argmax\(|topk\(|\.max\("), re.compile(r"xpert")),),
 )
