@@ -3,8 +3,8 @@
 The defect
 ----------
 The largest scores of a router are turned into zeros and ones (`one_hot(argmax)`, ones scattered or stored at the
-indices of `topk`, a comparison with a threshold or with the k-th largest, a rounded sigmoid), and these alone are multiplied with what experts or heads compute. Neither an
-index nor a comparison has a gradient.
+indices of `topk`, a comparison with a threshold or with the k-th largest, a rounded sigmoid), and these alone are
+multiplied with what experts or heads compute. Neither an index nor a comparison has a gradient.
 
 Why it hurts
 ------------
