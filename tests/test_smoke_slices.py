@@ -68,6 +68,29 @@ def test_definitions_are_taken_from_enclosing_blocks_up_to_the_function() -> Non
     assert spec["before"] == "b = torch.exp(a)"
 
 
+def test_what_leads_from_what_the_patch_reads_runs_however_far_it_is() -> None:
+    source = (
+        "def f(logits, index, a):\n    probs = F.softmax(logits, dim=-1)\n    b = a + 1\n    c = b + 1\n"
+        "    if c.sum() > 0:\n        d = c + 1\n        e = d + 1\n        picked = probs.gather(-1, index)\n"
+        "        loss = e - torch.log(picked)\n        return loss\n    return c\n"
+    )
+    spec = variant(source, [("torch.log(picked)", "F.log_softmax(logits, dim=-1).gather(-1, index)")])
+    assert "probs = torch.nn.functional.softmax(logits, dim=-1)" in spec["prefix"].splitlines()
+    assert "logits" in roles(spec)
+    assert "probs" not in roles(spec)
+
+
+def test_a_short_method_runs_where_the_patch_alone_reads_what_it_returns() -> None:
+    source = (
+        "class Router(nn.Module):\n    def scale(self, x):\n        y = x * self.weight\n        return y.tanh()\n\n"
+        "    def forward(self, x):\n        return torch.log(torch.sigmoid(x))\n"
+    )
+    spec = variant(source, [("torch.log(torch.sigmoid(x))", "F.logsigmoid(x) + 0 * self.scale(x)")])
+    assert "def self_scale(x):" in spec["prelude"]
+    assert "self.weight" in roles(spec)
+    assert "self.scale(x)" not in roles(spec)
+
+
 def test_a_name_redefined_under_a_branch_is_a_leaf() -> None:
     source = "def f(x, flag):\n    a = x * 2\n    if flag:\n        a = x * 3\n    b = torch.exp(a)\n    return b\n"
     spec = variant(source, [("torch.exp(a)", "a.exp()")])

@@ -28,7 +28,8 @@ SPEC: dict[str, Any] = {
     "before_changed": [], "after_changed": [], "index": "i", "models": ["model"],
     "optimizers": {"optimizer": {"kind": "SGD", "models": ["model"]}}, "scalers": [], "accelerators": [],
     "fabrics": [], "lightning": [], "losses": ["loss"], "parameter_lists": {}, "accumulate": 1, "backward": True,
-    "imports": {}, "constants": {}, "counters": [], "max_norm": 1.0, "by_value": False, "assumptions": [],
+    "engines": [], "clips": [], "before_imports": {}, "after_imports": {}, "constants": {}, "counters": [],
+    "max_norm": 1.0, "by_value": False, "assumptions": [],
 }  # fmt: skip
 
 

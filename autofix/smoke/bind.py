@@ -17,8 +17,10 @@ from autofix.smoke.loopnames import (
     arithmetic_names,
     called,
     calls,
+    clips_by_name,
     constants,
     counters,
+    divisors,
     imported,
     is_store,
     is_zero_grad,
@@ -50,6 +52,8 @@ class Bindings:
         self.accelerators: set[str] = set()
         self.fabrics: set[str] = set()
         self.lightning: set[str] = set()
+        self.engines: set[str] = set()
+        self.clips: set[str] = set()
         self.losses: set[str] = set()
         self.parameter_lists: dict[str, list[str]] = {}
         self.assumptions: list[str] = []
@@ -76,7 +80,7 @@ class Bindings:
                 self.models.extend(models_in(statement))
         for _, body in self.sides:
             owners = [c.func.value for c in calls(body) if is_zero_grad(c)]  # type: ignore[attr-defined]
-            zeroed = [unwrapped(ast.unparse(o)) for o in owners if nameable(o)]
+            zeroed = [unwrapped(ast.unparse(o)) for o in owners if nameable(o) and ast.unparse(o) not in self.engines]
             self.models.extend(p for p in zeroed if p not in self.optimizers)
         self._find_helpers()
         if not self._backward and not self.helpers and self._zeroes_first():
@@ -98,6 +102,8 @@ class Bindings:
             self._read_backward(attribute, owner, path, first)
         elif attribute == "step":
             self._read_step(owner, path, first)
+        elif attribute in ("optimizer_step", "backward_pass") and path != "self" and nameable(owner):
+            self._read_engine(attribute, path, first)
         elif attribute == "unscale_":
             self.scalers.add(path)
         elif attribute == "accumulate" and nameable(owner):
@@ -106,6 +112,10 @@ class Bindings:
             self.lightning.add(path)
         elif attribute in _CLIPS:
             self._read_clip(attribute, path, call)
+        elif clips_by_name(call):
+            self.clips.add(ast.unparse(call.func))
+            self._clipped.extend(models_in(call.args[0]))
+            self.assumptions.append(f"`{ast.unparse(call.func)}` clips the norm of the gradients to 1")
 
     def _read_backward(self, attribute: str, owner: ast.expr, path: str, first: ast.expr | None) -> None:
         self._backward = True
@@ -124,6 +134,19 @@ class Bindings:
             self._scaled = True
             loss = owner.args[0] if owner.args else owner
         self.losses.update(arithmetic_names(loss))
+
+    def _read_engine(self, attribute: str, path: str, first: ast.expr | None) -> None:
+        """An object that is handed the loss to propagate and the optimizer to step."""
+        if first is None or not nameable(first):
+            return
+        self.engines.add(path)
+        if attribute == "backward_pass":
+            self._backward = True
+            self.losses.update(arithmetic_names(first))
+            self.assumptions.append(f"`{path}.backward_pass(x)` runs `x.backward()`")
+        else:
+            self._add_optimizer(first)
+            self.assumptions.append(f"`{path}.optimizer_step(x)` runs `x.step()`")
 
     def _read_step(self, owner: ast.expr, path: str, first: ast.expr | None) -> None:
         if first is not None and nameable(first) and ("scaler" in path.lower() or self._is_optimizer(first)):
@@ -319,6 +342,11 @@ class Bindings:
         if not self._backward and not self.helpers:
             self.assumptions.append("the backward pass, which stands elsewhere, comes first")
         accumulates = any(called(s, "accumulate") for _, b in self.sides for s in b)
+        known = {**self._norm_types, **constants(self.sides)}
+        if "micro-batches" in self.fix.claim.extra:
+            for path in sorted(divisors(self.sides) - known.keys()):
+                known[path] = 2
+                self.assumptions.append(f"`{path}` is 2")
         return {
             "optimizers": self.optimizers,
             "models": self.models,
@@ -331,12 +359,14 @@ class Bindings:
             "scaled_elsewhere": bool(self.scalers) and not self._scaled,
             "fabrics": sorted(self.fabrics - self.accelerators),
             "lightning": sorted(self.lightning),
+            "engines": sorted(self.engines),
+            "clips": sorted(self.clips),
             "losses": sorted(self.losses),
             "parameter_lists": self.parameter_lists,
             "accumulate": 2 if accumulates else 1,
             "backward": self._backward or bool(self.helpers),
-            "imports": imported(self.sides),
-            "constants": {**self._norm_types, **constants(self.sides)},
+            **{f"{name}_imports": imported(*side) for name, side in zip(("before", "after"), self.sides, strict=True)},
+            "constants": known,
             "counters": counters(self.sides),
             "max_norm": 1.0 if bound is None else float(bound),
             "moved": "moved" in self.fix.claim.extra,

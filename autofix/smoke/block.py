@@ -11,7 +11,7 @@ from autofix.model import Edit, Fix, Problem, Relation, Source, Span
 from autofix.patch import apply_edits
 from autofix.smoke.bind import Bindings
 from autofix.smoke.job import Job
-from autofix.smoke.loopnames import called, training_calls
+from autofix.smoke.loopnames import BACKWARD, STEP, called, training_calls
 from autofix.syntax import Module, parse
 
 _HEADER = "if __region__:\n"
@@ -113,8 +113,8 @@ def _container(module: Module, edits: list[Edit], region: Span | None) -> Contai
             break
     else:
         own.append(module.tree)
-    stepping = [n for n in own if called(n, "step")]
-    full = [n for n in stepping if called(n, "backward") or called(n, "manual_backward")]
+    stepping = [n for n in own if called(n, *STEP)]
+    full = [n for n in stepping if called(n, *BACKWARD)]
     return (full or stepping or [None])[0]  # type: ignore[list-item]
 
 

@@ -34,6 +34,8 @@ def plan(module: Module, fix: Fix) -> Job | str:
             "class": cls,
             "names": names,
             "role": str(fix.claim.parameters.get("role", "weight")),
+            "fading": "fading" in fix.claim.hazard,
+            "rectified": fix.claim.parameters.get("behind") == "relu",
             "assumptions": list(fix.claim.assumptions),
             "change": fix.claim.change,
         },

@@ -34,6 +34,7 @@ from autofix.syntax import Module, parse
 
 _BACK = (4, 2, 1, 0)
 _CONSUMERS = 3
+_SOFTMAX, _SELECTS = re.compile("softmax", re.I), re.compile(r"top_?k|argmax|argsort|\bsort\b", re.I)
 _READERS = 6
 _NESTED = 4  # opaque calls within one another
 _MADE = words("""
@@ -97,6 +98,8 @@ def _spec(module: Module, after: Module, fix: Fix, place: Place) -> dict[str, An
         suffix = _quantity_readers(place, quantity)
     elif relation is Relation.MASK:
         suffix = _to_softmax(place)
+    elif "rounding" in fix.claim.hazard:
+        suffix = _up_to(place, _SELECTS)
     variants: list[dict[str, Any]] = []
     assumptions: list[str] = list(fix.claim.assumptions)
     reason = ""
@@ -142,12 +145,14 @@ class _Opened:
     gone: frozenset[str]
 
 
-def _open(module: Module, after: Module, part: Slice, through: Mapping[str, Argument]) -> _Opened:
+def _open(
+    module: Module, after: Module, part: Slice, through: Mapping[str, Argument], methods: bool, carrier: str
+) -> _Opened:
     leaves: dict[str, Leaf] = {}
     helpers: dict[str, str] = {}
     every = [*part.prefix, *part.before, *part.suffix]
     whole = chains([*every, *part.after], stores([*every, *part.after]), module)
-    old = Opener(module, leaves, helpers, whole=whole, through=through)
+    old = Opener(module, leaves, helpers, whole=whole, through=through, methods=methods, carrier=carrier)
     prefix = old.open(part.prefix, result=False)
     bound, shared = set(old.bound), set(old.used)
     old.used.clear()
@@ -157,7 +162,7 @@ def _open(module: Module, after: Module, part: Slice, through: Mapping[str, Argu
     suffix = old.open(part.suffix, result=False)
     shared |= old.used
     known = set(leaves)
-    new = Opener(after, leaves, helpers, whole=whole, through=through)
+    new = Opener(after, leaves, helpers, whole=whole, through=through, methods=methods, carrier=carrier)
     new.bound = bound
     patched = new.open(part.after)
     for statement in [*prefix, *before, *patched, *suffix]:
@@ -173,11 +178,20 @@ def _callee(text: str) -> str:
 
 
 def _variant(
-    module: Module, after: Module, fix: Fix, place: Place, part: Slice, quantity: str | None
+    module: Module,
+    after: Module,
+    fix: Fix,
+    place: Place,
+    part: Slice,
+    quantity: str | None,
+    methods: bool = False,
 ) -> dict[str, Any] | str:
+    """What the harness runs for one slice. methods: short methods of the class run too, where the patched code would
+    read what a call of one returns and the original does not."""
     through: dict[str, Argument] = {}
+    carrier = str(fix.claim.parameters.get("carrier", ""))
     for _ in range(_NESTED):
-        opened = _open(module, after, part, through)
+        opened = _open(module, after, part, through, methods, carrier)
         new_calls = affected.passed_on(opened.gone, opened.added)
         if not new_calls.keys() - through.keys():
             break
@@ -192,6 +206,8 @@ def _variant(
     told = [*told, *of_tensors]
     prefix = [*told, *prefix]
     foreign = [text for text, leaf in added.items() if leaf.roles[0] in ("float", "bool", "binary", "index")]
+    if foreign and not methods:
+        return _variant(module, after, fix, place, part, quantity, methods=True)
     if foreign:
         return f"the patched code reads {', '.join(foreign)}, which the original statements do not"
     results = _results(fix, [*before, *suffix], [*patched, *suffix], quantity, loads(place.following))
@@ -268,9 +284,14 @@ def _to_softmax(place: Place) -> list[ast.stmt]:
     """The consumers up to the first softmax; none when it is not in view."""
     if any("softmax" in ast.unparse(s) for s in place.changed_before):
         return []
+    return _up_to(place, _SOFTMAX)
+
+
+def _up_to(place: Place, wanted: re.Pattern[str]) -> list[ast.stmt]:
+    """The consumers up to the first whose text holds `wanted`; none when none does."""
     found = consumers(place, stores(place.changed_before) | stores(place.changed_after), _CONSUMERS)
     for index, statement in enumerate(found):
-        if "softmax" in ast.unparse(statement).lower():
+        if wanted.search(ast.unparse(statement)):
             return found[: index + 1]
     return []
 

@@ -24,7 +24,9 @@ class Opener(Protocol):
     @property
     def leaves(self) -> Mapping[str, Any]: ...
 
-    def inside(self, names: set[str]) -> Opener: ...
+    def inside(self, names: set[str], share: bool = False) -> Opener: ...
+
+    def read(self) -> set[str]: ...
 
     def open(self, statements: Sequence[ast.stmt], result: bool = True) -> list[ast.stmt]: ...
 
@@ -55,6 +57,46 @@ def autograd_source(cls: ast.ClassDef) -> str:
     """An autograd function as it stands, its base in full."""
     copy = ast.ClassDef(cls.name, [ast.parse("torch.autograd.Function", mode="eval").body], [], cls.body, [])
     return ast.unparse(ast.fix_missing_locations(copy))
+
+
+def method_source(method: ast.FunctionDef, name: str, opener: Opener) -> str | None:
+    """A method as a function `name` without its first argument, whose attributes of `self` are leaves of `opener`; None
+    when it is more than a few statements in a row, or needs anything else."""
+    if method.decorator_list or not method.args.args or len(list(_statements(method))) > _MOST_STATEMENTS:
+        return None
+    plain = ast.FunctionDef(name, method.args, method.body, [], None)
+    own = {a.arg for a in method.args.args[1:]}
+    inner = opener.inside(own | stores(method.body), share=True)
+    try:
+        body = [_rebuild(statement, inner) for statement in method.body if not _is_docstring(statement)]
+        arguments = _signature(plain).partition(", ")[2]
+    except Unopenable:
+        return None
+    if any(not text.startswith("self.") for text in inner.read()):
+        return None
+    head = ast.parse(f"def f({arguments}): pass").body[0]
+    copy = ast.FunctionDef(name, head.args, body, [], None)  # type: ignore[attr-defined]
+    return ast.unparse(ast.fix_missing_locations(copy))
+
+
+def carrier_source(name: str) -> str:
+    """Stands in for an autograd function of another file that hands its first argument on and gives a gradient of one
+    to the losses behind it."""
+    return (
+        f"class {name}(torch.autograd.Function):\n"
+        "    @staticmethod\n"
+        "    def forward(ctx, output, *losses):\n"
+        "        ctx.losses = losses\n"
+        "        return output\n\n"
+        "    @staticmethod\n"
+        "    def backward(ctx, gradient):\n"
+        "        ones = [torch.ones_like(x) if isinstance(x, torch.Tensor) else None for x in ctx.losses]\n"
+        "        return (gradient, *ones)"
+    )
+
+
+def _is_docstring(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
 def _rebuild(statement: ast.stmt, opener: Opener) -> ast.stmt:

@@ -8,11 +8,19 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from autofix.calls import autograd_function
+from autofix.calls import autograd_function, callee
 from autofix.ops import constant
 from autofix.smoke.affected import Argument, argument
 from autofix.smoke.constants import constant_source, is_self, resolve
-from autofix.smoke.helpers import Unopenable, autograd_source, helper_source, is_local, is_stored
+from autofix.smoke.helpers import (
+    Unopenable,
+    autograd_source,
+    carrier_source,
+    helper_source,
+    is_local,
+    is_stored,
+    method_source,
+)
 from autofix.smoke.naming import Leaf, words
 from autofix.smoke.roles import CAST_METHODS, SHAPE_METHODS, TENSOR_ATTRIBUTES
 from autofix.smoke.shapes import is_size
@@ -71,6 +79,8 @@ class Opener:
         wrap: tuple[str, Callable[[ast.expr], ast.expr]] | None = None,
         whole: frozenset[str] = frozenset(),
         through: Mapping[str, Argument] | None = None,
+        methods: bool = False,
+        carrier: str = "",
     ) -> None:
         self.module = module
         self.leaves = leaves  # by text
@@ -79,13 +89,20 @@ class Opener:
         self.used: set[str] = set()  # names of the leaves that the statements opened so far read
         self.wrap = wrap
         self.through = through or {}  # texts of opaque calls that stand for one of their arguments
+        self.methods = methods  # whether short methods of the class are run, not leaves
+        self.carrier = carrier  # what attaches a loss to what it hands on: a class of another file, a method
         self.whole = whole  # texts of chains of shape operations that are leaves as they stand
 
-    def inside(self, names: set[str]) -> Opener:
-        """For the body of a function of the same file that binds `names`; it has leaves of its own."""
-        inner = Opener(self.module, {}, self.helpers)
+    def inside(self, names: set[str], share: bool = False) -> Opener:
+        """For the body of a function of the same file that binds `names`; it has leaves of its own, unless they are
+        shared (a method's attributes of `self` are those of its caller)."""
+        inner = Opener(self.module, self.leaves if share else {}, self.helpers, carrier=self.carrier)
         inner.bound = names
         return inner
+
+    def read(self) -> set[str]:
+        """The texts of the leaves that the statements opened so far read."""
+        return {text for text, leaf in self.leaves.items() if leaf.name in self.used}
 
     # -- statements --------------------------------------------------------------------------------------------
 
@@ -333,6 +350,10 @@ class Opener:
         if isinstance(func, ast.Attribute):
             if func.attr == "apply" and isinstance(func.value, ast.Name) and self._autograd(func.value):
                 return self._arguments(node, ast.Attribute(ast.Name(func.value.id, ast.Load()), "apply", ast.Load()))
+            if is_self(func.value) and (self.methods or ast.unparse(func) == self.carrier):
+                name = self._method(node)
+                if name is not None:
+                    return self._arguments(node, ast.Name(name, ast.Load()))
             maker = self._submodule(func)
             if maker is not None:
                 return self._arguments(node, maker) if isinstance(maker, ast.Call) else self.expression(node.args[0])
@@ -425,11 +446,30 @@ class Opener:
         """Whether the name is an autograd function of this file that runs with torch alone; its source is then kept."""
         if node.id in self.helpers:
             return True
+        if node.id == self.carrier:
+            self.helpers[node.id] = carrier_source(node.id)
+            return True
         cls = autograd_function(self.module, node)
         if cls is None:
             return False
         self.helpers[node.id] = autograd_source(cls)
         return True
+
+    def _method(self, node: ast.Call) -> str | None:
+        """The name under which a short method of this class is kept, where it needs torch and attributes alone."""
+        method = callee(self.module, node)
+        if method is None or not isinstance(node.func, ast.Attribute) or method.name != node.func.attr:
+            return None
+        name = f"self_{method.name}"
+        if name not in self.helpers:
+            known = set(self.leaves)
+            source = method_source(method, name, self)
+            if source is None:
+                for text in self.leaves.keys() - known:
+                    del self.leaves[text]
+                return None
+            self.helpers[name] = source
+        return name
 
     def _helper(self, node: ast.Name) -> bool:
         """Whether the name is a constant or a small pure function of this file; its source is then kept."""

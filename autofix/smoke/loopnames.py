@@ -10,18 +10,29 @@ from typing import Any, TypeGuard
 from autofix.syntax import Module
 
 Side = tuple[Module, tuple[ast.stmt, ...]]
-_TRAINING = {"backward", "manual_backward", "step", "unscale_", "clip_grad_norm_", "clip_grad_value_", "zero_grad"}
+BACKWARD = ("backward", "manual_backward", "backward_pass")
+STEP = ("step", "optimizer_step")
+_TRAINING = {*BACKWARD, *STEP, "unscale_", "clip_grad_norm_", "clip_grad_value_", "zero_grad"}
+_CLIPS = re.compile(r"clip_?grad|grad(ient)?s?_?clip", re.I)
 _NOISE_WORDS = re.compile(r"optimi[sz]ers?|optim|opt|models?|nets?|network|parameters|params|self|module", re.I)
 _SUFFIXES = (".module", "._orig_mod")
 
 
 def training_calls(node: ast.AST) -> bool:
-    return any(called(node, name) for name in _TRAINING)
+    return called(node, *_TRAINING)
 
 
-def called(node: ast.AST, method: str) -> bool:
-    """Whether a method of that name is called in the node's own function (or module)."""
-    return any(isinstance(c.func, ast.Attribute) and c.func.attr == method for c in calls([node]))
+def called(node: ast.AST, *methods: str) -> bool:
+    """Whether a method of one of these names is called in the node's own function (or module)."""
+    return any(isinstance(c.func, ast.Attribute) and c.func.attr in methods for c in calls([node]))
+
+
+def clips_by_name(call: ast.Call) -> bool:
+    """Whether an attribute that is named as a clip is called with a model's parameters alone: a clip whose bound is set
+    elsewhere."""
+    if not isinstance(call.func, ast.Attribute) or not _CLIPS.search(call.func.attr) or len(call.args) != 1:
+        return False
+    return not call.keywords and nameable(call.func) and bool(models_in(call.args[0]))
 
 
 def calls(body: Iterable[ast.AST]) -> Iterator[ast.Call]:
@@ -64,15 +75,15 @@ def models_in(node: ast.AST) -> list[str]:
     return list(dict.fromkeys(out))
 
 
-def imported(sides: Sequence[Side]) -> dict[str, str]:
+def imported(module: Module, body: Iterable[ast.stmt]) -> dict[str, str]:
+    """What names of the statements mean that the file imports."""
     out = {}
-    for module, body in sides:
-        for statement in body:
-            for node in ast.walk(statement):
-                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-                    dotted = module.names.lookup(node.id, node)
-                    if dotted:
-                        out[node.id] = dotted
+    for statement in body:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+                dotted = module.names.lookup(node.id, node)
+                if dotted:
+                    out[node.id] = dotted
     return out
 
 
@@ -98,19 +109,26 @@ def constants(sides: Sequence[Side]) -> dict[str, Any]:
     return out
 
 
+def divisors(sides: Sequence[Side]) -> set[str]:
+    """Names and attributes that a counter is divided by: every so many turns (`step % self.every == 0`)."""
+    nodes = [n for _, body in sides for s in body for n in ast.walk(s) if isinstance(n, ast.BinOp)]
+    found = [n.right for n in nodes if isinstance(n.op, ast.Mod) and not isinstance(n.left, ast.Constant)]
+    return {ast.unparse(n) for n in found if nameable(n) and not isinstance(n, ast.Subscript)}
+
+
 def counters(sides: Sequence[Side]) -> list[str]:
-    """Names that the loop only adds to: they start at 0."""
+    """Names and attributes that the loop only adds to: they start at 0."""
     added: set[str] = set()
     bound: set[str] = set()
     for _, body in sides:
         for statement in body:
             for node in ast.walk(statement):
-                if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
-                    added.add(node.target.id)
+                if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add) and nameable(node.target):
+                    added.add(ast.unparse(node.target))
                 elif isinstance(node, (ast.Assign, ast.AnnAssign, ast.For)):
                     targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-                    bound.update(n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name))
-    return sorted(added - bound)
+                    bound.update(ast.unparse(n) for t in targets for n in ast.walk(t) if nameable(n))
+    return sorted(path for path in added - bound if "[" not in path)
 
 
 def of_tensors(constructor: ast.Call) -> bool:

@@ -82,7 +82,8 @@ def free_names(statements: Sequence[ast.stmt]) -> set[str]:
 
 
 def cut(place: Place, back: int, wanted: Sequence[ast.stmt] = (), extra: Iterable[str] = ()) -> Slice:
-    """The slice at a place: up to `back` definitions before it and the consumers `wanted` after it.
+    """The slice at a place: up to `back` definitions before it and the consumers `wanted` after it, and whatever leads
+    from a name that only the patched code reads to what the original reads.
 
     extra: names whose definition is needed although no statement of the slice reads them.
     """
@@ -92,6 +93,7 @@ def cut(place: Place, back: int, wanted: Sequence[ast.stmt] = (), extra: Iterabl
     kept = set(before)
     after = [s for s in place.after if s in kept_after or place.same.get(s, s) in kept]
     needed = free_names([*before, *wanted]) | free_names([*after, *wanted]) | set(extra)
+    linked = _leading_from(place, free_names(after) - free_names(before))
     prefix: list[ast.stmt] = []
     count = 0
     for statement in place.preceding:
@@ -101,15 +103,30 @@ def cut(place: Place, back: int, wanted: Sequence[ast.stmt] = (), extra: Iterabl
         if isinstance(statement, (ast.Import, ast.ImportFrom)) or _is_distributed(statement):
             continue
         unpacks_shape = _is_shape_unpacking(statement)
-        if not _simple(statement) or (count >= back and not unpacks_shape) or not _worth_running(statement):
+        too_far = count >= back and not unpacks_shape and statement not in linked
+        if not _simple(statement) or too_far or not _worth_running(statement):
             needed -= names
             continue
-        count += not unpacks_shape
+        count += not unpacks_shape and statement not in linked
         prefix.insert(0, statement)
         if not isinstance(statement, ast.AugAssign) and not (names & changed_in_place([statement])):
             needed -= names
         needed |= free_names([statement])
     return Slice(tuple(prefix), tuple(before), tuple(after), tuple(wanted))
+
+
+def _leading_from(place: Place, names: set[str]) -> set[ast.stmt]:
+    """The statements before the place that compute something of `names`, which only the patched code reads: drawn
+    apart from them, what the original reads would contradict what the patch does."""
+    found: set[ast.stmt] = set()
+    derived = set(names)
+    for statement in reversed(place.preceding) if names else ():
+        if loads([statement]) & derived:
+            found.add(statement)
+            derived |= stores([statement])
+        elif isinstance(statement, (ast.Assign, ast.AnnAssign)):
+            derived -= stores([statement]) - names - changed_in_place([statement])
+    return found
 
 
 def consumers(place: Place, names: set[str], limit: int) -> list[ast.stmt]:

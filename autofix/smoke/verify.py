@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from autofix.model import ClaimResult, Evidence, Fix, Level, Problem, Source, Verdict
-from autofix.smoke import balance, block, construction, expression
+from autofix.smoke import balance, block, calling, construction, expression
 from autofix.smoke.interpreter import Interpreter
 from autofix.smoke.job import Job
 from autofix.smoke.modules import evidence
@@ -21,6 +21,7 @@ from autofix.syntax import Module, parse
 _KIND = "evidence"
 _LEVELS = {
     "expression": Level.EXPRESSION,
+    "calling": Level.EXPRESSION,
     "block": Level.BLOCK,
     "raising": Level.BLOCK,
     "training": Level.BLOCK,
@@ -164,6 +165,8 @@ def _plan(module: Module, fix: Fix) -> Job | str:
         planner = construction.plan
     if balance.is_about_balance(fix):
         planner = balance.plan
+    if calling.is_about_a_call(fix):
+        planner = calling.plan
     try:
         return planner(module, fix)
     except Exception as error:  # a file that confuses the planner must not cost the user the other files

@@ -66,7 +66,8 @@ When the fix is safe
 It is not: another initialisation is another model, and a learning rate that was chosen for it may have to be chosen
 again. With `--unsafe-fixes` the layers that the constructor makes are initialised at its end: by Kaiming's uniform
 distribution where the class applies a ReLU or a convolution, by Xavier's where it does not; biases become zero. The
-verifier builds the class before and after: the layers hold values of a sane scale, and everything else is as it was.
+verifier builds the class before and after: a layer that passed on less than half of its input's mean square passes on
+more, the layers hold values of a sane scale, and everything else is as it was.
 
 Left alone
 ----------
@@ -228,8 +229,8 @@ def _fix(module: Module, cls: ast.ClassDef, function: ast.FunctionDef, layers: _
         claim=Claim(
             Relation.INITIALISED,
             results=tuple(f"self.{name}" for name in (*layers.single, *layers.nested)),
-            hazard=("value",),
-            parameters={"role": "weight"},
+            hazard=("fading",),
+            parameters={"role": "weight", "behind": "relu" if rectified else "anything"},
             change=f"{', '.join(own)} begin with other weights, and with zero biases",
         ),
     )

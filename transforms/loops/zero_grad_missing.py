@@ -11,6 +11,10 @@ Every step goes along the sum of all gradients since the loop began: after a tho
 thousandth of it. The sum keeps growing, so plain SGD overshoots further and further, and adaptive methods follow a
 direction that is out of date; the loss falls at first, then swings or diverges, and no learning rate repairs it.
 
+With a `GradScaler` little is left of old gradients, since unscaling divides them by the loss scale each time. But that
+scaler finds its scale by overflowing: the gradients of that turn are infinite, whatever is added to infinity is no less
+so, and the scaler skips every later step while its scale falls to zero.
+
 Before
 ------
 
@@ -50,8 +54,7 @@ When the fix is safe
 --------------------
 It is not: the first step is the same, all later ones are others, which is the point, but a loop may sum gradients up on
 purpose. It therefore needs `--unsafe-fixes`. `zero_grad` is written before the first backward pass of the turn; where
-the step runs only every so many turns, behind the step, so that accumulation keeps working. With a `GradScaler` the
-finding is information: unscaling divides old gradients by the loss scale each time, so that little of them is left.
+the step runs only every so many turns, behind the step, so that accumulation keeps working.
 
 Left alone
 ----------
@@ -105,16 +108,15 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         )
     if step.scaler is not None:
         message = (
-            f"nothing sets the gradients to zero between the turns; only unscaling, which divides old gradients by the "
-            f"loss scale once more, keeps {optimizer} from stepping along the sum of all of them"
+            "nothing sets the gradients to zero between the turns, so the first overflow, which a scaler expects, "
+            f"stays in them: every later step of {optimizer} is skipped"
         )
-    severity = Severity.INFO if step.scaler is not None else None
     try:
         fix = _fix(module, found)
     except Unrewritable as reason:
-        yield context.finding(step.call, message, why=str(reason), severity=severity)
+        yield context.finding(step.call, message, why=str(reason))
         return
-    yield context.finding(step.call, message, fix=fix, severity=severity)
+    yield context.finding(step.call, message, fix=fix)
 
 
 def _loop(module: Module, found: Pair) -> ast.stmt | None:

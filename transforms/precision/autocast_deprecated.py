@@ -44,7 +44,8 @@ Try it
 When the fix is safe
 --------------------
 `torch.cuda.amp.autocast` is a subclass that passes these very arguments on. Positional arguments become keywords.
-`torch.amp.autocast` takes the device since PyTorch 1.10.
+`torch.amp.autocast` takes the device since PyTorch 1.10. The verifier makes both calls with every choice of their
+flags and compares what they make: device, dtype, whether they are enabled and cache.
 
 Left alone
 ----------
@@ -97,7 +98,7 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
             title=f'write `torch.amp.autocast("{device}", ...)`, which means the same and does not warn',
             edits=edits,
             applicability=Applicability.SAFE,
-            claim=Claim(Relation.EQUAL, hazard=()),
+            claim=Claim(Relation.EQUAL, region=module.span(node), hazard=("warning",), parameters={"call": "autocast"}),
         ),
     )
 

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 from autofix.flow import parameter_default
+from autofix.model import Claim, Relation
 from autofix.ops import Op, constant, tensor_op
 from autofix.syntax import Module
 from autofix.transforms.routing._ranked import SAME_VALUE, is_number
@@ -37,6 +38,19 @@ class Selection:
     op: Op | None
     base: ast.expr
     count: ast.expr | None
+
+
+def weighs(module: Module, found: Selection, name: str, whole: bool, change: str) -> Claim:
+    """The claim of a fix that makes the selected values shares of one: what they were is another function, on purpose.
+
+    name: of the selected values. whole: they sum up to one, not to less.
+    """
+    given = found.op.args.get("dim") if found.op is not None else None
+    dim = -1 if given is None else constant(module, given)
+    if not isinstance(dim, int):
+        return Claim(Relation.INTENDED, change=change)
+    hazard = ("value", "gradient", "whole shares" if whole else "shares")
+    return Claim(Relation.INTENDED, results=(name,), hazard=hazard, parameters={"dim": dim}, change=change)
 
 
 def routes_tokens(module: Module, node: ast.AST) -> bool:

@@ -126,10 +126,9 @@ def _discarded(statement: ast.Expr, call: ast.Call, context: Context) -> Iterato
         why = f"{target} is not read after this line: call it before the last use of {target}, and use its result there"
         yield context.finding(call, loss, why=why)
         return
-    start, end = module.chars(call.func)
-    # A function of this file is replaced together with its name, so that the trial runs both statements; what an
-    # imported one returns is unknown to it.
-    end = end if _is_defined_here(module, call) else start
+    start, end = module.chars(call.func)  # replaced together with the name, so that the trial runs both statements
+    imported = _imported(module, call)
+    carrier = imported or module.source(call.func)
     fix = Fix(
         title=f"assign the result to {target}, so that the loss's gradient travels with it",
         edits=(Edit(module.char_span(start, end), f"{target} = {module.text[start:end]}"),),
@@ -138,6 +137,10 @@ def _discarded(statement: ast.Expr, call: ast.Call, context: Context) -> Iterato
             Relation.STRAIGHT_THROUGH,
             results=(target,) if isinstance(carried, ast.Name) else (),
             hazard=("zero-gradient",),
+            parameters={"carrier": carrier} if carrier else {},
+            assumptions=(f"`{carrier}.apply(x, loss)` returns x and gives the loss a gradient of 1",)
+            if carrier
+            else (),
         ),
     )
     yield context.finding(call, loss, fix=fix)
@@ -156,9 +159,12 @@ def _carried(module: Module, call: ast.Call) -> ast.expr | None:
     return None if isinstance(call.args[0], ast.Starred) else call.args[0]
 
 
-def _is_defined_here(module: Module, call: ast.Call) -> bool:
-    owner = call.func.value if isinstance(call.func, ast.Attribute) else None
-    return isinstance(owner, ast.Name) and autograd_function(module, owner) is not None
+def _imported(module: Module, call: ast.Call) -> str:
+    """The class that attaches the loss, where it stands in another file."""
+    owner = call.func.value if isinstance(call.func, ast.Attribute) and call.func.attr == "apply" else None
+    if not isinstance(owner, ast.Name) or autograd_function(module, owner) is not None:
+        return ""
+    return owner.id if module.names.lookup(owner.id, owner) is not None else ""
 
 
 def _by_helper(module: Module, call: ast.Call) -> ast.expr | None:

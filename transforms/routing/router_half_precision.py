@@ -47,14 +47,16 @@ Try it
 When the fix is safe
 --------------------
 The same function of the same logits is computed in float32, and cast back exactly where the neighbouring branch casts
-back, so that both branches hand on the same dtype. In float32 training nothing changes.
+back, so that both branches hand on the same dtype. Where `topk` is all that reads the scores, they are cast behind it
+(and behind the division by their sum, where that follows), so that the selection sees them unrounded. In float32
+training nothing changes.
 
 Left alone
 ----------
 Routers whose logits are float32 already; code that never mentions a precision, where autocast decides (it runs softmax
 in float32); gates of activations (SwiGLU, attention output gates), samplers. Scores that are rounded after the division
-by their sum are as they should be. A cast before the selection is reported without a fix: the cast belongs behind the
-last step, and what is handed on then has to follow.
+by their sum are as they should be. A cast before the selection is reported without a fix where more than `topk` reads
+the rounded scores: the cast belongs behind the last step, and what is handed on then has to follow.
 
 Sources
 -------
@@ -69,7 +71,7 @@ import re
 from collections.abc import Iterator
 
 from autofix import rewrite
-from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity
+from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Severity, Span
 from autofix.ops import Op, tensor_op
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
@@ -199,8 +201,69 @@ def _half(op: Op, half: ast.expr, context: Context) -> Iterator[Finding]:
         assert isinstance(half.func, ast.Attribute)
         edits = rewrite.replace(module, half, "{x}.float()", x=half.func.value)
         back = module.text[module.chars(half.func.value)[1] : module.chars(half)[1]]
-    edits = (*edits, module.insertion(module.chars(op.call)[1], back))
-    yield context.finding(op.call, message, fix=_fix("compute the scores in float32 and cast the result", edits))
+    later = _behind_selection(module, op.call, back)
+    title = "compute the scores in float32 and cast the result"
+    if later is not None:
+        title = "compute and select the scores in float32, and cast the weights"
+    edits = (*edits, later or module.insertion(module.chars(op.call)[1], back))
+    yield context.finding(op.call, message, fix=_fix(title, edits))
+
+
+def _behind_selection(module: Module, value: ast.Call, cast: str) -> Edit | None:
+    """The cast on the selected weights, behind the division by their sum where that follows, when `topk` is all that
+    reads the scores: the selection sees float32 then too."""
+    statement = module.statement(value)
+    scores = _only_target(statement)
+    if scores is None or statement.value is not value:  # type: ignore[attr-defined]
+        return None
+    reads = reads_of(module, statement, scores)
+    if reads is None or len(reads) != 1:
+        return None
+    last = module.statement(reads[0])
+    call = last.value if isinstance(last, ast.Assign) and len(last.targets) == 1 else None
+    chosen = tensor_op(module, call, "topk") if isinstance(call, ast.Call) else None
+    target = last.targets[0] if isinstance(last, ast.Assign) else None
+    pair = isinstance(target, (ast.Tuple, ast.List)) and len(target.elts) == 2
+    if chosen is None or chosen.input is not reads[0] or not pair or not isinstance(target.elts[0], ast.Name):  # type: ignore[union-attr]
+        return None
+    name = target.elts[0].id  # type: ignore[union-attr]
+    block = module.block(last)
+    if statement not in block:
+        return None
+    for following in block[block.index(last) + 1 :]:
+        if _only_target(following) != name or not _divided(following, name):
+            break
+        last = following
+    between = block[block.index(statement) + 1 : block.index(last)]
+    rebound = {n.id for s in between for n in walk(s) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    if rebound & set(re.findall(r"\w+", cast)):
+        return None  # the cast would speak of another tensor there
+    try:
+        return rewrite.insert_after(module, last, f"{name} = {name}{cast}")
+    except Unrewritable:
+        return None
+
+
+def _only_target(statement: ast.stmt) -> str | None:
+    """The one name that an assignment binds."""
+    if isinstance(statement, ast.AugAssign):
+        target: ast.expr | None = statement.target
+    else:
+        target = statement.targets[0] if isinstance(statement, ast.Assign) and len(statement.targets) == 1 else None
+    return target.id if isinstance(target, ast.Name) else None
+
+
+def _divided(statement: ast.stmt, name: str) -> bool:
+    """Whether an assignment divides `name`: `w /= w.sum()`, `w = w / w.sum()`."""
+    if isinstance(statement, ast.AugAssign):
+        return isinstance(statement.op, ast.Div)
+    value = getattr(statement, "value", None)
+    return (
+        isinstance(value, ast.BinOp)
+        and isinstance(value.op, ast.Div)
+        and isinstance(value.left, ast.Name)
+        and value.left.id == name
+    )
 
 
 # -- another branch that runs in float32 -------------------------------------------------------------------------
@@ -286,7 +349,7 @@ def _fix(title: str, edits: tuple[Edit, ...]) -> Fix:
         title=title,
         edits=edits,
         applicability=Applicability.SAFE,
-        claim=Claim(Relation.EQUAL, hazard=("zero-gradient",), change=_CHANGE),
+        claim=Claim(Relation.EQUAL, hazard=("rounding",), change=_CHANGE),
     )
 
 
@@ -390,8 +453,15 @@ def _rounded_before_selection(op: Op, context: Context) -> Iterator[Finding]:
     if chosen is None:
         return
     message = f"the scores leave float32 before {chosen} selects from them: experts with close scores become equal"
-    why = "keep float32 until the weights are final, and cast what is handed on"
-    yield context.finding(call, message, why=why, severity=Severity.INFO)
+    start, end = module.chars(op.call)[1], module.chars(call)[1]
+    later = _behind_selection(module, call, module.text[start:end])
+    if later is None:
+        why = "keep float32 until the weights are final, and cast what is handed on"
+        yield context.finding(call, message, why=why, severity=Severity.INFO)
+        return
+    edits = (Edit(Span(module.byte(start), module.byte(end)), ""), later)
+    fix = _fix("select in float32, and cast the weights", edits)
+    yield context.finding(call, message, fix=fix, severity=Severity.INFO)
 
 
 def _cast_behind(module: Module, node: ast.expr) -> ast.Call | None:

@@ -58,12 +58,20 @@ import re
 from collections.abc import Iterator
 
 from autofix import rewrite
-from autofix.model import Applicability, Claim, Finding, Fix, Relation, Severity
+from autofix.model import Applicability, Finding, Fix, Severity
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
 from autofix.transforms.routing._routing import functions_around, trains_nothing
-from autofix.transforms.routing._selected import Selection, is_logits, reads_of, routes_tokens, selects, use_as_weight
+from autofix.transforms.routing._selected import (
+    Selection,
+    is_logits,
+    reads_of,
+    routes_tokens,
+    selects,
+    use_as_weight,
+    weighs,
+)
 from autofix.tree import walk
 
 _EXPERTS = re.compile(r"expert", re.I)
@@ -86,7 +94,7 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         f"{module.source(product)} holds raw logits, of either sign and any size, that weight the experts' outputs"
     )
     try:
-        fix = _fix(module, found)
+        fix = _fix(module, found, product.id)
     except Unrewritable as reason:
         yield context.finding(node, message, why=str(reason))
         return
@@ -120,7 +128,7 @@ def _multiplied(module: Module, found: Selection) -> ast.Name | None:
     return next((read for read, kind in zip(reads, kinds, strict=True) if kind == "factor"), None)
 
 
-def _fix(module: Module, found: Selection) -> Fix:
+def _fix(module: Module, found: Selection, weights: str) -> Fix:
     assert found.op is not None
     dim = found.op.args.get("dim")
     text = module.source(dim) if dim is not None else "-1"
@@ -132,7 +140,7 @@ def _fix(module: Module, found: Selection) -> Fix:
         title="select from the softmax of the logits",
         edits=(*softmax.edits, *edits),
         applicability=Applicability.UNSAFE,
-        claim=Claim(Relation.INTENDED, hazard=("value", "gradient"), change=_CHANGE),
+        claim=weighs(module, found, weights, whole=False, change=_CHANGE),
     )
 
 

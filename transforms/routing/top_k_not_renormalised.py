@@ -60,7 +60,7 @@ import re
 from collections.abc import Iterator
 
 from autofix import rewrite
-from autofix.model import Applicability, Claim, Finding, Fix, Relation, Severity
+from autofix.model import Applicability, Finding, Fix, Severity
 from autofix.ops import constant, tensor_op
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
@@ -76,6 +76,7 @@ from autofix.transforms.routing._selected import (
     routes_tokens,
     selects,
     use_as_weight,
+    weighs,
 )
 
 _NORMALISES = re.compile(r"norm(ali[sz]e)?(?!al)|denom|scal(e|ing)_factor|route_scale|softmax\d|_sum\b", re.I)
@@ -155,7 +156,7 @@ def _fix(module: Module, found: Selection, name: str) -> Fix:
         title="divide the selected probabilities by their sum",
         edits=(edit,),
         applicability=Applicability.UNSAFE,
-        claim=Claim(Relation.INTENDED, results=(name,), hazard=("value", "gradient"), change=_CHANGE),
+        claim=weighs(module, found, name, whole=True, change=_CHANGE),
     )
 
 

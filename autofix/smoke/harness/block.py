@@ -54,8 +54,8 @@ def run(spec: dict[str, Any], deadline: float) -> dict[str, Any]:
             setattr(torch.Tensor, name, lambda tensor, *_, **__: tensor)
     bound = float(spec["max_norm"])
     Clock.bound = bound
-    before = Region(spec["before"], spec["before_changed"])
-    after = Region(spec["after"], spec["after_changed"])
+    before = Region.of(spec, "before")
+    after = Region.of(spec, "after")
     stuck: set[str] = set()
     result = _attempt(spec, (before, after), deadline, frozenset(), stuck)
     if result["verdict"] != "INCONCLUSIVE" or not stuck:

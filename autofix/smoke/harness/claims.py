@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
@@ -13,55 +13,34 @@ from .compare import (
     MASKED_BELOW,
     Difference,
     allowed,
-    dtype_name,
     gradient_difference,
     mask_difference,
     mask_truth,
     masked_positions,
     value_difference,
 )
+from .hazards import hazard_at, leak_of, own_positions, remains, softmaxes
+from .point import Point
 from .program import Outcome
-from .values import Pattern, Setting
 
 _ROUNDINGS = (20.0, 4.0)  # a few operations round a few times each; in half precision that is far already
 _STEEP = 30.0  # a score of 30 is known to 0.02 in float16 and to 0.1 in bfloat16
-
-
-class Point(NamedTuple):
-    """One input: where on the grid it lies, its leaves (float64), and what the sides made of it.
-
-    truth: the reference in float64 on the same inputs; after64: the patched side in float64. zero, zero_after: both
-    sides on scores of zero (masks alone). rounded_otherwise, patched_otherwise: the reference and the patched
-    side with every operation off by one unit in the last place.
-    """
-
-    pattern: Pattern
-    dtype: torch.dtype
-    setting: Setting
-    leaves: dict[str, Any]
-    only: str | None
-    before: Outcome
-    after: Outcome
-    truth: Outcome
-    after64: Outcome
-    zero: Outcome | None
-    zero_after: Callable[[], Outcome]
-    rounded_otherwise: Callable[[int], Outcome]
-    patched_otherwise: Callable[[int], Outcome]
-
-    def where(self) -> str:
-        target = f"{self.only}: " if self.only else ""
-        return f"{target}{self.pattern.name}, {dtype_name(self.dtype)}"
 
 
 class Tally:
     """What the grid has shown so far."""
 
     def __init__(
-        self, relation: str, hazards: list[str], regularised: bool, mode: str, extra: frozenset[str] = frozenset()
+        self,
+        relation: str,
+        hazards: list[str],
+        regularised: bool,
+        mode: str,
+        extra: frozenset[str] = frozenset(),
+        dim: int = -1,
     ) -> None:
         self.relation, self.hazards, self.regularised, self.mode = relation, hazards, regularised, mode
-        self.extra = extra
+        self.extra, self.dim = extra, dim
         self.exact = relation == "equal" and not regularised
         self.infinity_left = False  # the patched statements still write -inf: some other mask's business
         self.compared = 0
@@ -94,85 +73,6 @@ class Tally:
             _accurate(self, point)
         _no_new_failure(self, point)
         _coverage(self, point)
-
-
-def hazard_at(point: Point, hazards: list[str], mode: str) -> str:
-    """Which of the hazards the original shows at this point, "" when none."""
-    before = point.before
-    if before.error_kind in ("arithmetic", "in place"):
-        return "exception" if "exception" in hazards else ""
-    if not before.ran or not before.entering:
-        return ""
-    if "value" in hazards and before.bad_value() is not None:
-        return "value"
-    if "gradient" in hazards and before.bad_value() is None and before.bad_gradient() is not None:
-        return "gradient"
-    if "leak" in hazards and leak_of(point, point.before) > 1e-3:
-        return "leak"
-    if "zero-gradient" in hazards and _dead_leaf(point):
-        return "zero-gradient"
-    if "underflow" in hazards and _underflown(point):
-        return "underflow"
-    return ""
-
-
-def leak_of(point: Point, outcome: Outcome) -> float:
-    """The largest weight on a masked position in a row that has an unmasked one."""
-    if point.zero is None or not outcome.ran:
-        return 0.0
-    worst = 0.0
-    runs = zip(_softmaxes(point.zero), _softmaxes(point.truth), _softmaxes(outcome))  # noqa: B905
-    for index, (told, scores, ran) in enumerate(runs):
-        masked = masked_positions(told, scores.scores)
-        if masked.shape == ran.weights.shape:
-            truth = torch.zeros(masked.shape, dtype=torch.float64)
-            found = mask_difference(truth, masked, ran.weights, ran.dim)["leak"]
-            if found > 1e-6:
-                found = mask_difference(truth, masked, ran.weights, ran.dim, _own(point, index))["leak"]
-            worst = max(worst, found)
-    return worst
-
-
-def _own(point: Point, index: int) -> torch.Tensor | None:
-    """The positions whose mask the patch changes, None for all: other masks on the same scores, written elsewhere,
-    are not its business."""
-    after = point.zero_after()
-    if point.zero is None or not after.ran or len(_softmaxes(after)) != len(_softmaxes(point.zero)):
-        return None
-    was, now = (_softmaxes(o)[index].scores.detach() for o in (point.zero, after))
-    own = was != now if was.shape == now.shape else None
-    return own if own is not None and bool(own.any()) else None
-
-
-def _softmaxes(outcome: Outcome) -> list[Any]:
-    return outcome.watch.softmaxes
-
-
-def _dead_leaf(point: Point) -> bool:
-    """A leaf whose gradient is exactly zero (or absent) though one is due."""
-    for name, due in point.after64.grads.items():
-        if due is None or not due.numel() or not bool(torch.isfinite(due).all()):
-            continue
-        came = point.before.grads.get(name)
-        if came is None:
-            if float(due.abs().max()) > 1e-3:
-                return True
-            continue
-        if point.dtype in HALF:
-            continue  # mostly rounding
-        if came.shape == due.shape and bool(((came == 0) & (due.abs() > 1e-3)).any()):
-            return True
-    return False
-
-
-def _underflown(point: Point) -> bool:
-    for name, due in point.after64.values.items():
-        came, now = point.before.values.get(name), point.after.values.get(name)
-        if came is None or now is None or came.shape != due.shape or now.shape != due.shape:
-            continue
-        if bool(((came == 0) & (due != 0) & (now != 0)).any()):
-            return True
-    return False
 
 
 def _executes(tally: Tally, point: Point) -> None:
@@ -287,7 +187,7 @@ def _beyond(point: Point) -> bool:
 def _equal_weights(tally: Tally, point: Point) -> None:
     if point.zero is None or not point.zero.ran:
         return
-    told, truth_runs, runs = _softmaxes(point.zero), _softmaxes(point.truth), _softmaxes(point.after)
+    told, truth_runs, runs = softmaxes(point.zero), softmaxes(point.truth), softmaxes(point.after)
     if len(told) != len(runs):
         tally.contradict("equal", point, f"{len(told)} softmax before, {len(runs)} after")
         return
@@ -317,7 +217,7 @@ def _equal_weights(tally: Tally, point: Point) -> None:
             _equal_to_before(tally, point, scores, after, masked)
             return  # the mask depends on the scores: the original itself is the reference
         if found["leak"] > (1e-6 if strict else 1e-3) and not _beyond(point):
-            kept = mask_difference(truth, masked, after.weights, after.dim, _own(point, index))["leak"]
+            kept = mask_difference(truth, masked, after.weights, after.dim, own_positions(point, index))["leak"]
             if kept > (1e-6 if strict else 1e-3):
                 tally.contradict("mask weight", point, f"a masked position keeps weight {kept:.3g}")
                 return
@@ -340,7 +240,7 @@ def _equal_weights(tally: Tally, point: Point) -> None:
 
 def _note_closed_rows(tally: Tally, point: Point, index: int, rows: torch.Tensor) -> None:
     """Weights that were finite in a row with every position masked may change: then the patch is not EXACT."""
-    before, after = _softmaxes(point.before), _softmaxes(point.after)
+    before, after = softmaxes(point.before), softmaxes(point.after)
     if tally.changed or not bool(rows.any()) or index >= len(before):
         return
     was, now = (o[index].weights.detach().to(torch.float64) for o in (before, after))
@@ -350,7 +250,7 @@ def _note_closed_rows(tally: Tally, point: Point, index: int, rows: torch.Tensor
 
 def _own_error(point: Point, index: int, truth: torch.Tensor, masked: torch.Tensor) -> float:
     """How far the original itself, in the dtype under trial, is from the truth."""
-    runs = _softmaxes(point.before)
+    runs = softmaxes(point.before)
     if not point.before.ran or index >= len(runs):
         return 0.0
     error = mask_difference(truth, masked, runs[index].weights, runs[index].dim)["error"]
@@ -385,7 +285,7 @@ def _no_new_failure(tally: Tally, point: Point) -> None:
 
 
 def _coverage(tally: Tally, point: Point) -> None:
-    hazard = hazard_at(point, tally.hazards, tally.mode)
+    hazard = hazard_at(point, tally.hazards, tally.dim)
     if not hazard or (tally.exact and _undefined(point)):
         return
     upstream = hazard == "gradient" and tally.relation != "mask" and not point.before.entering_finite
@@ -396,12 +296,9 @@ def _coverage(tally: Tally, point: Point) -> None:
     if not point.truth.healthy:
         tally.failed_first.setdefault(dtype, point)  # no overflow of the dtype: it fails in exact arithmetic
     cured = point.after.healthy
-    if hazard == "leak":
-        cured = cured and leak_of(point, point.after) <= 1e-3
     if hazard == "value" and point.after.ran:
         cured = point.after.bad_value() is None and ("gradient" not in tally.hazards or point.after.healthy)
-    if hazard == "zero-gradient":
-        cured = cured and not _still_dead(point)
+    cured = cured and not remains(point, hazard, tally.dim)
     if cured:
         tally.survived[dtype] = tally.survived.get(dtype, 0) + 1
         if tally.witness is None:
@@ -422,16 +319,6 @@ def _undefined(point: Point) -> bool:
     """Whether what both sides compute is not finite in exact arithmetic either: an EXACT patch cannot cure that."""
     sides = (point.truth, point.after64)
     return all(side.ran and side.bad_value() is not None for side in sides)
-
-
-def _still_dead(point: Point) -> bool:
-    for name, due in point.after64.grads.items():
-        came = point.after.grads.get(name)
-        if due is None or came is None or came.shape != due.shape:
-            continue
-        if bool(((came == 0) & (due.abs() > 1e-3)).any()):
-            return True
-    return False
 
 
 def representable(outcome: Outcome, dtype: torch.dtype) -> bool:

@@ -14,6 +14,7 @@ _SAMPLE = 16  # fewer elements say nothing about their spread
 _SPREAD = 0.5  # how far the spread of 16 and more random numbers may differ between two draws
 _WIDE = 4.0  # times the standard deviation of a layer as wide as the parameter's dimensions are on average
 _SETS = 3  # of made-up arguments
+_FADING = 0.5  # of the mean square of a layer's input: with less, ten layers leave a thousandth
 
 
 class _Summary(NamedTuple):
@@ -84,7 +85,7 @@ def _judged(spec: dict[str, Any], before: Built, after: Built) -> dict[str, Any]
     if not names:
         return {"verdict": "INCONCLUSIVE", "reason": "no layer is made with made-up arguments"}
     claims = [
-        _witness(old, now, names, spec["role"]),
+        _fading(old, now, names, spec["rectified"]) if spec["fading"] else _witness(old, now, names, spec["role"]),
         _initialised(now, names),
         _scale(now, names, spec["role"]),
         _others(old, now, names),
@@ -95,7 +96,10 @@ def _judged(spec: dict[str, Any], before: Built, after: Built) -> dict[str, Any]
     if claims[0]["held"] is None:
         return {**answer, "verdict": "CONSISTENT", "claims": claims, "reason": claims[0]["detail"]}
     summary = f"{spec['class']}({before.arguments}): {claims[0]['detail']}"
-    shown = _program(spec, names, before.arguments) if before.alone and after.alone else _memory(names[0], now)
+    if spec["fading"]:
+        shown = _layer(next(old[n].shape for n in names if len(old[n].shape) > 1), spec["rectified"])
+    else:
+        shown = _program(spec, names, before.arguments) if before.alone and after.alone else _memory(names[0], now)
     return {**answer, "verdict": "PROVED", "claims": claims, "witness_summary": summary, "witness": shown}
 
 
@@ -155,6 +159,28 @@ def _witness(old: dict[str, _Summary], now: dict[str, _Summary], names: list[str
         if role == "weight" and not name.endswith(".bias") and one.spread > _bound(one.shape):
             return _claim("witness", True, f"{name} has standard deviation {one.spread:.2g} before, {ends}")
     return _claim("witness", None, "before the patch it holds no uninitialised memory, and nothing far too large")
+
+
+def _fading(old: dict[str, _Summary], now: dict[str, _Summary], names: list[str], rectified: bool) -> dict[str, Any]:
+    """Whether a layer passes on less than half of the mean square that enters it, and more of it after the patch."""
+    faded = ""
+    for name in (n for n in names if n in old and n in now and len(old[n].shape) > 1):
+        was, became = (_passed_on(side[name], rectified) for side in (old, now))
+        if was >= _FADING:
+            continue
+        faded = f"{name.removesuffix('.weight')} passes on {was:.2g} of its input's mean square"
+        if became > 1.5 * was:
+            return _claim("witness", True, f"{faded} before, {became:.2g} after")
+    if faded:
+        return _claim("witness", False, f"{faded}, before the patch and after it")
+    return _claim("witness", None, "every layer passes on at least half of its input's mean square")
+
+
+def _passed_on(weight: _Summary, rectified: bool) -> float:
+    """The mean square of a layer's outputs over that of its inputs, which are independent of its weights; of which a
+    ReLU has taken half, where the inputs are rectified."""
+    fan_in = math.prod(weight.shape[1:])
+    return fan_in * (weight.spread**2 + weight.mean**2) * (0.5 if rectified else 1.0)
 
 
 def _initialised(now: dict[str, _Summary], names: list[str]) -> dict[str, Any]:
@@ -228,6 +254,22 @@ def _program(spec: dict[str, Any], names: list[str], arguments: str) -> str:
         parts += ["torch.manual_seed(0)", f"module = {side}[{spec['class']!r}]({arguments})"]
         parts += [f"print({side!r}, {name!r}, module.{name}.isnan().sum(), module.{name}.std())" for name in names]
     return "\n".join(parts) + "\n"
+
+
+def _layer(shape: tuple[int, ...], rectified: bool) -> str:
+    """Python that shows what a stack of layers as wide as this one leaves of a signal, before and after."""
+    width = math.prod(shape[1:])
+    entering = "torch.relu(x)" if rectified else "x"
+    weights = 'kaiming_uniform_(layer.weight, nonlinearity="relu")' if rectified else "xavier_uniform_(layer.weight)"
+    return (
+        "import torch\n\nfor initialised in (False, True):\n"
+        f"    torch.manual_seed(0)\n    x = torch.randn(64, {width})\n"
+        f"    for _ in range(10):\n        layer = torch.nn.Linear({width}, {width})\n"
+        f"        if initialised:\n            torch.nn.init.{weights}\n"
+        f"            torch.nn.init.zeros_(layer.bias)\n        x = layer({entering})\n"
+        "    spread = x.std(dim=0).mean().item()\n"
+        "    print('after' if initialised else 'before', 'ten layers: inputs are told apart by', spread)\n"
+    )
 
 
 def _memory(name: str, now: dict[str, _Summary]) -> str:

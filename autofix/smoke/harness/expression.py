@@ -12,8 +12,9 @@ from typing import Any
 import torch
 
 from . import gates, jacobian, witness
-from .claims import Point, Tally, uncovered
-from .compare import FULL, dtype_name
+from .claims import Tally, uncovered
+from .compare import FULL, HALF, dtype_name
+from .point import Point
 from .program import Program, leaves_for
 from .program import run as execute
 from .search import Found, other_shapes, search
@@ -25,6 +26,7 @@ _TRIES, _MOST_TRIES = 300, 1500  # bindings to try before a shorter slice is tak
 _INFINITY = re.compile(r"\binf(inity)?\b", re.IGNORECASE)
 _EPS = 1e-2  # the largest constant that is taken for a protection
 _ALWAYS = (torch.float32, torch.float16)
+_CLOSE = [Pattern(f"draws x {scale:g}", "draw", scale) for scale in (5.0, 0.1, 0.05, 0.02, 0.01)]
 _EVERYWHERE = ("masks all true", "masks all false", "rows of +-100", "all zero", "all 100", "all -100", "all -30000")
 
 
@@ -102,10 +104,11 @@ def _judge(
         return _judge_gate(spec, sides, settings, deadline)
     extra = frozenset(spec.get("extra", ()))
     regularised = bool(spec["change"]) and relation == "equal"
-    tally = Tally(relation, list(spec["hazards"]), regularised, sides.mode, extra)
+    dim = int(spec["parameters"].get("dim", -1))
+    tally = Tally(relation, list(spec["hazards"]), regularised, sides.mode, extra, dim)
     tally.infinity_left = _INFINITY.search(sides.after.text) is not None
     total = 0
-    for point in _points(sides, settings, relation, deadline):
+    for point in _points(sides, settings, relation, deadline, close="rounding" in spec["hazards"]):
         tally.take(point)
         total += 1
         if len(tally.contradictions) >= 3:
@@ -142,7 +145,11 @@ def _with_softmax(sides: Sides, setting: Setting, otherwise: str) -> tuple[Sides
     return sides._replace(mode="append"), setting
 
 
-def _points(sides: Sides, settings: list[Setting], relation: str, deadline: float) -> Iterator[Point]:
+def _points(
+    sides: Sides, settings: list[Setting], relation: str, deadline: float, close: bool = False
+) -> Iterator[Point]:
+    """The grid, the ordinary draws first. close: also numbers so close together that half precision rounds them to
+    one another, as the scores of a router are in its first steps."""
     main, *others = settings
     plan: list[tuple[Setting, Pattern, str | None, torch.dtype]] = []
     near_eps = _near_eps(sides)
@@ -155,11 +162,12 @@ def _points(sides: Sides, settings: list[Setting], relation: str, deadline: floa
         special = [p for p in PATTERNS if p.kind != "draw"]
         plan += [(main, p, n, torch.float32) for p in special for n in floats]
         plan += [(main, p, n, torch.float16) for p in special for n in floats if p.name in _EVERYWHERE]
+    plan += [(main, p, None, d) for p in _CLOSE for d in HALF if close]
     plan += [(main, p, None, torch.float32) for p in near_eps]
     plan += [(main, p, n, torch.float32) for p in near_eps for n in floats if len(floats) > 1]
     if others:
         plan += [(others[0], p, None, torch.float32) for p in PATTERNS if p.kind in ("rows", "alternate", "gap")]
-    has_masks = any(c.role in ("bool", "binary") or c.domain.startswith("marked ") for c in main.values())
+    has_masks = any(c.role in ("bool", "binary", "index") or c.domain.startswith("marked ") for c in main.values())
     done = set()
     for setting, pattern, only, dtype in plan:
         if time.monotonic() > deadline:

@@ -55,8 +55,19 @@ def judge(
     if revived:
         claims.append(_claim("witness", True, f"no gradient reached {', '.join(revived)} before; it does now"))
         return claims, witness.show_gate(sides, settings[0], revived[0])
+    joined = [n for n in alive if _differs(before.grads[n], after.grads[n])] if "carrier" in spec["parameters"] else []
+    if joined:
+        claims.append(_claim("witness", True, f"the loss that is attached adds to the gradient of {', '.join(joined)}"))
+        return claims, witness.show_gate(
+            sides, settings[0], joined[0], ("the result's gradient alone", "the loss's too")
+        )
     claims.append(_claim("witness", None, "the original's scores already receive a gradient"))
     return claims, ("", "")
+
+
+def _differs(one: torch.Tensor | None, two: torch.Tensor | None) -> bool:
+    """Whether two gradients of the same tensor are more than rounding apart."""
+    return one is not None and two is not None and not torch.allclose(one, two, rtol=1e-4, atol=1e-7)
 
 
 def _sized_alike(sides: Any, setting: Setting) -> Setting:

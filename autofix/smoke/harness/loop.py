@@ -82,17 +82,17 @@ class Loop:
         names = region.names() - set(dir(builtins))
         for name in names:
             space[name] = 0 if is_counter(name) else Stand(name)
-        for name, dotted in self.spec["imports"].items():
+        for name, dotted in region.imports.items():
             space[name] = _imported(dotted)
-        space.update(dict.fromkeys(self.spec["counters"], 0))
-        for path, value in self.spec["constants"].items():
+        starts = dict.fromkeys(self.spec["counters"], 0)
+        for path, value in [*starts.items(), *self.spec["constants"].items()]:
             self._bind(path, value)
             self._owned.pop(path, None)  # a number may be overwritten
         for path, value in sorted(self.world.objects.items(), key=lambda item: item[0].count(".")):
             self._bind(path, value)
         self._assigned = region.assigned()
         free = names - self._assigned - set(self.spec["constants"]) - set(self._owned)
-        self._numbered = {n for n in free if is_counter(n) and n not in self.spec["imports"]}
+        self._numbered = {n for n in free if is_counter(n) and n not in region.imports}
         self._numbered |= {self.spec["index"]} - {""}
         space.update(
             __choose__=self._choose, __iterate__=self._iterate, __unpack__=_unpack, __attempt__=_attempt,

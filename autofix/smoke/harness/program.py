@@ -178,18 +178,24 @@ class _Codes(NamedTuple):
     suffix: Any
 
 
+_SINGLE, _HALF = ("float", "float32"), ("half", "float16", "bfloat16")
+
+
 class _Widened(ast.NodeTransformer):
-    """Casts to single precision as casts to double: a reference in double precision is that throughout."""
+    """Casts to the precisions `narrow` as casts to double: a reference in double precision is that throughout."""
+
+    def __init__(self, narrow: tuple[str, ...]) -> None:
+        self.narrow = narrow
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         self.generic_visit(node)
         is_torch = isinstance(node.value, ast.Name) and node.value.id == "torch"
-        if is_torch and node.attr in ("float", "float32"):
+        if is_torch and node.attr in self.narrow:
             node.attr = "float64"
         return node
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        bare = isinstance(node.func, ast.Attribute) and node.func.attr == "float" and not node.args
+        bare = isinstance(node.func, ast.Attribute) and node.func.attr in self.narrow and not node.args
         self.generic_visit(node)
         if bare:
             node.func.attr = "double"  # type: ignore[attr-defined]
@@ -205,7 +211,7 @@ class Program:
         self._codes = _Codes(*(compile(t or "pass", n, "exec") for t, n in zip(texts, _FILES)))  # noqa: B905
         self._wide = self._codes
         if any(word in text for text in texts for word in ("float", "single")):
-            wide = (_Widened().visit(ast.parse(t or "pass")) for t in texts)
+            wide = (_Widened(_SINGLE).visit(ast.parse(t or "pass")) for t in texts)
             self._wide = _Codes(*(compile(t, n, "exec") for t, n in zip(wide, _FILES)))  # noqa: B905
         self._flat: list[tuple[str, ast.stmt]] | None = None
         self._feeding: dict[tuple[str, int], frozenset[str]] = {}
@@ -215,6 +221,15 @@ class Program:
     @property
     def text(self) -> str:
         return "\n".join(part for part in (self.prefix, self.body, self.suffix) if part.strip())
+
+    @functools.cached_property
+    def unrounded(self) -> Program:
+        """The same without its own casts to half precision."""
+        texts = (self.prelude, self.prefix, self.body, self.suffix)
+        wide = [ast.unparse(_Widened(_HALF).visit(ast.parse(t))) for t in texts]
+        if wide == [ast.unparse(ast.parse(t)) for t in texts]:
+            return self
+        return Program(*wide)
 
     @property
     def deciding(self) -> frozenset[str]:

@@ -19,7 +19,7 @@ _EQUAL = 1e-6  # float32: the scale is a power of two, which rounds nothing
 
 def run(spec: dict[str, Any], deadline: float) -> dict[str, Any]:
     """The verdict on a patch that lets a loop go on; `spec` is made by `autofix.smoke.block.plan`."""
-    sides = [Region(spec[side], spec[f"{side}_changed"]) for side in ("before", "after")]
+    sides = [Region.of(spec, side) for side in ("before", "after")]
     preferences = {**sides[0].preferences(), **sides[1].preferences()}
     results = [_side(spec, side, preferences, deadline) for side in sides]
     (seen, error), (seen_after, error_after) = results

@@ -20,6 +20,7 @@ from .world import Seen, World
 _SEED = 0
 _SIZE = 0.05  # the gradient norm of an ordinary batch
 _TURNS = 8
+_OVERFLOW = 2  # the turn that overflows
 _MORE_TURNS = 64  # where gradients are accumulated, until there is a second step
 _EQUAL = 1e-6  # float32, and the same operations on both sides
 _FRESH = 0.25  # the parameters move from turn to turn, and the gradient of the same batch with them
@@ -30,8 +31,16 @@ _STARTS: dict[str, Callable[[], Any]] = {"0": float, "[]": list, "{}": dict}
 class _Side:
     """One run: its steps, its parameters, what it keeps, the deprecations it was told of, the error that ended it."""
 
-    def __init__(self, spec: dict[str, Any], region: Region, preferences: dict[str, bool], deadline: float) -> None:
+    def __init__(
+        self,
+        spec: dict[str, Any],
+        region: Region,
+        preferences: dict[str, bool],
+        deadline: float,
+        overflows_at: int = -1,
+    ) -> None:
         self.world = World(spec, _SIZE, _SEED)
+        self.world.overflows_at = overflows_at
         self.error: RegionError | None = None
         self.kept: list[torch.Tensor] = []
         loop = Loop(spec, region, preferences, self.world, frozenset())
@@ -70,7 +79,7 @@ class _Side:
 
 def run(spec: dict[str, Any], deadline: float) -> dict[str, Any]:
     """The verdict on such a patch; `spec` is made by `autofix.smoke.block.plan`."""
-    regions = [Region(spec[side], spec[f"{side}_changed"]) for side in ("before", "after")]
+    regions = [Region.of(spec, side) for side in ("before", "after")]
     preferences = {**regions[0].preferences(), **regions[1].preferences()}
     before, after = (_Side(spec, region, preferences, deadline) for region in regions)
     if before.error is not None:
@@ -90,6 +99,11 @@ def run(spec: dict[str, Any], deadline: float) -> dict[str, Any]:
         return _inconclusive("the patched lines and an optimizer step were not reached in the trial")
     judge = {"warning": _warning, "graph": _graph, "stale gradients": _stale}[spec["hazard"]]
     claims = list(judge(before, after))
+    shown = _WITNESSES[spec["hazard"]]
+    if spec["hazard"] == "stale gradients" and spec["scalers"] and claims[0]["held"] is None:
+        overflown = [_Side(spec, region, preferences, deadline, _OVERFLOW) for region in regions]
+        claims[0] = _recovers(before, *overflown)
+        shown = _MODEL + _OVERFLOW_WITNESS
     broken = next((c for c in claims if c["held"] is False), None)
     if broken is not None:
         return {**answer, "verdict": "REFUTED", "claims": claims, "reason": f"{broken['name']}: {broken['detail']}"}
@@ -102,7 +116,7 @@ def run(spec: dict[str, Any], deadline: float) -> dict[str, Any]:
         "verdict": "PROVED",
         "claims": claims,
         "witness_summary": summary,
-        "witness": _WITNESSES[spec["hazard"]],
+        "witness": shown,
     }
 
 
@@ -146,6 +160,17 @@ def _stale(before: _Side, after: _Side) -> Iterator[dict[str, Any]]:
     empty = [name for name in one if one[name].norm > 0 and not (name in two and two[name].norm > 0)]
     yield _claim("gradients", not empty, f"steps without any gradient after the patch: {', '.join(empty) or 'none'}")
     yield _claim("steps", len(before.seen) == len(after.seen), f"{len(after.seen)} optimizer steps")
+
+
+def _recovers(calm: _Side, before: _Side, after: _Side) -> dict[str, Any]:
+    """Whether training goes on after one overflow: a scaler skips the step, and infinite gradients stay for ever where
+    nothing sets them to zero. calm: the original without an overflow."""
+    steps = len(calm.seen)
+    if before.error is not None or after.error is not None or not steps:
+        return _claim("witness", None, "no step sees the gradients of earlier ones")
+    lost, kept = (steps - len(side.seen) for side in (before, after))
+    detail = f"of {steps} steps, one turn of which overflows, {lost} are skipped before the patch and {kept} after it"
+    return _claim("witness", True if lost > kept + 1 else None, detail)
 
 
 def _first(side: _Side) -> dict[str, Seen]:
@@ -203,6 +228,20 @@ _MODEL = """import torch
 model = torch.nn.Linear(4, 1)
 optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
 batch = torch.ones(8, 4)
+"""
+_OVERFLOW_WITNESS = """
+for zero in (False, True):
+    scaler = torch.amp.GradScaler('cpu')
+    model.zero_grad()
+    for turn in range(4):
+        if zero:
+            optimizer.zero_grad()
+        loss = model(batch).square().mean() * (1e38 if turn == 1 else 1.0)  # the second overflows when it is scaled
+        scaler.scale(loss).backward()
+        was = model.weight.detach().clone()
+        scaler.step(optimizer)
+        scaler.update()
+        print('after' if zero else 'before', 'turn', turn, 'steps' if not was.equal(model.weight) else 'is skipped')
 """
 _WITNESSES = {
     "warning": _MODEL

@@ -8,20 +8,24 @@ twice, and handlers, assertions and raises are left out so that nothing hides an
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 TRAINING = {
     "backward", "manual_backward", "step", "unscale_", "clip_grad_norm_", "clip_grad_norm", "clip_grad_value_",
-    "clip_gradients", "clip_grads_with_norm_", "zero_grad",
+    "clip_gradients", "clip_grads_with_norm_", "zero_grad", "backward_pass", "optimizer_step",
 }  # fmt: skip
 _TURNS = 64  # of a loop inside the region: an opaque or endless one must not eat the time
 
 
 class Region:
-    """The statements of one side (before or after), parsed from `text`, with what is known about them."""
+    """The statements of one side (before or after), parsed from `text`, with what is known about them.
 
-    def __init__(self, text: str, changed: Iterable[int]) -> None:
+    imports: what its names mean, as the file of that side imports them.
+    """
+
+    def __init__(self, text: str, changed: Iterable[int], imports: Mapping[str, str]) -> None:
+        self.imports = imports
         self.tree = ast.parse(text)
         body = self.tree.body
         if len(body) == 1 and isinstance(body[0], ast.If) and ast.unparse(body[0].test) == "__region__":
@@ -35,6 +39,11 @@ class Region:
                 text = ast.unparse(node.test)
                 counts[text] = counts.get(text, 0) + 1
                 self.keys[node] = f"{text}#{counts[text]}"
+
+    @classmethod
+    def of(cls, spec: Mapping[str, Any], side: str) -> Region:
+        """The statements of `side`, "before" or "after", of a planned trial."""
+        return cls(spec[side], spec[f"{side}_changed"], spec[f"{side}_imports"])
 
     def preferences(self) -> dict[str, bool]:
         """For each `if`, which branch trains: the one with the patch, else the one with an optimizer's step, else
@@ -264,7 +273,7 @@ def _has_training(body: list[ast.stmt]) -> bool:
 
 
 def _has_step(body: list[ast.stmt]) -> bool:
-    return "step" in _calls(body)
+    return bool(_calls(body) & {"step", "optimizer_step"})
 
 
 def _bound(body: Iterable[ast.AST]) -> set[str]:

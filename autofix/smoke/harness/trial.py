@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from .claims import Point
+from .point import Point
 from .program import Deferred, Outcome, Program, leaves_for
 from .program import run as execute
 from .values import FLOAT_ROLES, Pattern, Setting
@@ -101,6 +101,9 @@ def point_at(
     def patched_otherwise(seed: int) -> Outcome:
         return execute(sides.after, setting, rounded, dtype, sides.results, sides.mode, noise=seed)
 
+    def unrounded() -> Outcome:
+        return execution(sides.before.unrounded)(False)
+
     zero_after = functools.partial(told, sides.after)
     return Point(
         pattern,
@@ -112,6 +115,7 @@ def point_at(
         after,
         truth,
         after64,
+        unrounded,
         zero,
         zero_after,
         rounded_otherwise,

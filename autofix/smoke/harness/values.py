@@ -64,6 +64,7 @@ PATTERNS: list[Pattern] = [
     Pattern("rows that differ by 300", "rows", 300.0),
     Pattern("all 1e-8", "constant", 1e-8),
     Pattern("draws x 0.1", "draw", 0.1, "some", True),
+    Pattern("one in the first of each row, zeros elsewhere", "unit", 1.0),
     Pattern("the last of each row 30000, the others -30000", "last", 3e4),
     Pattern("the first of each row 30000, the others -30000", "first", 3e4),
     Pattern("ordinary draws, other seed", "draw", 1.5, "some", True),
@@ -94,8 +95,11 @@ def build(name: str, choice: Choice, pattern: Pattern, seed: int) -> Any:
 
 
 def _index(choice: Choice, pattern: Pattern, generator: torch.Generator) -> torch.Tensor:
-    """Whole numbers; those that a comparison leaves out where the pattern's masks are false throughout a row."""
+    """Whole numbers; those that a comparison leaves out where the pattern's masks are false throughout a row; all the
+    same where they are false throughout."""
     out = torch.randint(0, 2, choice.size, generator=generator)
+    if not choice.domain and pattern.mask == "none":
+        return torch.zeros_like(out)
     if choice.domain.startswith("marked ") and pattern.mask in ("none", "other rows") and out.dim():
         mark = int(choice.domain[len("marked ") :])
         if pattern.mask == "none":
@@ -128,6 +132,11 @@ def _float(shape: tuple[int, ...], pattern: Pattern, generator: torch.Generator)
         out = torch.full(shape, -value, dtype=torch.float64)
         if out.numel():
             out[..., 0 if kind == "first" else -1] = value
+        return out
+    if kind == "unit":
+        out = torch.zeros(shape, dtype=torch.float64)
+        if out.numel():
+            out[..., 0] = value
         return out
     if kind == "gap":
         flat = out.view(-1, shape[-1])

@@ -8,8 +8,10 @@ from typing import Any
 
 import torch
 
-from .claims import Point, Tally, hazard_at
+from .claims import Tally
 from .compare import dtype_name
+from .hazards import hazard_at, remains
+from .point import Point
 from .program import Outcome, leaves_for
 from .trial import point_at
 from .values import FLOAT_ROLES, Choice, Pattern, Setting, size_text
@@ -32,14 +34,14 @@ def show(sides: Any, tally: Tally, deadline: float) -> tuple[str, str]:
             if tries > _SHRINK_TRIALS or time.monotonic() > deadline:
                 break
             trial = point_at(sides, setting, point.pattern, point.dtype, point.only, tally.relation, leaves)
-            if hazard_at(trial, [tally.witness_hazard], tally.mode) and _cured(trial):
+            if hazard_at(trial, [tally.witness_hazard], tally.dim) and _cured(trial, tally):
                 point, improved = trial, True
                 break
     return script(sides, point.setting, point.leaves, point.dtype), summary(point, tally.witness_hazard)
 
 
-def _cured(point: Point) -> bool:
-    return point.after.healthy
+def _cured(point: Point, tally: Tally) -> bool:
+    return point.after.healthy and not remains(point, tally.witness_hazard, tally.dim)
 
 
 def _smaller(point: Point) -> Iterator[tuple[Setting, dict[str, Any] | None]]:
@@ -93,6 +95,10 @@ def _told(before: Outcome, after: Outcome, hazard: str) -> tuple[str, str]:
                 continue
             came = "no gradient" if grad is None else f"gradient {_number(_first(grad, mask))}"
             return came, f"gradient {_number(_first(other, mask))}"
+    if hazard == "rounding":
+        return _rounded_off(before, after)
+    if hazard in ("shares", "whole shares"):
+        return _shares(before), _shares(after)
     for name, value in before.values.items():
         mask = _bad(value)
         other = after.values.get(name)
@@ -103,6 +109,33 @@ def _told(before: Outcome, after: Outcome, hazard: str) -> tuple[str, str]:
     if hazard == "leak":
         return "a masked position keeps weight", "none does"
     return _number(_first(before.values.get(name), None)), _number(_first(after.values.get(name), None))
+
+
+def _rounded_off(before: Outcome, after: Outcome) -> tuple[str, str]:
+    """What rounding changed: the selection, or a gradient of exactly zero."""
+    for name, value in before.values.items():
+        other = after.values.get(name)
+        if value.is_floating_point() or other is None or other.shape != value.shape or torch.equal(value, other):
+            continue
+        mask = value != other
+        return f"{name} {_number(_first(value, mask))}", f"{name} {_number(_first(other, mask))}"
+    for name, grad in before.grads.items():
+        now = after.grads.get(name)
+        if grad is None or now is None or now.shape != grad.shape:
+            continue
+        mask = (grad == 0) & (now != 0)
+        if bool(mask.any()):
+            return "gradient 0", f"gradient {_number(_first(now, mask))}"
+    return "rounded", "exact"
+
+
+def _shares(outcome: Outcome) -> str:
+    """The weights with their sum: those of the row whose sum is furthest from one."""
+    weights = next(v for v in outcome.values.values() if v.is_floating_point())
+    rows = weights.reshape(-1, weights.shape[-1])
+    row = rows[int((rows.sum(-1) - 1).abs().argmax())]
+    shown = ", ".join(f"{w:.3g}" for w in row[:4].tolist())
+    return f"weights {shown}{', ...' if len(row) > 4 else ''} with the sum {_number(float(row.sum()))}"
 
 
 def _bad(value: torch.Tensor) -> torch.Tensor:
@@ -120,13 +153,15 @@ def _number(value: float | None) -> str:
     return "nothing" if value is None else f"{value:.6g}"
 
 
-def show_gate(sides: Any, setting: Setting, name: str) -> tuple[str, str]:
-    """The witness of a gate: the gradient that arrives only after the patch."""
+def show_gate(
+    sides: Any, setting: Setting, name: str, told: tuple[str, str] = ("no gradient", "a gradient")
+) -> tuple[str, str]:
+    """The witness of a gate: the gradient that arrives only after the patch. told: what arrives before, and after."""
     leaves = leaves_for(setting, Pattern("ordinary draws", "draw", 1.0))
     shape = size_text(setting[name].size)
     return (
         script(sides, setting, leaves, torch.float32),
-        f"{name} = {shape} float32, ordinary draws: before no gradient, after a gradient",
+        f"{name} = {shape} float32, ordinary draws: before {told[0]}, after {told[1]}",
     )
 
 
@@ -144,11 +179,13 @@ def script(sides: Any, setting: Setting, leaves: dict[str, Any], dtype: torch.dt
         lines += [f"{title} = '''", program.text.replace("\\", "\\\\").replace("'''", '"""'), "'''", ""]
     shown = _result_expression(sides)
     floats = [n for n in names if setting[n].role == "float"]
+    methods = "def self_" in sides.before.prelude
     lines += [
         "for title, code in (('before', before), ('after', after)):",
         "    env = {**globals(), **leaves()}",
         f"    inputs = {{n: env[n].requires_grad_() for n in {floats!r}}}",
         "    env.update({n: v.clone() for n, v in inputs.items()})",
+        *(["    globals().update((n, env[n]) for n in leaves())  # read by methods"] if methods else []),
         "    try:",
         "        exec(code, env)",
         f"        results = {shown}",

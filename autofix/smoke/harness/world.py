@@ -12,6 +12,7 @@ from .stand import Clock, ModelStand, Stand
 
 # Adaptive optimizers move every parameter by about this much, however small the gradient.
 _LEARNING_RATE = 1e-5
+_HUGE = 1e38  # times a loss scale of 65536: no float32
 _BATCH, _IN, _HIDDEN = 8, 4, 8
 
 
@@ -38,6 +39,7 @@ class World:
         self._batches: dict[str, tuple[torch.nn.Module, torch.Tensor, torch.Tensor]] = {}
         self._others: dict[str, tuple[torch.nn.Module, torch.Tensor, torch.Tensor]] = {}
         self._losses: list[torch.Tensor] = []  # kept alive: a copy without a graph is known by its memory
+        self.overflows_at = -1  # the turn whose loss is so large that its gradients overflow
         self._scale: Callable[[Any], Any] = lambda loss: loss
         self._make_models(spec)
         self._make_optimizers(spec)
@@ -92,6 +94,10 @@ class World:
                 self._scale = self.objects[path].scale
         for path in spec["helpers"]:
             self.objects[path] = Helper(path, self)
+        for path in spec["engines"]:
+            self.objects[path] = Engine(path, self)
+        for path in spec["clips"]:
+            self.objects[path] = _clip_to_bound
         for path in spec["fabrics"]:
             self.objects[path] = Fabric(path)
         for path in spec["lightning"]:
@@ -122,6 +128,8 @@ class World:
         """A fresh loss that reaches the parameters of every model; of another batch in every other turn, if varied."""
         batches = self._others if self._others and Clock.turn % 2 else self._batches
         loss = sum(torch.nn.functional.mse_loss(network(x), y) for network, x, y in batches.values())
+        if Clock.turn == self.overflows_at:
+            loss = loss * _HUGE
         self._losses.append(loss)
         return loss
 
@@ -174,6 +182,28 @@ class Helper(Stand):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         self._world.backward()
         return self._world.loss().detach()
+
+
+class Engine(Stand):
+    """An object of the project that is handed the loss and the optimizer, in full precision on one process."""
+
+    def __init__(self, path: str, world: World) -> None:
+        super().__init__(path)
+        self.__dict__["_world"] = world
+
+    def backward_pass(self, loss: Any, *_: Any, **__: Any) -> None:
+        self._world.as_loss(loss).backward()
+
+    def optimizer_step(self, optimizer: Any, *_: Any, **__: Any) -> None:
+        optimizer.step()
+
+    def zero_grad(self, optimizer: Any, *_: Any, **__: Any) -> None:
+        optimizer.zero_grad()
+
+
+def _clip_to_bound(parameters: Any) -> torch.Tensor:
+    """A clip of the project, whose bound is set elsewhere."""
+    return torch.nn.utils.clip_grad_norm_(parameters, Clock.bound)
 
 
 class Accelerator(Stand):

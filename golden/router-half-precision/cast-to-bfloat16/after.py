@@ -9,6 +9,7 @@ class Router(nn.Module):
 
     def forward(self, x):
         router_logits = self.gate(x)
-        probs = torch.softmax(router_logits.float(), dim=-1).to(torch.bfloat16)
+        probs = torch.softmax(router_logits.float(), dim=-1)
         weights, selected = torch.topk(probs, 2, dim=-1)
+        weights = weights.to(torch.bfloat16)
         return weights / weights.sum(dim=-1, keepdim=True), selected

@@ -1,0 +1,8 @@
+import torch
+
+
+def weigh(gate_logits):
+    probs = torch.softmax(gate_logits, dim=-1)
+    weights, selected = torch.topk(probs, 2, dim=-1)
+    weights = weights / weights.sum(dim=0, keepdim=True)
+    return weights, selected
