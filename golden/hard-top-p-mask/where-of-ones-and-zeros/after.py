@@ -5,7 +5,7 @@ GATE_TEMPERATURE = 0.1  # width of the gate around the threshold, in probability
 
 
 class RoutedHeads(nn.Module):
-    def __init__(self, dim, heads, active=2):
+    def __init__(self, dim=32, heads=8, active=2):
         super().__init__()
         self.router = nn.Linear(dim, heads)
         self.heads = nn.ModuleList(nn.Linear(dim, dim) for _ in range(heads))

@@ -3,7 +3,7 @@ from torch import nn
 
 
 class RoutedHeads(nn.Module):
-    def __init__(self, dim, heads, active=2):
+    def __init__(self, dim=32, heads=8, active=2):
         super().__init__()
         self.router = nn.Linear(dim, heads)
         self.heads = nn.ModuleList(nn.Linear(dim, dim) for _ in range(heads))
