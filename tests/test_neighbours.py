@@ -161,6 +161,63 @@ def test_an_initialiser_in_another_file(tmp_path: Path, others: dict[str, str], 
     assert bool(report.files) is found
 
 
+PROJECTION = """
+from torch import nn
+
+
+class Projection(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.out = nn.Linear(dim, dim)
+
+    def forward(self, x):
+        return self.out(x)
+"""
+BY_KIND = """
+import torch
+from layers import Projection
+from torch import nn
+
+
+class Network(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.projection = Projection(dim)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                torch.nn.init.trunc_normal_(module.weight, std=0.02)
+"""
+OF_A_FRAMEWORK = """
+from layers import Projection
+from transformers import PreTrainedModel
+
+
+class Network(PreTrainedModel):
+    def __init__(self, config):
+        super().__init__(config)
+        self.projection = Projection(config.dim)
+        self.post_init()
+"""
+
+
+@pytest.mark.parametrize(
+    ("others", "found"),
+    [
+        ({}, True),
+        ({"model.py": BY_KIND}, False),
+        ({"model.py": BY_KIND.replace("Projection", "Attention")}, True),
+        ({"model.py": OF_A_FRAMEWORK}, False),
+        ({"train.py": APPLIED.replace("model import Network", "layers import Projection")}, False),
+    ],
+    ids=["alone", "by-kind", "another-class", "of-a-framework", "applied"],
+)
+def test_layers_that_another_file_initialises(tmp_path: Path, others: dict[str, str], found: bool) -> None:
+    for name, text in {"layers.py": PROJECTION, **others}.items():
+        (tmp_path / name).write_text(text)
+    request = engine.Request(engine.select_rules(["init-missing"], []), Options(), jobs=1)
+    assert bool(engine.check([tmp_path / "layers.py"], request).files) is found
+
+
 def test_no_scan_is_remembered_that_depends_on_other_files(tmp_path: Path) -> None:
     for name, text in {"layers.py": LAYER, "model.py": MODEL, "weights.py": "", "train.py": APPLIED}.items():
         (tmp_path / name).write_text(text)

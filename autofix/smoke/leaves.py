@@ -33,6 +33,7 @@ _RANDOM = re.compile(
     r"^torch\.(rand|randn|randint|randperm|normal|bernoulli|poisson|multinomial|empty|rand_like|randn_like|empty_like|"
     r"randint_like|load|distributions\..*|cuda\..*|distributed\..*)$"
 )
+_PAIRS = frozenset("max min topk sort median kthvalue mode cummax cummin".split())
 _TENSOR_METHODS = (
     SHAPE_METHODS
     | CAST_METHODS
@@ -408,9 +409,14 @@ class Opener:
         if not known and isinstance(index, ast.Constant) and isinstance(index.value, (str, int)):
             if is_size(node.value):
                 return ast.Subscript(self.expression(node.value), self.expression(index), ast.Load())
-            if not (isinstance(node.value, ast.Call) and self._library(node.value.func) is not None):
+            if not (isinstance(node.value, ast.Call) and self._is_of_torch(node.value.func)):
                 return self._leaf(node)
         return ast.Subscript(self.expression(node.value), self.expression(index), ast.Load())
+
+    def _is_of_torch(self, func: ast.expr) -> bool:
+        """Whether a call that is subscripted gives values and indices, or is of torch or another library."""
+        pair = isinstance(func, ast.Attribute) and func.attr in _PAIRS and not is_self(func.value)
+        return pair or self._library(func) is not None
 
     # -- leaves ------------------------------------------------------------------------------------------------
 

@@ -119,6 +119,9 @@ class Usage:
         elif isinstance(node, ast.IfExp):
             self.require(node.body, role, depth + 1)
             self.require(node.orelse, role, depth + 1)
+        elif isinstance(node, ast.BoolOp) and role in ("dtype", "device"):
+            for part in node.values:  # `dtype=self.precision or torch.float32`
+                self.require(part, role, depth + 1)
 
     def _read(self, node: ast.AST) -> None:
         if isinstance(node, ast.Call):

@@ -25,6 +25,8 @@ _OVER_ALL = re.compile(r"parameters\(|\bmodules\(|children\(")
 _INITIALISER = re.compile(
     r"weight|param|xavier|kaiming|initiali[sz]e|(^|_)init$|init_(model|module|net|bert)|reset", re.I
 )
+_OF_KIND = re.compile(r"isinstance\([^\n]*\b(Linear|Conv\w*)\b")
+_HANDED_ON = re.compile(r"\(\w*PreTrainedModel\b|\bpost_init\(\)|\.apply\([\w.]*(init|weight|xavier|kaiming)\w*\)")
 _BLOCK = re.compile(rb"^(?:class|def) (\w+)", re.M)
 # Names that say nothing about what is meant in another file.
 _COMMON = frozenset((b"main", b"train", b"test", b"run", b"forward", b"Model", b"Module", b"Block", b"Layer", b"Net"))
@@ -40,6 +42,21 @@ def may_be_initialised_elsewhere(module: Module, made: Made) -> bool:
     for path in _reaching(module, texts, frozenset(n.encode() for n in names)):
         other = parse(Source(str(path), texts[path]))
         if not isinstance(other, Problem) and _initialises(other, made.name, names, texts):
+            return True
+    return False
+
+
+def layers_are_initialised_elsewhere(module: Module, cls: ast.ClassDef) -> bool:
+    """Whether a file of the project that can reach the class initialises layers by their kind, or hands the model to
+    something that does."""
+    files = neighbours(module.path)
+    if not files:
+        return files is None
+    names = {c.name for c in family_of(module, cls) or [cls]}
+    texts = {p: data for p in files if b"torch" in (data := read(p)) or b"transformers" in data}
+    for path in _reaching(module, texts, frozenset(n.encode() for n in names)):
+        text = texts[path].decode("utf-8", errors="replace")
+        if (_OF_KIND.search(text) and _DRAWS.search(text)) or _HANDED_ON.search(text):
             return True
     return False
 

@@ -72,8 +72,9 @@ more, the layers hold values of a sane scale, and everything else is as it was.
 Left alone
 ----------
 Classes in whose reach anything initialises, resets, fills, copies or loads a parameter, or runs a function over
-modules; bases out of view, which may do it; classes of files that are filled from checkpoints; tests. A class that
-another file initialises cannot be told from one that nobody does: that is for the reader to judge.
+modules; bases out of view, which may do it; classes of files that are filled from checkpoints; tests. Another file of
+the project that can reach the class (it names it, or what is built with it) and initialises layers by their kind, or
+is a model of transformers, which does.
 
 Sources
 -------
@@ -93,6 +94,7 @@ from autofix.model import Applicability, Claim, Finding, Fix, Relation, Severity
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
+from autofix.transforms.initialisation._elsewhere import layers_are_initialised_elsewhere
 from autofix.transforms.initialisation._parameters import is_self
 from autofix.transforms.initialisation._reached import FILLED_ELSEWHERE, family_of
 from autofix.transforms.loops._clipping import is_test
@@ -129,6 +131,8 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         return
     first = next((n for n in walk(node) if _is_layer(module, n)), None)
     if first is None or FILLED_ELSEWHERE.search(module.text) or _is_initialised(module, cls):
+        return
+    if layers_are_initialised_elsewhere(module, cls):
         return
     message = f"nothing in view initialises the layers of {cls.name}: they begin with a third of the usual variance"
     try:

@@ -1,15 +1,18 @@
-"""A sum of squares or a softmax is computed in float16, although the code itself casts the tensor down to it.
+"""A sum of squares or a softmax is computed in half precision because the code itself asks for it.
 
 The defect
 ----------
 A tensor is cast with `half()` or `to(torch.float16)`, and its root mean square, length, softmax or log-sum-exp is then
-computed from what is left.
+computed from what is left. Or a softmax is given the dtype of its own scores, which changes nothing except below
+`autocast`: that would have run it in float32.
 
 Why it hurts
 ------------
 The largest number of float16 is 65504: the square of 256 is inf already, and so is a sum that passes it. `rsqrt(inf)`
 is 0, so a row with one large activation becomes a row of zeros without a gradient, or NaN after a division. A softmax
 survives, but its scores have been rounded to three digits first: to a multiple of 0.5 from 512 on, of 32 at the end.
+And a probability that is kept in half precision is 1 from 0.998 (bfloat16) or 0.9998 on: the derivative p (1 - p) is
+computed from it, so a row that is nearly certain passes no gradient at all.
 
 Before
 ------
@@ -34,10 +37,16 @@ Try it
     assert (h * before == 0).all()  # the row is gone
     torch.testing.assert_close(h * after, torch.tensor([[2**0.5, 2**0.5 / 300]]).half())
 
+    scores = torch.tensor([7.0, -1.0], dtype=torch.bfloat16, requires_grad=True)
+    kept, wide = scores.softmax(dim=-1, dtype=scores.dtype), scores.softmax(dim=-1, dtype=torch.float32)
+    assert torch.autograd.grad(kept[0], scores)[0][0] == 0
+    assert torch.autograd.grad(wide[0], scores)[0][0] > 3e-4
+
 When the fix is safe
 --------------------
 The same numbers are squared, summed and put under the root, in float32, and the result has the dtype it had. It differs
-by the rounding of float16 only, where the sum was finite.
+by the rounding of float16 only, where the sum was finite. A softmax that is computed in float32 and cast back gives the
+same probabilities, since it is summed up in float32 inside; its gradient is that of the unrounded ones.
 
 Left alone
 ----------
@@ -105,6 +114,9 @@ def _exponential(op: Op, context: Context) -> Iterator[Finding]:
     cast = is_half_cast(module, op.input)
     if op.form == "module" or out_of_training(module, op.call):
         return
+    if given is not None and _is_own_dtype(given, op.input):
+        yield from _kept_in_half(op, given, context)
+        return
     if given is not None and names_float16(module, given):
         edits = (*rewrite.replace(module, given, _torch(module, given, "float32")), _behind(module, op.call, ".half()"))
     elif given is None and cast is not None:
@@ -124,6 +136,39 @@ def _exponential(op: Op, context: Context) -> Iterator[Finding]:
         f"the scores are rounded to float16, which keeps three digits of them, before {op.name} takes their exponent"
     )
     yield context.finding(op.call, message, fix=fix, severity=Severity.INFO)
+
+
+def _is_own_dtype(given: ast.expr, scores: ast.expr) -> bool:
+    """Whether `dtype=` is that of what the operation is applied to."""
+    return isinstance(given, ast.Attribute) and given.attr == "dtype" and ast.dump(given.value) == ast.dump(scores)
+
+
+def _kept_in_half(op: Op, given: ast.expr, context: Context) -> Iterator[Finding]:
+    """`softmax(scores, dim=-1, dtype=scores.dtype)`: nothing but an `autocast` would have changed the dtype."""
+    module = context.module
+    if op.name == "logsumexp" or not isinstance(op.input, (ast.Name, ast.Attribute)):
+        return
+    if width(module, op.input, autocast=False) is Width.FULL or autocast_around(module, op.call) is Autocast.OFF:
+        return
+    text = module.source(given)
+    back = "" if _is_cast_at_once(module, op.call) else f".to({text})"
+    edits = rewrite.replace(module, given, _torch(module, given, "float32"))
+    fix = Fix(
+        title=f"compute {op.name} in float32 and cast its result to the dtype it had",
+        edits=(*edits, _behind(module, op.call, back)) if back else edits,
+        applicability=Applicability.SAFE,
+        claim=Claim(Relation.EQUAL, change="gradients in half precision are those of probabilities in float32"),
+    )
+    message = (
+        f"dtype={text} keeps this {op.name} out of float32 also below autocast, which would run it there: in "
+        "bfloat16 a probability above 0.998 is 1 and passes no gradient"
+    )
+    yield context.finding(op.call, message, fix=fix, severity=Severity.INFO)
+
+
+def _is_cast_at_once(module: Module, call: ast.Call) -> bool:
+    parent = module.parent(call)
+    return isinstance(parent, ast.Attribute) and parent.attr in ("to", "type_as", "type")
 
 
 def _torch(module: Module, node: ast.expr, name: str) -> str:
@@ -238,7 +283,7 @@ RULE = Rule(
     summary="a root mean square or softmax of a tensor that the code casts to float16: squares are inf from 256 on",
     severity=Severity.WARNING,
     triggers=(
-        (b".half()", b"torch.float16", b"torch.half"),
+        (b".half()", b"torch.float16", b"torch.half", re.compile(rb"softmax\([^\n()]*dtype=[\w.]+\.dtype")),
         (b"softmax(", b"logsumexp(", b"sqrt(", b".mean(", b".sum(", b"torch.mean(", b"torch.sum("),
     ),
     anchor=re.compile(
@@ -247,4 +292,5 @@ RULE = Rule(
     nodes=(ast.Call,),
     check=check,
     beside=re.compile(r"softmax\(|logsumexp\(|sqrt\(|mean\(|sum\("),
+    further=((re.compile(r"softmax\([^\n()]*dtype=[\w.]+\.dtype"), None),),
 )

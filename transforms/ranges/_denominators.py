@@ -67,7 +67,7 @@ def _keeps_all(node: ast.Subscript) -> bool:
     """`[..., None]`, or the values of a (values, indices) pair."""
     parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
     if isinstance(node.value, ast.Call) and isinstance(node.slice, ast.Constant) and node.slice.value == 0:
-        return getattr(node.value.func, "attr", "") in _EXTREMES
+        return getattr(node.value.func, "attr", "") in (*_EXTREMES, "min", "amin")
     return all(isinstance(p, ast.Slice) or (isinstance(p, ast.Constant) and p.value in (None, ...)) for p in parts)
 
 
@@ -112,7 +112,7 @@ def _combined(module: Module, node: ast.BinOp, depth: int) -> Vanishing | None:
     if analysis(module).of(node.right) == iv.constant(1.0) and _is_size(module, node.left):
         return Vanishing("size", node, node.left, "for a size of 1")
     if _is_range(module, node.left, node.right):
-        return Vanishing("range", node, _subject(module, node.left), "where all values are equal")
+        return Vanishing("range", node, measured(module, node.left), "where all values are equal")
     return None
 
 
@@ -182,7 +182,20 @@ def _plain_source(module: Module, node: ast.expr) -> ast.expr:
     return node
 
 
-def _subject(module: Module, node: ast.expr) -> ast.expr | None:
+def is_range_of(module: Module, node: ast.expr, source: ast.expr) -> bool:
+    """Whether `node` is the largest value of `source` less the smallest, as it is or copied."""
+    value = module.flow(node).value(node)
+    call = call_of(module, value) if isinstance(value, ast.Call) else None
+    if call is not None and call.name in MOVES:
+        value = module.flow(call.input).value(call.input)
+    if not isinstance(value, ast.BinOp) or not isinstance(value.op, ast.Sub):
+        return False
+    high = _extreme_of(module, value.left, ("max", "amax"))
+    return high == words(module, source) and _is_range(module, value.left, value.right)
+
+
+def measured(module: Module, node: ast.expr) -> ast.expr | None:
+    """The tensor that an extreme is taken of."""
     value = module.flow(node).value(node)
     while isinstance(value, (ast.Subscript, ast.Attribute)):
         value = value.value

@@ -78,7 +78,7 @@ from autofix.transforms.ranges._away_from_zero import floored
 from autofix.transforms.ranges._clamping import brackets
 from autofix.transforms.ranges._context import out_of_training
 from autofix.transforms.ranges._counts import count
-from autofix.transforms.ranges._denominators import Vanishing, vanishing
+from autofix.transforms.ranges._denominators import Vanishing, is_range_of, measured, vanishing
 from autofix.transforms.ranges._division import (
     DIVIDES,
     Division,
@@ -184,8 +184,11 @@ def _is_plausible(module: Module, found: Division, why: Vanishing) -> bool:
     if why.kind == "norm":
         return not _is_unit_vector(module, found) and not is_drawn(module, found.numerator)
     if why.kind == "maximum":
-        source = why.source
-        return source is not None and same(module, found.numerator, source) and not _is_made_good(module, source)
+        source = measured(module, why.at)
+        above = source is not None and same(module, found.numerator, source)
+        if source is None or not (above or is_range_of(module, found.numerator, source)):
+            return False
+        return not _is_made_good(module, source)
     return True
 
 

@@ -185,6 +185,8 @@ def _mass(module: Module, node: ast.expr, depth: int) -> Mass | None:
         return _mass_arithmetic(module, node.left, node.op, node.right, depth)
     if isinstance(node, ast.Subscript):
         inner = _mass(module, node.value, depth + 1)
+        if inner is not None and isinstance(node.slice, (ast.Name, ast.Constant)):  # one row: `cumulative[i]`
+            return inner
         cut = inner is not None and cuts_last(node)
         return Mass(inner.total, inner.ranked, inner.before, sliced=True) if cut and inner is not None else None
     if not isinstance(node, ast.Call):

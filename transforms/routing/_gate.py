@@ -281,6 +281,8 @@ class Writer(GateLines):
     def _inline(self) -> Written:
         """The comparison stands in the expression that uses it: give the mask a line of its own."""
         use = self.uses[0]
+        if use.kind == "zero-store":
+            raise Unrewritable("zeros are stored by index; scatter the comparison to the places of the items instead")
         if len(self.uses) > 1 or use.state.kind == "int":
             raise Unrewritable("the mask has no name of its own; give it one")
         positive = self.cut.true_below == self.cut.mass.ranked.descending

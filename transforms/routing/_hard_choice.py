@@ -13,8 +13,10 @@ from autofix.transforms.routing._mask import State
 from autofix.transforms.routing._ranked import Ranked, is_number
 from autofix.transforms.routing._routing import zero_like
 from autofix.transforms.routing._selected import is_logits, is_router_call, selects, squashed
-from autofix.tree import walk
+from autofix.transforms.routing._spelled_choice import compared_scores, first_of_sorted, is_one, ones_like, stored_index
+from autofix.tree import last_part, walk
 
+_ORDERED = (ast.Gt, ast.GtE, ast.Lt, ast.LtE)
 _SAME_INDEX = ("unsqueeze", "squeeze", "view", "reshape", "long", "to")
 
 
@@ -57,15 +59,111 @@ def _family(module: Module, node: ast.expr) -> Iterator[ast.Name]:
 def hard_choice(module: Module, node: ast.AST) -> Choice | None:
     """The hard choice that an expression makes from a router's scores."""
     if isinstance(node, ast.Compare):
-        return _above(module, node)
+        return _stored_by_mask(module, node) or _kth(module, node) or _above(module, node)
+    if isinstance(node, ast.Assign):
+        return _stored(module, node)
     if not isinstance(node, ast.Call):
         return None
-    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    name = last_part(node.func)
     if name == "one_hot":
         return _one_hot(module, node)
     if name in ("scatter", "scatter_"):
         return _scattered(module, node)
+    if name == "masked_fill":
+        return _filled(module, node)
+    if name == "round":
+        return _rounded(module, node)
     return None
+
+
+def _kth(module: Module, node: ast.Compare) -> Choice | None:
+    """`p >= topk(p, k).values[..., -1:]`, `p == p.max(...)`, `rank < k`."""
+    found = compared_scores(module, node)
+    if found is None or not from_router(module, found[0]):
+        return None
+    return Choice(node, found[0], None, found[1], State(true_below=True, kind="bool"))
+
+
+def _stored(module: Module, node: ast.Assign) -> Choice | None:
+    """`mask[rows, chosen] = 1` into zeros."""
+    target = node.targets[0]
+    if len(node.targets) != 1 or not isinstance(target, ast.Subscript) or not isinstance(target.value, ast.Name):
+        return None
+    index = stored_index(target)
+    if index is None or not is_one(module, node.value):
+        return None
+    made = _made_before(module, target.value.id, node)
+    made_zeros = zero_like(module, made)
+    found = _chosen(module, index, 0)
+    if made_zeros is None or found is None or not from_router(module, found[0]):
+        return None
+    state = State(true_below=True, kind=_kind(module, made_zeros))
+    return Choice(target, found[0], None, found[1], state, (target.value.id, node))
+
+
+def _made_before(module: Module, name: str, statement: ast.stmt) -> ast.expr | None:
+    """What a name is bound to where a statement changes it, be it in a loop."""
+    stores = [s for s in module.flow(statement).stores(name) if isinstance(s, ast.Assign)]
+    plain = [s for s in stores if isinstance(s.targets[0], ast.Name)]
+    return plain[0].value if len(plain) == 1 else None
+
+
+def _stored_by_mask(module: Module, node: ast.Compare) -> Choice | None:
+    """`mask[p > threshold] = 1` into zeros, `mask[p < threshold] = 0` into ones."""
+    target = module.parent(node)
+    statement = module.parent(target) if isinstance(target, ast.Subscript) else None
+    if not isinstance(target, ast.Subscript) or target.slice is not node or not isinstance(statement, ast.Assign):
+        return None
+    if not isinstance(target.value, ast.Name) or statement.targets != [target]:
+        return None
+    made = _made_before(module, target.value.id, statement)
+    above, below = _sides_of(node)
+    if made is None:
+        return None
+    if is_one(module, statement.value) and zero_like(module, made) is not None:
+        scores, threshold = above, below
+    elif constant(module, statement.value) in (0, 0.0, False) and ones_like(module, made):
+        scores, threshold = below, above
+    else:
+        return None
+    if not _is_threshold(module, scores, threshold):
+        return None
+    state = State(true_below=True, kind=_kind(module, made) if isinstance(made, ast.Call) else "float")
+    return Choice(target, scores, threshold, False, state, (target.value.id, statement))
+
+
+def _sides_of(node: ast.Compare) -> tuple[ast.expr, ast.expr]:
+    """The greater side of a comparison and the lesser."""
+    left, right = node.left, node.comparators[0]
+    return (right, left) if isinstance(node.ops[0], (ast.Lt, ast.LtE)) else (left, right)
+
+
+def _filled(module: Module, node: ast.Call) -> Choice | None:
+    """`ones.masked_fill(p < threshold, 0)`."""
+    op = tensor_op(module, node, "masked_fill")
+    mask = op.args.get("mask") if op is not None else None
+    if op is None or not isinstance(mask, ast.Compare) or len(mask.ops) != 1 or not ones_like(module, op.input):
+        return None
+    if constant(module, op.args.get("value")) not in (0, 0.0):
+        return None
+    threshold, scores = _sides_of(mask)
+    if not isinstance(mask.ops[0], _ORDERED) or not _is_threshold(module, scores, threshold):
+        return None
+    return Choice(node, scores, threshold, False, State(true_below=True, kind="float"))
+
+
+def _rounded(module: Module, node: ast.Call) -> Choice | None:
+    """`sigmoid(logits).round()`."""
+    is_method = isinstance(node.func, ast.Attribute) and not node.args and module.qualified(node.func) is None
+    inside = node.func.value if is_method and isinstance(node.func, ast.Attribute) else None
+    if module.qualified(node.func) == "torch.round" and len(node.args) == 1:
+        inside = node.args[0]
+    value = module.flow(inside).value(inside) if inside is not None else None
+    if inside is None or value is None or tensor_op(module, value, "sigmoid") is None:
+        return None
+    if not from_router(module, inside):
+        return None
+    return Choice(node, inside, None, False, State(true_below=True, kind="float"))
 
 
 def _one_hot(module: Module, node: ast.Call) -> Choice | None:
@@ -91,7 +189,7 @@ def _scattered(module: Module, node: ast.Call) -> Choice | None:
     if op is None or "index" not in op.args:
         return None
     value = op.args.get("src") or op.args.get("value")
-    if value is None or constant(module, value) not in (1, 1.0, True):
+    if not is_one(module, value):
         return None
     base = module.flow(op.input).value(op.input) if isinstance(op.input, ast.Name) else op.input
     zeros = zero_like(module, base)
@@ -116,15 +214,20 @@ def _kind(module: Module, zeros: ast.Call) -> str:
 
 def _above(module: Module, node: ast.Compare) -> Choice | None:
     """`scores > threshold`, with the scores of a router's sigmoid or softmax."""
-    if len(node.ops) != 1 or not isinstance(node.ops[0], (ast.Gt, ast.GtE, ast.Lt, ast.LtE)):
+    if len(node.ops) != 1 or not isinstance(node.ops[0], _ORDERED):
         return None
     left, right = node.left, node.comparators[0]
     scores, threshold = (left, right) if isinstance(node.ops[0], (ast.Gt, ast.GtE)) else (right, left)
-    if not squashed(module, scores) or not from_router(module, scores):
-        return None
-    if any(isinstance(n, ast.Call) for n in walk(threshold)) or squashed(module, threshold):
+    if not _is_threshold(module, scores, threshold):
         return None
     return Choice(node, scores, threshold, False, State(true_below=True, kind="bool"))
+
+
+def _is_threshold(module: Module, scores: ast.expr, threshold: ast.expr) -> bool:
+    """Whether one side is the scores of a router's sigmoid or softmax, and the other no value made of scores."""
+    if not squashed(module, scores) or not from_router(module, scores):
+        return False
+    return not any(isinstance(n, ast.Call) for n in walk(threshold)) and not squashed(module, threshold)
 
 
 def _chosen(module: Module, node: ast.expr, depth: int) -> tuple[ast.expr, bool, bool] | None:
@@ -147,8 +250,11 @@ def _chosen(module: Module, node: ast.expr, depth: int) -> tuple[ast.expr, bool,
         return _indices(module, statement.value)
     if isinstance(node, ast.Attribute) and node.attr == "indices":
         return _indices(module, node.value)
-    if isinstance(node, ast.Subscript) and is_number(node.slice, 1):
-        return _indices(module, node.value)
+    if isinstance(node, ast.Subscript):
+        if is_number(node.slice, 1):
+            return _indices(module, node.value)
+        first = first_of_sorted(module, node)
+        return None if first is None else (first[0], constant(module, first[1]) == 1, True)
     if not isinstance(node, ast.Call):
         return None
     op = tensor_op(module, node, "argmax", *_SAME_INDEX)

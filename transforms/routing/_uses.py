@@ -6,11 +6,13 @@ import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from autofix.model import Scalar
 from autofix.ops import constant, tensor_op
 from autofix.syntax import Module
 from autofix.transforms.routing._cut_off import Step, cuts_first, cuts_last, shifted_parts
 from autofix.transforms.routing._mask import Held, State, Use
-from autofix.transforms.routing._routing import is_minus_infinity_like
+from autofix.transforms.routing._routing import is_minus_infinity_like, zero_like
+from autofix.transforms.routing._spelled_choice import ones_like
 from autofix.tree import walk
 
 _FLOAT = ("float", "double", "half", "bfloat16", "to", "type", "type_as")
@@ -65,7 +67,8 @@ class Tracer:
                 what = "slice" if sliced else "shape"
                 node, state = parent, _after(replace(state, sliced=state.sliced or sliced), what)
             elif isinstance(parent, ast.Subscript):
-                self._use(self._index_kind(parent), parent, node, state, path)
+                if not self._stored_by_mask(parent, state, path):
+                    self._use(self._index_kind(parent), parent, node, state, path)
                 return
             elif isinstance(parent, (ast.List, ast.Tuple)) and self._joined(parent):
                 call = self._joined(parent)
@@ -200,7 +203,7 @@ class Tracer:
             self._use(kind, call, node, state, path)
             return None
         if op is not None and name == "where" and op.args.get("condition") is node:
-            values = (constant(module, op.input), constant(module, op.args["other"]))
+            values = (self._number(op.input), self._number(op.args["other"]))
             if values in ((1, 0), (0, 1)):
                 below = state.true_below == (values[0] == 1)
                 return call, _after(replace(state, true_below=below, kind="float"), "float" if values[0] else "not")
@@ -222,6 +225,12 @@ class Tracer:
             return None
         self._use("passed" if op is None else "other", call, node, state, path)
         return None
+
+    def _number(self, node: ast.expr) -> Scalar | None:
+        """A constant, or what a tensor of ones or zeros is full of."""
+        if zero_like(self.module, node) is not None:
+            return 0
+        return 1 if ones_like(self.module, node) else constant(self.module, node)
 
     def _where_kind(self, yes: ast.expr, no: ast.expr) -> str:
         if any(is_minus_infinity_like(self.module, v) for v in (yes, no)):
@@ -265,6 +274,32 @@ class Tracer:
                 return "bool"
         return "float" if state.kind == "bool" else state.kind
 
+    def _stored_by_mask(self, target: ast.Subscript, state: State, path: Path) -> bool:
+        """Whether the mask decides where a tensor of ones becomes 0 (or one of zeros 1), which is then followed."""
+        statement = self.module.parent(target)
+        if (
+            not isinstance(target.value, ast.Name)
+            or not isinstance(statement, ast.Assign)
+            or len(statement.targets) != 1
+        ):
+            return False
+        found = self.module.flow(statement).definition_before(target.value.id, statement)
+        made = found.value if found is not None else None
+        value = constant(self.module, statement.value)
+        if made is None or state.kind != "bool" or isinstance(value, str):
+            return False
+        if value == 0 and ones_like(self.module, made):
+            below = not state.true_below
+        elif value == 1 and zero_like(self.module, made) is not None:
+            below = state.true_below
+        else:
+            return False
+        kind = self._base_kind(target.value, state)
+        self._bound(
+            target.value.id, statement, _after(replace(state, true_below=below, kind=kind), "store"), path, True
+        )
+        return True
+
     def _joined(self, node: ast.List | ast.Tuple) -> ast.Call | None:
         parent = self.module.parent(node)
         if not isinstance(parent, ast.Call):
@@ -274,7 +309,12 @@ class Tracer:
 
     def _index_kind(self, parent: ast.Subscript) -> str:
         statement = self.module.statement(parent)
-        if isinstance(parent.ctx, ast.Store) and isinstance(statement, ast.Assign):
+        outer = self.module.parent(parent)
+        if isinstance(outer, ast.Tuple):
+            outer = self.module.parent(outer)
+        # `mask[order[removed]] = 0`: what the mask picks of an order says where the zeros go
+        stores = isinstance(outer, ast.Subscript) and outer.value is not parent and isinstance(outer.ctx, ast.Store)
+        if (stores or isinstance(parent.ctx, ast.Store)) and isinstance(statement, ast.Assign):
             if is_minus_infinity_like(self.module, statement.value):
                 return "minus-infinity"
             if constant(self.module, statement.value) == 0:

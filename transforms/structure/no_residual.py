@@ -159,6 +159,8 @@ def _is_plain(module: Module, cls: ast.ClassDef, name: str) -> bool:
 
 def _adds_its_input(module: Module, cls: ast.ClassDef) -> bool:
     forward = module.method(cls, "forward")
+    if forward is None and [last_part(base) for base in cls.bases] == ["Sequential"]:
+        return False
     if forward is None or any(last_part(base) != "Module" for base in cls.bases):
         return True
     given = {a.arg for a in (*forward.args.posonlyargs, *forward.args.args, *forward.args.kwonlyargs)} - {"self"}

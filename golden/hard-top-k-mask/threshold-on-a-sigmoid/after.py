@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-GATE_TEMPERATURE = 0.1  # width of the gate around the threshold, in probability mass
+GATE_TEMPERATURE = 0.1  # width of the gate around the threshold, in the units of the scores
 
 
 class SkippingBlock(nn.Module):

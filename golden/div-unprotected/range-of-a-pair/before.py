@@ -1,0 +1,13 @@
+import torch
+
+
+def rescale(scores):
+    lowest = scores.min(dim=1, keepdim=True)[0]
+    highest = scores.max(dim=1, keepdim=True)[0]
+    return (scores - lowest) / (highest - lowest)
+
+
+def train(model, batch, targets):
+    loss = torch.nn.functional.mse_loss(rescale(model(batch)), targets)
+    loss.backward()
+    return loss.detach()
