@@ -19,14 +19,19 @@ from autofix.tree import last_part, parameter_names, walk
 # business of its code.
 _ASIDE_FOLDER = re.compile(
     r"\w*metrics|metric|pipelines?|modular_pipelines|schedulers?|datasets?|preprocessing|testing|optim|optimizers?|"
-    r"quantizers?|inference|augment(ation)?s?|sampl(ing|ers?)|guiders"
+    r"quantizers?|infer(ence|ers?)?|augment(ation)?s?|sampl(ing|ers?)|guiders|eval(uation|uators?|_\w+)?|envs?|"
+    r"process_data"
 )
-_ASIDE_FAMILY = re.compile(r"\w*metrics|pipelines?|modular_pipelines|schedulers?|quantizers")  # divided into folders
+# Divided into folders.
+_ASIDE_FAMILY = re.compile(r"\w*metrics|pipelines?|modular_pipelines|schedulers?|quantizers|preprocessing")
 _ASIDE_FILE = re.compile(
-    r"(processing|image_processing|feature_extraction|tokenization|generation|scheduling)_\w+\.py|\w*plot(s|ting)?\.py"
+    r"(processing|image_processing|feature_extraction|tokenization|generation|scheduling|export|logits_process)_\w+\.py|"
+    r"\w*(plot(s|ting)?|colou?rmaps?|post_?process(ing)?|logits_process(ors?)?)\.py"
 )
+_METRICS_FILE = re.compile(r"\w*metrics?\.py")
 _ASIDE_CLASS = re.compile(
-    r"(FeatureExtractor|Processor(Fast|Pil)?|Scheduler|Pipeline|Metrics?|Dataset|Tokenizer(Fast)?|Guider|Guidance|Sampler)$"
+    r"(FeatureExtractor|Processor(Fast|Pil)?|Scheduler|Pipeline|Metrics?|Dataset|Tokenizer(Fast)?|Guider|Guidance|Sampler|"
+    r"Inferer|PostProcess|^Quantizer)$"
 )
 _ASIDE_BASE = re.compile(r"(^Optimizer|BaseTransform|Dataset|Metrics?|Sampler)$")
 _ASIDE_FUNCTION = re.compile(r"_(test|init|check)$|(^|_)accuracy($|_)")
@@ -76,7 +81,7 @@ def _is_undifferentiated(module: Module, node: ast.AST) -> bool:
 
 def out_of_model(module: Module, node: ast.AST) -> bool:
     """Whether the code prepares data, samples, measures, initialises or rounds the result: no gradient flows."""
-    if _is_aside_file(module.path):
+    if _is_aside_file(module.path) or _is_metric(module, node):
         return True
     inner = node
     for ancestor in module.ancestors(node):
@@ -98,6 +103,14 @@ def out_of_model(module: Module, node: ast.AST) -> bool:
 def _is_aside_file(path: str) -> bool:
     *_, above, folder, name = ("", "", *PurePath(path).parts)
     return bool(_ASIDE_FILE.fullmatch(name) or _ASIDE_FOLDER.fullmatch(folder) or _ASIDE_FAMILY.fullmatch(above))
+
+
+def _is_metric(module: Module, node: ast.AST) -> bool:
+    """Whether a function of a file of metrics measures: not where it, or its class, is called a loss."""
+    if not _METRICS_FILE.fullmatch(PurePath(module.path).name):
+        return False
+    around = (module.function(node), module.class_of(node))
+    return not any("loss" in getattr(a, "name", "").lower() for a in around)
 
 
 def _is_aside(cls: ast.ClassDef, member: ast.AST) -> bool:
