@@ -219,4 +219,7 @@ class _Ends:
         flow = self.module.flow(statement)
         start = self.module.chars(statement)[1]
         reads = [r for r in flow.loads.get(target.id, []) if self.module.chars(r)[0] > start]
+        if isinstance(statement, ast.Assign):  # what a later assignment binds is another value
+            made = [flow.definition(r) for r in reads]
+            reads = [r for r, d in zip(reads, made, strict=True) if d is None or d.statement is statement]
         return (bool(reads) or isinstance(statement, ast.AugAssign)) and all(self.ends(r) for r in reads)

@@ -30,8 +30,8 @@ _NO_TENSOR = re.compile(
 )
 CUT = (
     "detach item long int bool floor ceil round sign sgn argmax argmin argsort numel unique unique_consecutive tolist "
-    "numpy eq ne lt le gt ge isnan isinf isfinite size dim sample bucketize searchsorted nonzero one_hot bincount histc "
-    "logical_and logical_or logical_not logical_xor isin"
+    "numpy eq ne lt le gt ge isnan isinf isfinite size dim sample bucketize searchsorted nonzero one_hot bincount "
+    "histc logical_and logical_or logical_not logical_xor isin"
 ).split()
 _MADE = re.compile(
     r"(^|[._])(tensor|Tensor|FloatTensor|LongTensor|DoubleTensor|zeros|ones|empty|full|eye|arange|linspace|logspace|"

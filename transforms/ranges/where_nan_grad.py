@@ -50,7 +50,8 @@ Left alone
 ----------
 Branches whose operation is defined everywhere, or already has a safe input; conditions that do not decide whether the
 operation is defined; code without gradients; quotients of a sum that another `where` selected by the mask that is
-counted, which hands back no gradient to what it rejects; a softplus written by hand, which has a rule of its own; numpy.
+counted, which hands back no gradient to what it rejects; a softplus written by hand, which has a rule of its own;
+numpy.
 
 Sources
 -------
@@ -324,7 +325,8 @@ def _fix(module: Module, node: ast.expr, unsafe: Unsafe, choice: Choice) -> Fix:
     neutral = "1" if unsafe.kind == "divide" and analysis(module).of(unsafe.argument).integer else unsafe.neutral
     sides = "{c}, {u}, " + neutral if choice.outcome else "{c}, " + neutral + ", {u}"
     edits += rewrite.replace(module, unsafe.argument, f"{where.text}({sides})", c=condition, u=unsafe.argument)
-    region, results = None, ()
+    region: Span | None = None
+    results: tuple[str, ...] = ()
     if unsafe.names:
         for name in unsafe.names:
             _require_single_use(module, name)
