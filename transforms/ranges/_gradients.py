@@ -20,7 +20,7 @@ from autofix.tree import last_part, parameter_names, walk
 _ASIDE_FOLDER = re.compile(
     r"\w*metrics|metric|pipelines?|modular_pipelines|schedulers?|datasets?|preprocessing|testing|optim|optimizers?|"
     r"quantizers?|infer(ence|ers?)?|augment(ation)?s?|sampl(ing|ers?)|guiders|eval(uation|uators?|_\w+)?|envs?|"
-    r"process_data"
+    r"process_data|assigners?"
 )
 # Divided into folders.
 _ASIDE_FAMILY = re.compile(r"\w*metrics|pipelines?|modular_pipelines|schedulers?|quantizers|preprocessing")

@@ -164,16 +164,20 @@ def selected(module: Module, node: ast.expr) -> bool:
     if tensor_op(module, value, "where") is not None:
         return True
     parts = [n for n in walk(value) if isinstance(n, ast.Subscript)]
+    if not parts:  # a number made of such parts above
+        above = [module.flow(n).value(n) for n in walk(value) if isinstance(n, ast.Name)]
+        parts = [n for v in above if isinstance(v, ast.BinOp) for n in walk(v) if isinstance(n, ast.Subscript)]
     return bool(parts) and all(_is_chosen(module, p) for p in parts)
 
 
 def _is_chosen(module: Module, node: ast.Subscript) -> bool:
-    if isinstance(node.slice, ast.Name):
-        mask = module.flow(node).value(node.slice)
+    index = node.slice.elts[0] if isinstance(node.slice, ast.Tuple) and node.slice.elts else node.slice
+    if isinstance(index, ast.Name):
+        mask = module.flow(node).value(index)
         compared = isinstance(mask, (ast.Compare, ast.UnaryOp)) or (
             isinstance(mask, ast.BinOp) and isinstance(mask.op, (ast.BitAnd, ast.BitOr))
         )
-        if compared or "mask" in node.slice.id:
+        if compared or "mask" in index.id:
             return True
     return tensor_op(module, module.flow(node).value(node.value), "where") is not None
 
