@@ -40,7 +40,7 @@ _UNDIFFERENTIATED = re.compile(
     r"(Assigner|Tracker|Inferencer|Evaluator|Visualizer|Env|EnvBase|MapTransform|RandomizableTransform)$"
 )
 _HOOK_PARAMETERS = {"grad_input", "grad_output", "grad_outputs", "grad_inputs"}
-_VERBOSE = re.compile(r"(^|_)(verbose|debug|log_\w+|logging)$")
+_VERBOSE = re.compile(r"(^|_)(verbose|debug|log_(?!s(cales?|tds?|igmas?)|vars?|prob|temp|p_?|det)\w+|logging)$")
 _SELECTING = (
     "argmin argmax argsort eq ne lt le gt ge isnan isinf isfinite bucketize searchsorted histc allclose "
     "isclose equal one_hot"
