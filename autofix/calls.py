@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from autofix.ops import tensor_op
 from autofix.syntax import Module
 from autofix.transfer import MAKERS, MODULES, MOVES, UNARY, names
-from autofix.tree import children, walk
+from autofix.tree import children, last_part, walk
 
 _HOMES = ("torch.nn.functional.", "torch.special.", "torch.linalg.", "torch.Tensor.", "torch.", "numpy.", "math.")
 _BUILTINS = frozenset(("len", "abs", "float", "int", "round", "min", "max"))
@@ -162,7 +162,7 @@ def callee(module: Module, node: ast.Call) -> ast.FunctionDef | None:
     if isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and func.value.id == "self":
         method = _method_of(module, module.class_of(node), func.attr)
         if method is not None:
-            return method
+            return None if _is_overridden(module, module.class_of(node), func.attr) else method
     maker = maker_of(module, func)
     if maker is not None and isinstance(maker.func, ast.Name):
         name = maker.func.id
@@ -186,6 +186,13 @@ def autograd_function(module: Module, node: ast.Name) -> ast.ClassDef | None:
     if not read <= bound or ("torch" in read and module.names.lookup("torch", cls.body[0]) != "torch"):
         return None
     return cls
+
+
+def _is_overridden(module: Module, cls: ast.ClassDef | None, name: str) -> bool:
+    """Whether a class of this file derives from `cls` and has a method of that name of its own."""
+    classes = [s for s in module.tree.body if isinstance(s, ast.ClassDef) and s is not cls]
+    own = [c for c in classes if cls is not None and any(last_part(b) == cls.name for b in c.bases)]
+    return any(module.method(c, name) is not None for c in own)
 
 
 def _method_of(module: Module, cls: ast.ClassDef | None, name: str) -> ast.FunctionDef | None:

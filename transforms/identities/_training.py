@@ -7,6 +7,7 @@ import ast
 from autofix.pattern import Match
 from autofix.syntax import Module
 from autofix.transforms.ranges._gradients import carries_gradient, learns_nothing, only_compared, out_of_model
+from autofix.transforms.ranges._upstream import is_drawn
 
 
 def without_gradient(module: Module, match: Match) -> bool:
@@ -40,6 +41,11 @@ def outside_models(module: Module, match: Match) -> bool:
 
 def with_gradient(module: Module, match: Match) -> bool:
     return not without_gradient(module, match)
+
+
+def is_a_draw(module: Module, match: Match) -> bool:
+    """Whether what the matched expression is computed from is a random draw, which is never exactly zero."""
+    return "x" in match.captures and is_drawn(module, match.captures["x"])
 
 
 def given_clamped(module: Module, match: Match) -> bool:

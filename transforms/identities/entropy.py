@@ -41,8 +41,8 @@ gradients flow it is not: `entr` and `xlogy` are finite at 0, but their gradient
 Left alone
 ----------
 Probabilities that come from a softmax or sigmoid in view, whose logarithm `log-softmax` and `log-sigmoid` take from
-the logits, the form that trains best; quantities proved to be positive; logarithms that are protected already;
-cross-entropies of two different distributions; NumPy, other bases, `out=` and complex tensors.
+the logits, the form that trains best; quantities proved to be positive, or mixed with a constant; logarithms that are
+protected already; cross-entropies of two different distributions; NumPy, other bases, `out=` and complex tensors.
 
 Sources
 -------
@@ -63,6 +63,7 @@ from autofix.ranges import interval
 from autofix.sameness import is_cheap
 from autofix.syntax import Module
 from autofix.transforms.identities._training import with_gradient, without_gradient
+from autofix.transforms.ranges._roots import squeezed
 
 _MESSAGE = "a probability of exactly 0 makes its term 0 times -inf, NaN, and with it the sum and every gradient"
 _SUMMED = ("sum", "mean", "nansum")
@@ -71,7 +72,7 @@ _SUMMED = ("sum", "mean", "nansum")
 def _is_settled(module: Module, match: Match) -> bool:
     """Whether the probability is positive for certain, or made by an activation whose logits are in view."""
     p = match.captures["p"]
-    if interval(module, p).low > 0:
+    if interval(module, p).low > 0 or squeezed(module, p):
         return True
     made = module.flow(p).value(p)
     if isinstance(made, ast.BinOp) and isinstance(made.op, ast.Sub) and constant(module, made.left) == 1:

@@ -72,6 +72,7 @@ from autofix.transforms.identities._boundary import crossing
 from autofix.transforms.identities._links import reshaped_logits
 from autofix.transforms.identities._operands import in_full, minus_infinity_reason
 from autofix.transforms.identities._training import has_a_floor_of_its_own, with_gradient
+from autofix.transforms.identities._weighed import weighs_itself
 
 _LOG = "torch.nn.functional.logsigmoid({x})"
 _LOG_OF_REST = "torch.nn.functional.logsigmoid(-{x})"
@@ -229,7 +230,7 @@ IDENTITY = Identity(
             when=(_crosses,),
         ),
     ),
-    silent=(_is_a_value,),
+    silent=(_is_a_value, weighs_itself),
     quiet=(has_a_floor_of_its_own, _divides),
     in_full=in_full,
     near_misses=(

@@ -61,7 +61,6 @@ log-sum-exp and softmax functions (2021).
 
 from __future__ import annotations
 
-import ast
 import re
 from dataclasses import replace
 
@@ -73,7 +72,7 @@ from autofix.transforms.identities._boundary import crossing
 from autofix.transforms.identities._links import links_to, reshaped_log_softmax
 from autofix.transforms.identities._operands import in_full, masked_reason
 from autofix.transforms.identities._training import outside_models, where_nothing_learns
-from autofix.tree import walk
+from autofix.transforms.identities._weighed import weighs_itself
 
 _FUNCTION = "torch.log_softmax|torch.nn.functional.log_softmax({x}, dim={dim}, dtype={dtype})"
 _METHOD = "{x}.log_softmax(dim={dim}, dtype={dtype})"
@@ -97,28 +96,9 @@ def _is_unmasked(module: Module, match: Match) -> bool:
     return found is not None and not masked_reason(module, Match({"x": found.op.input}))
 
 
-def _weighs_itself(module: Module, match: Match) -> bool:
-    """Whether the logarithm of a protected probability is multiplied by that probability, at once or by its name, as
-    in an entropy: the product goes to 0 with the probability, and so does its gradient, whatever the eps."""
-    if "eps" not in match.captures:
-        return False
-    log = match.ops[0].call
-    names = {n.id for n in walk(log) if isinstance(n, ast.Name)}
-    reads: list[ast.expr] = [log]
-    parent = module.parent(log)
-    if isinstance(parent, ast.Assign) and isinstance(parent.targets[0], ast.Name):
-        found = module.flow(log).loads.get(parent.targets[0].id, [])
-        reads = [r for r in found if module.chars(r) > module.chars(log)]
-    return bool(reads) and all(_is_times(module, r, names) for r in reads)
-
-
-def _is_times(module: Module, node: ast.expr, names: set[str]) -> bool:
-    parent = module.parent(node)
-    if not isinstance(parent, ast.BinOp) or not isinstance(parent.op, ast.Mult):
-        return False
-    other = parent.left if parent.right is node else parent.right
-    other = other.operand if isinstance(other, ast.UnaryOp) else other
-    return isinstance(other, ast.Name) and other.id in names
+def _is_flat_aside(module: Module, match: Match) -> bool:
+    """Whether the logarithm of a protected probability stands where nothing learns: there is no gradient to lose."""
+    return "eps" in match.captures and where_nothing_learns(module, match)
 
 
 def _crosses(module: Module, match: Match) -> bool:
@@ -190,7 +170,7 @@ IDENTITY = Identity(
             ("log($p)", "log($p + $eps:small)"), "", _both_places, why=_HANDED, severity=Severity.INFO, when=(_crosses,)
         ),
     ),
-    silent=(outside_models, _weighs_itself),
+    silent=(outside_models, weighs_itself, _is_flat_aside),
     in_full=in_full,
     near_misses=(
         "torch.log(torch.softmax(x, dim=-1) * y)",

@@ -57,15 +57,21 @@ from autofix.declare import Form, Identity, Operand
 from autofix.model import Severity
 from autofix.origins import origins
 from autofix.pattern import Match
+from autofix.relations import words
 from autofix.syntax import Module
 from autofix.transforms.identities._operands import in_full
-from autofix.transforms.identities._training import from_data_alone, without_gradient
+from autofix.transforms.identities._training import from_data_alone, is_a_draw, without_gradient
 from autofix.transforms.ranges._roots import guarded_outside, no_zero_rows
-from autofix.tree import walk
+from autofix.tree import last_part, walk
 
 _MESSAGE = (
     "the gradient is NaN at a zero vector (infinite at the root, times 0), and in float16 the squares overflow at 256"
 )
+_COINCIDE = (
+    "the gradient is NaN where two points coincide (infinite at the root, times 0), and in float16 the squares "
+    "overflow at 256"
+)
+_EDGE = re.compile(r"(^|_)(edges?|bonds?)_?(vec(tor)?s?|diffs?|disp\w*)")
 _X = Operand(hazard=(0.0, 0.0))
 _SQUARES = ("abs($x) ** 2", "$x ** 2", "$x * $x", "square($x)")
 _ALONG = tuple(
@@ -108,6 +114,24 @@ def _is_no_dense_tensor(module: Module, match: Match) -> bool:
     return False
 
 
+def _joins_points(module: Module, match: Match) -> bool:
+    """Whether it is the distance of two points out of one tensor, `pos[i] - pos[j]`, or the length of an edge or a
+    bond: 0 only where two points coincide."""
+    x = match.captures["x"]
+    if any(_EDGE.search(n) for n in _named(x)):
+        return True
+    value = module.flow(x).value(x)
+    sides = [value.left, value.right] if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Sub) else []
+    bases = [words(module, s.value) for s in sides if isinstance(s, ast.Subscript) and isinstance(s.slice, ast.Name)]
+    return len(bases) == 2 and bases[0] == bases[1]
+
+
+def _named(node: ast.expr) -> list[str]:
+    """The name of a variable, or those of the key it is found under."""
+    key = node.slice if isinstance(node, ast.Subscript) else None
+    return [last_part(n).lower() for n in (node, *([key] if key is not None else []))]
+
+
 IDENTITY = Identity(
     name="manual-norm",
     summary="sqrt((x ** 2).sum(dim)) becomes linalg.vector_norm(x, dim=dim)",
@@ -123,6 +147,15 @@ IDENTITY = Identity(
         Form(
             _ALONG,
             "torch.linalg.vector_norm({x}, dim={dim}, keepdim={keep})",
+            _COINCIDE,
+            hazard=("gradient", "value"),
+            severity=Severity.INFO,
+            when=(_joins_points,),
+            operands={"x": _X, "dim": Operand(code="-1"), "keep": Operand(code="True")},
+        ),
+        Form(
+            _ALONG,
+            "torch.linalg.vector_norm({x}, dim={dim}, keepdim={keep})",
             _MESSAGE,
             hazard=("gradient", "value"),
             operands={"x": _X, "dim": Operand(code="-1"), "keep": Operand(code="True")},
@@ -135,7 +168,7 @@ IDENTITY = Identity(
             operands={"x": _X},
         ),
     ),
-    silent=(without_gradient, from_data_alone, _is_protected, _is_never_zero, _is_no_dense_tensor),
+    silent=(without_gradient, from_data_alone, is_a_draw, _is_protected, _is_never_zero, _is_no_dense_tensor),
     in_full=in_full,
     near_misses=(
         "torch.sqrt((x**3).sum(-1))",

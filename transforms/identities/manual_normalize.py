@@ -60,9 +60,10 @@ import re
 
 from autofix.declare import Form, Identity, Operand
 from autofix.model import Severity
+from autofix.ops import constant
 from autofix.pattern import Match
 from autofix.syntax import Module
-from autofix.transforms.identities._training import ends_in_a_comparison, outside_models
+from autofix.transforms.identities._training import ends_in_a_comparison, is_a_draw, outside_models
 from autofix.transforms.ranges._networks import (
     has_length,
     is_documented,
@@ -71,7 +72,6 @@ from autofix.transforms.ranges._networks import (
     is_the_largest,
     is_weight,
 )
-from autofix.transforms.ranges._upstream import is_drawn
 
 _ZERO = "a zero vector is divided by its length 0, which is NaN, forward and in every gradient before it"
 _ZERO_CHANGE = "vectors shorter than 1e-12 are divided by 1e-12"
@@ -107,15 +107,18 @@ def _may_be_zero(module: Module, match: Match) -> bool:
     """Whether a zero vector is ordinary: a difference, a product, a gradient, something masked or rectified."""
     node = module.flow(match.captures["x"]).value(match.captures["x"])
     if isinstance(node, ast.BinOp):
-        return isinstance(node.op, (ast.Sub, ast.Mult))
+        scaled = any(constant(module, side) is not None for side in (node.left, node.right))
+        return isinstance(node.op, ast.Sub) or (isinstance(node.op, ast.Mult) and not scaled)
     while isinstance(node, ast.Subscript):
         node = node.value
     name = node.func.attr if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else ""
     return name in _DIFFERENT
 
 
-def _is_a_draw(module: Module, match: Match) -> bool:
-    return "x" in match.captures and is_drawn(module, match.captures["x"])
+def _is_tiny(module: Module, match: Match) -> bool:
+    """Whether what protects the length is too small to change a unit vector of ordinary length."""
+    eps = constant(module, match.captures["eps"])
+    return eps is not None and eps <= 1e-7
 
 
 def _is_unknown(module: Module, match: Match) -> bool:
@@ -141,7 +144,7 @@ IDENTITY = Identity(
     ),
     title="write {new}, which turns a zero vector into zeros (in float32 and bfloat16)",
     local="vectors",
-    silent=(ends_in_a_comparison, outside_models, _is_a_draw),
+    silent=(ends_in_a_comparison, outside_models, is_a_draw),
     forms=(
         Form(
             (*(f"$x / {norm}" for norm in (*_NORM, *_ROOT, *_LOST)), *(f"$x * {norm}" for norm in _RECIPROCAL)),
@@ -178,7 +181,7 @@ IDENTITY = Identity(
             change=_EPS_CHANGE,
             severity=Severity.INFO,
             tidy=True,
-            when=(_is_unknown,),
+            when=(_is_unknown, _is_tiny),
             operands={"x": _X, "dim": _DIM, "eps": _EPS},
         ),
     ),

@@ -77,6 +77,7 @@ from autofix.transforms.identities._operands import (
     is_shifted_by_row,
     masked_reason,
 )
+from autofix.transforms.identities._training import ends_in_a_comparison
 from autofix.tree import walk
 
 _FUNCTION = "torch.softmax|torch.nn.functional.softmax({x}, dim={dim})"
@@ -234,7 +235,7 @@ IDENTITY = Identity(
             operands={"x": _X},
         ),
     ),
-    silent=(is_fixed_grid, _is_chosen_by_hand),
+    silent=(is_fixed_grid, _is_chosen_by_hand, ends_in_a_comparison),
     in_full=in_full,
     near_misses=(
         "torch.exp(x) / torch.exp(x).sum(dim=-1)",

@@ -18,6 +18,7 @@ from autofix.transforms.masks._purpose import (
     in_sampler,
     is_graded,
     is_scripted,
+    is_the_weaker,
     reaches_attention,
     stands_in_for_fused,
     uses_torch,
@@ -46,7 +47,7 @@ def findings(node: ast.AST, context: Context, infinite: bool) -> Iterator[Findin
         return
     fate, severity = judged
     pieces = [site]
-    if fate.joined and fate.softmaxes:
+    if fate.softmaxes and (fate.joined or isinstance(site.tensor, ast.Name)):
         pieces = _pieces(module, site, fate)
         if pieces[0] is not site:
             return  # the first piece of a softmax's scores speaks for all of them
@@ -161,7 +162,7 @@ def _fills_data(site: Site) -> bool:
 
 
 def _constant_severity(module: Module, site: Site, fate: Fate) -> Severity | None:
-    if is_graded(module, site):
+    if is_graded(module, site) or is_the_weaker(module, site):
         return None
     if not site.minimum and site.number >= _HALF_LIMIT:
         return Severity.INFO  # every dtype holds it, and it leaks only where scores are thousands apart
@@ -181,7 +182,7 @@ def _constant_severity(module: Module, site: Site, fate: Fate) -> Severity | Non
 
 
 def _pieces(module: Module, site: Site, fate: Fate) -> list[Site]:
-    """Every site whose value is a piece of the same softmax's scores, in source order."""
+    """Every site whose value is a piece of the same softmax's scores, or that fills them once more, in source order."""
     scope = module.class_of(site.node) or module.function_scope(site.node)
     infinite = site.number == float("-inf")
     out = []
@@ -192,7 +193,10 @@ def _pieces(module: Module, site: Site, fate: Fate) -> list[Site]:
         if other is None or (other.number == float("-inf")) != infinite:
             continue
         judged = _judged(module, other)
-        if judged is not None and judged[0].joined and set(judged[0].softmaxes) & set(fate.softmaxes):
+        if judged is None or not set(judged[0].softmaxes) & set(fate.softmaxes):
+            continue
+        one_after_another = other.node in fate.through or site.node in judged[0].through
+        if (judged[0].joined and fate.joined) or other is site or one_after_another:
             out.append(other)
     return sorted(out, key=lambda s: (s.node.lineno, s.node.col_offset)) or [site]
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import re
 
+from autofix.ops import constant, tensor_op
 from autofix.syntax import Module
 from autofix.transforms.masks._calls import callers
 from autofix.transforms.masks._reach import End, Fate
 from autofix.transforms.masks._sites import Site
+from autofix.tree import last_part, walk
 
 _ATTENTION = re.compile(
     r"att(?:n|en|ention)?s?_?(?:\w*_)?(?:mask|bias|weight|score|logit|prob)"
@@ -191,3 +193,35 @@ def _names(module: Module, site: Site, fate: Fate) -> list[str]:
     if isinstance(tensor, ast.Name):
         names.append(tensor.id)
     return names
+
+
+def is_the_weaker(module: Module, site: Site) -> bool:
+    """Whether the same scores are filled with another, lower number too: a position that the weaker mask hides is seen
+    where the stronger hides all others (a token looks at itself alone where there is nothing else), which one number
+    for both would end."""
+    tensor = site.tensor
+    if site.kind not in ("fill", "index") or not isinstance(tensor, ast.Name):
+        return False
+    for node in walk(module.function_scope(site.node)):
+        name = getattr(node.func, "attr", "") if isinstance(node, ast.Call) else ""
+        if node is site.node or name not in ("masked_fill", "masked_fill_"):
+            continue
+        op = tensor_op(module, node, "masked_fill", "masked_fill_")
+        value = op.args.get("value") if op is not None else None
+        if op is None or value is None or getattr(op.input, "id", "") != tensor.id:
+            continue
+        number = constant(module, value)
+        if number is None and _says_lowest(module, value):
+            return True
+        if isinstance(number, (int, float)) and number < site.number and number != float("-inf"):
+            return True
+    return False
+
+
+def _says_lowest(module: Module, value: ast.expr) -> bool:
+    """Whether a fill value is the lowest number of the dtype: `torch.finfo(x.dtype).min`, `-torch.finfo(...).max`, or a
+    function that says so."""
+    made = module.flow(value).value(value)
+    parts = [n for n in walk(made) if isinstance(n, ast.Call)]
+    said = (last_part(c.func) for c in parts)
+    return any(name == "finfo" or "neg" in name for name in said)

@@ -113,7 +113,7 @@ def _is_zero_tensor(module: Module, node: ast.expr) -> bool:
         isinstance(node, ast.Call)
         and module.qualified(node.func) in ("torch.tensor", "torch.zeros")
         and len(node.args) == 1
-        and not node.keywords
+        and all(k.arg in ("device", "requires_grad") for k in node.keywords)
         and constant(module, node.args[0]) in (0, None)
     )
 

@@ -17,7 +17,8 @@ from autofix.tree import last_part, parameter_names, spaced, walk
 
 _ASIDE = re.compile(
     r"^_*(generate|inference|infer|evaluate|eval|test|validate|validation|plot|visuali[sz]e|log_?metrics|report|interpret|"
-    r"summary|init|initiali[sz]e|reset|load|export|from_pretrained)(_|$)|_hook$|^_*(init_weights|metrics)|"
+    r"summary|init|initiali[sz]e|reset|load|export|from_pretrained|pre_?compute)(_|$)|_hook$|^_*(init_weights|metrics)|"
+    r"^_*predict(_proba?|_label)?s?$|colou?rmap|"
     r"^_*convert($|_\w*(weight|checkpoint|state|model|param))"
 )
 _NO_GRAD = ("no_grad", "inference_mode", "eval_mode")
@@ -96,7 +97,12 @@ def out_of_training(module: Module, call: ast.expr) -> bool:
 
 
 def _is_module(cls: ast.ClassDef | None) -> bool:
-    return cls is not None and any(re.search(r"Module|Model|Layer|Block", last_part(b)) for b in cls.bases)
+    """Whether a class is a module, which its base or a buffer that it registers says, or a set of data."""
+    if cls is None:
+        return False
+    if any(re.search(r"Module|Model|Layer|Block|Dataset$", last_part(b)) for b in cls.bases):
+        return True
+    return any(isinstance(n, ast.Attribute) and n.attr == "register_buffer" for n in walk(cls))
 
 
 def _disables(node: ast.AST) -> bool:

@@ -12,11 +12,12 @@ from autofix.ops import constant, tensor_op
 from autofix.ranges import analysis
 from autofix.relations import in_place_changes, reaches, words
 from autofix.syntax import Module
-from autofix.tree import spaced, walk
+from autofix.tree import last_part, spaced, walk
 
 # What keeps every element, or at least one of each row that had one.
 _KEEPING = frozenset(
-    "view reshape unsqueeze squeeze transpose permute expand expand_as repeat contiguous clone detach flatten to type "
+    "view reshape unsqueeze squeeze transpose permute expand expand_as repeat repeat_interleave contiguous clone "
+    "detach flatten to type "
     "type_as float double half bfloat16 cpu cuda flip cumsum bool int long byte rearrange broadcast_to "
     "as_tensor".split()
 )
@@ -25,11 +26,13 @@ _SELECTED = re.compile(
 )
 _PADDING = re.compile(
     r"(^|_)(attention|attn|pad\w*|non_?pad\w*|caption|text|src|seq\w*|tokens?|len\w*|inputs?|frames?|key|query|prompt|"
-    r"duration|spec\w*|mel|audio|speech|wave\w*|features?|out|[xyz])_masks?(_|$|\d)|(^|_)(non_?pad\w*|not_?pad\w*)(_|$)|^pad(ding)?$"
+    r"duration|spec\w*|atom|residue|node|mel|audio|speech|wave\w*|features?|out|[xyz])_masks?(_|$|\d)|(^|_)(non_?pad\w*|not_?pad\w*)(_|$)|^pad(ding)?$"
 )
 _BUILDERS = re.compile(r"(len|pad|seq|attention|attn)\w*mask|mask\w*(len|pad)", re.I)
 _OF_IDS = re.compile(r"(^|_)(ids?|tokens?|inputs?|src|source|seq\w*|text|words?|x|xs|sentences?)(_|$|\d)")
 _OWN_CHOICE = re.compile(r"masked_pos|mask_?ratio|(^|_)mim_|masked_patch")
+_PADDED_WITH = re.compile(r"(^|_)pad(ding)?(_|$)")
+_MEMBERS = re.compile(r"^(batch|graph)(_?(idx|index|indices|ids?))?$")
 _POOLS = re.compile(r"pool|embed|encod", re.I)
 
 
@@ -55,6 +58,8 @@ def skips_nan_of(module: Module, mask: ast.expr, summand: ast.expr) -> bool:
 
 def degenerate(module: Module, mask: ast.expr, node: ast.AST, per_row: bool) -> str:
     """Of which data alone `mask` selects nothing, in words; "" where ordinary batches may do it."""
+    if _MEMBERS.match(words(module, mask).rpartition(".")[2]):
+        return "members"  # which graph a node belongs to, counted per graph
     kinds = {_kind(module, leaf) for leaf in _leaves(module, mask, 0)}
     if "selected" in kinds or not kinds:
         return ""
@@ -102,6 +107,9 @@ def _never(module: Module, node: ast.expr, per_row: bool, depth: int) -> bool:
         return _comparison_holds(module, node)
     if not isinstance(node, ast.Call):
         return False
+    compared = _equated(module, node)
+    if compared is not None:
+        return _meets_itself(module, *compared)
     inner = _kept(module, node)
     if inner is not None:
         return _never(module, inner, per_row, depth + 1)
@@ -171,12 +179,45 @@ def _comparison_holds(module: Module, node: ast.Compare) -> bool:
         return True  # what a module keeps is no data, and somebody made sure of it once
     if isinstance(op, ast.Lt):
         return _counts_up(module, left) and analysis(module).of(_stripped(module, right)).low >= 1
+    if isinstance(op, ast.Eq) and _meets_itself(module, left, right):
+        return True
     if isinstance(op, (ast.GtE, ast.LtE, ast.Eq)):
         extremes: tuple[str, ...] = ("max", "amax") if not isinstance(op, ast.LtE) else ("min", "amin")
         extremes += ("min", "amin") if isinstance(op, ast.Eq) else ()
         return _is_extreme_of(module, right, left, extremes, isinstance(op, ast.GtE))
     probability = re.search(r"prob|softmax", words(module, left).lower())
     return isinstance(op, ast.Gt) and constant(module, right) == 0 and probability is not None
+
+
+def _equated(module: Module, node: ast.Call) -> tuple[ast.expr, ast.expr] | None:
+    """The sides of `torch.eq(a, b)` and `a.eq(b)`."""
+    if getattr(node.func, "attr", "") != "eq":
+        return None
+    sides = node.args if module.qualified(node.func) == "torch.eq" else [node.func.value, *node.args]  # type: ignore[attr-defined]
+    return (sides[0], sides[1]) if len(sides) == 2 else None
+
+
+def _meets_itself(module: Module, left: ast.expr, right: ast.expr) -> bool:
+    """Whether a vector is compared with its own transpose, or with that and more: `labels == labels.T`,
+    `eq(ids, cat([ids.t(), queue]))`. Each element equals itself."""
+    text = words(module, _turned(module, left))
+    value = module.flow(right).value(right)
+    joined = value.args[0] if isinstance(value, ast.Call) and last_part(value.func) == "cat" and value.args else None
+    parts = joined.elts if isinstance(joined, (ast.Tuple, ast.List)) else [right]
+    return any(words(module, _turned(module, p)) == text for p in parts)
+
+
+def _turned(module: Module, node: ast.expr) -> ast.expr:
+    """`node` without transpositions, views and new dimensions."""
+    for _ in range(8):
+        node = _stripped(module, node)
+        if isinstance(node, ast.Attribute) and node.attr in ("T", "mT"):
+            node = node.value
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "t":
+            node = node.func.value
+        else:
+            break
+    return node
 
 
 def _counts_up(module: Module, node: ast.expr) -> bool:
@@ -358,6 +399,8 @@ def _kind(module: Module, leaf: ast.expr) -> str:
         name = getattr(leaf.func, "attr", getattr(leaf.func, "id", ""))
         if name in ("ne", "eq", "lt", "gt", "le", "ge"):
             compared = leaf.func.value if isinstance(leaf.func, ast.Attribute) else leaf
+            if any(_PADDED_WITH.search(words(module, a).rpartition(".")[2].lower()) for a in leaf.args):
+                return "padding"
             return "padding" if name == "ne" and _is_told_by_zeros(module, compared, leaf.args) else "selected"
         return "padding" if _BUILDERS.search(name) else _kind_of_name(name)
     return "selected"
@@ -367,7 +410,7 @@ def _kind_of_comparison(module: Module, node: ast.Compare) -> str:
     """`ids != pad_id` and `arange(n) < lengths` tell padding; `labels != -100` and `error > t` select."""
     sides = [node.left, *node.comparators]
     said = [words(module, s).rpartition(".")[2].lower() for s in sides]
-    if any(re.search(r"(^|_)pad(ding)?(_|$)", s) for s in said):
+    if any(_PADDED_WITH.search(s) for s in said):
         return "padding"
     if any(_counts_up(module, s) for s in sides):
         return "padding"

@@ -432,5 +432,21 @@ def _around(text: str, name: str) -> Iterator[str]:
 
 
 def is_buffer(module: Module, node: ast.expr) -> bool:
+    """Whether `node` is a buffer of a module, or lies between elements of one: `(1 - w) * table[i] + w * table[j]`."""
     name = words(module, node).rpartition(".")[2]
+    if _is_registered(module, name):
+        return True
+    value = module.flow(node).value(node)
+    if not isinstance(value, ast.BinOp) or not isinstance(value.op, ast.Add):
+        return False
+    return all(_is_part_of_buffer(module, side) for side in (value.left, value.right))
+
+
+def _is_part_of_buffer(module: Module, node: ast.expr) -> bool:
+    factors = [node.left, node.right] if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult) else [node]
+    taken = [f.value for f in factors if isinstance(f, ast.Subscript)]
+    return any(_is_registered(module, words(module, t).rpartition(".")[2]) for t in taken)
+
+
+def _is_registered(module: Module, name: str) -> bool:
     return re.search(rf"register_buffer\(\s*[\"']{re.escape(name)}[\"']", module.text) is not None

@@ -19,14 +19,19 @@ from autofix.tree import last_part, parameter_names, walk
 # business of its code.
 _ASIDE_FOLDER = re.compile(
     r"\w*metrics|metric|pipelines?|modular_pipelines|schedulers?|datasets?|preprocessing|testing|optim|optimizers?|"
-    r"quantizers?|inference|augment(ation)?s?|sampl(ing|ers?)|guiders"
+    r"quantizers?|infer(ence|ers?)?|augment(ation)?s?|sampl(ing|ers?)|guiders|eval(uation|uators?|_\w+)?|envs?|"
+    r"process_data|assigners?"
 )
-_ASIDE_FAMILY = re.compile(r"\w*metrics|pipelines?|modular_pipelines|schedulers?|quantizers")  # divided into folders
+# Divided into folders.
+_ASIDE_FAMILY = re.compile(r"\w*metrics|pipelines?|modular_pipelines|schedulers?|quantizers|preprocessing")
 _ASIDE_FILE = re.compile(
-    r"(processing|image_processing|feature_extraction|tokenization|generation|scheduling)_\w+\.py|\w*plot(s|ting)?\.py"
+    r"(processing|image_processing|feature_extraction|tokenization|generation|scheduling|export|logits_process)_\w+\.py|"
+    r"\w*(plot(s|ting)?|colou?rmaps?|post_?process(ing)?|logits_process(ors?)?)\.py"
 )
+_METRICS_FILE = re.compile(r"\w*metrics?\.py")
 _ASIDE_CLASS = re.compile(
-    r"(FeatureExtractor|Processor(Fast|Pil)?|Scheduler|Pipeline|Metrics?|Dataset|Tokenizer(Fast)?|Guider|Guidance|Sampler)$"
+    r"(FeatureExtractor|Processor(Fast|Pil)?|Scheduler|Pipeline|Metrics?|Dataset|Tokenizer(Fast)?|Guider|Guidance|Sampler|"
+    r"Inferer|PostProcess|^Quantizer)$"
 )
 _ASIDE_BASE = re.compile(r"(^Optimizer|BaseTransform|Dataset|Metrics?|Sampler)$")
 _ASIDE_FUNCTION = re.compile(r"_(test|init|check)$|(^|_)accuracy($|_)")
@@ -35,7 +40,7 @@ _UNDIFFERENTIATED = re.compile(
     r"(Assigner|Tracker|Inferencer|Evaluator|Visualizer|Env|EnvBase|MapTransform|RandomizableTransform)$"
 )
 _HOOK_PARAMETERS = {"grad_input", "grad_output", "grad_outputs", "grad_inputs"}
-_VERBOSE = re.compile(r"(^|_)(verbose|debug|log_\w+|logging)$")
+_VERBOSE = re.compile(r"(^|_)(verbose|debug|log_(?!s(cales?|tds?|igmas?)|vars?|prob|temp|p_?|det)\w+|logging)$")
 _SELECTING = (
     "argmin argmax argsort eq ne lt le gt ge isnan isinf isfinite bucketize searchsorted histc allclose "
     "isclose equal one_hot"
@@ -76,7 +81,7 @@ def _is_undifferentiated(module: Module, node: ast.AST) -> bool:
 
 def out_of_model(module: Module, node: ast.AST) -> bool:
     """Whether the code prepares data, samples, measures, initialises or rounds the result: no gradient flows."""
-    if _is_aside_file(module.path):
+    if _is_aside_file(module.path) or _is_metric(module, node):
         return True
     inner = node
     for ancestor in module.ancestors(node):
@@ -98,6 +103,14 @@ def out_of_model(module: Module, node: ast.AST) -> bool:
 def _is_aside_file(path: str) -> bool:
     *_, above, folder, name = ("", "", *PurePath(path).parts)
     return bool(_ASIDE_FILE.fullmatch(name) or _ASIDE_FOLDER.fullmatch(folder) or _ASIDE_FAMILY.fullmatch(above))
+
+
+def _is_metric(module: Module, node: ast.AST) -> bool:
+    """Whether a function of a file of metrics measures: not where it, or its class, is called a loss."""
+    if not _METRICS_FILE.fullmatch(PurePath(module.path).name):
+        return False
+    around = (module.function(node), module.class_of(node))
+    return not any("loss" in getattr(a, "name", "").lower() for a in around)
 
 
 def _is_aside(cls: ast.ClassDef, member: ast.AST) -> bool:
@@ -206,4 +219,7 @@ class _Ends:
         flow = self.module.flow(statement)
         start = self.module.chars(statement)[1]
         reads = [r for r in flow.loads.get(target.id, []) if self.module.chars(r)[0] > start]
+        if isinstance(statement, ast.Assign):  # what a later assignment binds is another value
+            made = [flow.definition(r) for r in reads]
+            reads = [r for r, d in zip(reads, made, strict=True) if d is None or d.statement is statement]
         return (bool(reads) or isinstance(statement, ast.AugAssign)) and all(self.ends(r) for r in reads)

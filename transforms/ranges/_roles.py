@@ -34,7 +34,7 @@ class Bounds:
 LOG_STD = Role("log-std", "the logarithm of a standard deviation", -15.0, 10.0)  # half of a log-variance's
 POLICY_LOG_STD = Role("log-std", LOG_STD.words, -20.0, 2.0)  # of actions, which lie between -1 and 1
 LOG_VARIANCE = Role("log-variance", "a log-variance", -30.0, 20.0)
-LOG_SCALE = Role("log-scale", "the log-scale of a flow", -10.0, 10.0)
+LOG_SCALE = Role("log-scale", "a log-scale", -10.0, 10.0)
 LOGIT_SCALE = Role("logit-scale", "a learned logit scale", None, math.log(100.0))
 LOG_RATIO = Role("log-ratio", "a difference of log-probabilities", -20.0, 20.0)
 
@@ -44,6 +44,7 @@ _NAMES = (
     (LOG_STD, re.compile(r"(^|_)(log_?(stds?|stddevs?|std_?devs?|sigmas?|sig)|lstd|logs)" + _SUFFIX)),
     (LOG_SCALE, re.compile(r"(^|_)log_?(s|scales?)" + _SUFFIX)),
 )  # fmt: skip
+_SCHEDULED = re.compile(r"^(model|posterior|true)_log_?var(iance)?(_clipped)?$")
 _RATIO = re.compile(r"(^|_)log_?(prob_?)?(ratios?|rho)" + _SUFFIX)
 _STD = re.compile(r"(^|_)(stds?|sigmas?|stddev|std_dev|scales?)" + _SUFFIX)
 _VARIANCE = re.compile(r"(^|_)(vars?|variances?)" + _SUFFIX)
@@ -63,6 +64,11 @@ def role_of_result(name: str) -> Role | None:
     if _STD.search(plain):
         return LOG_STD
     return LOG_VARIANCE if _VARIANCE.search(plain) else None
+
+
+def is_of_a_schedule(name: str) -> bool:
+    """Whether a name is that of a diffusion step's log-variance, which lies between two that the schedule gives."""
+    return _SCHEDULED.search(_plain(name)) is not None
 
 
 def is_ratio(name: str) -> bool:

@@ -92,6 +92,31 @@ def never_zero(module: Module, node: ast.expr) -> bool:
     return reach.positive or reach.magnitude > 0
 
 
+def squeezed(module: Module, node: ast.expr) -> bool:
+    """Whether a probability, or what is left to 1, was mixed with a constant, as `0.9 * p + 0.05`, and keeps away from
+    0 and 1 by that."""
+    value = module.flow(node).value(node)
+    if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Sub) and constant(module, value.left) == 1:
+        value = module.flow(value.right).value(value.right)
+    if not isinstance(value, ast.BinOp) or not isinstance(value.op, ast.Add):
+        return False
+    for scaled, shift in ((value.left, value.right), (value.right, value.left)):
+        low = constant(module, shift)
+        if low is None or not isinstance(scaled, ast.BinOp) or not isinstance(scaled.op, ast.Mult):
+            continue
+        factors = [f for f in (constant(module, scaled.left), constant(module, scaled.right)) if f is not None]
+        if len(factors) == 1 and low > 0 and factors[0] > 0 and low + factors[0] < 1:
+            return True
+    return False
+
+
+def has_margin(module: Module, node: ast.expr) -> bool:
+    """Whether both ends are clamped, neither at exactly 1: any other bound is a margin somebody chose."""
+    op = tensor_op(module, module.flow(node).value(node), "clamp", "clamp_")
+    ends = (op.args.get("min"), op.args.get("max")) if op else (None, None)
+    return all(end is not None and constant(module, end) not in (-1, 1) for end in ends)
+
+
 def squared(module: Module, node: ast.expr) -> ast.expr | None:
     """What is squared, directly or in the definition of a name; None where nothing is."""
     node = module.flow(node).value(node)
@@ -139,16 +164,20 @@ def selected(module: Module, node: ast.expr) -> bool:
     if tensor_op(module, value, "where") is not None:
         return True
     parts = [n for n in walk(value) if isinstance(n, ast.Subscript)]
+    if not parts:  # a number made of such parts above
+        above = [module.flow(n).value(n) for n in walk(value) if isinstance(n, ast.Name)]
+        parts = [n for v in above if isinstance(v, ast.BinOp) for n in walk(v) if isinstance(n, ast.Subscript)]
     return bool(parts) and all(_is_chosen(module, p) for p in parts)
 
 
 def _is_chosen(module: Module, node: ast.Subscript) -> bool:
-    if isinstance(node.slice, ast.Name):
-        mask = module.flow(node).value(node.slice)
+    index = node.slice.elts[0] if isinstance(node.slice, ast.Tuple) and node.slice.elts else node.slice
+    if isinstance(index, ast.Name):
+        mask = module.flow(node).value(index)
         compared = isinstance(mask, (ast.Compare, ast.UnaryOp)) or (
             isinstance(mask, ast.BinOp) and isinstance(mask.op, (ast.BitAnd, ast.BitOr))
         )
-        if compared or "mask" in node.slice.id:
+        if compared or "mask" in index.id:
             return True
     return tensor_op(module, module.flow(node).value(node.value), "where") is not None
 

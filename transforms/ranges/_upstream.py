@@ -25,16 +25,20 @@ _RAW_INPUT = re.compile(
     r"^(input_(values|features|ids)|pixel_(values|mask|attention_mask)\w*|(past|future)_(values|time_features)|attention_mask"
     r"|decoder_input_ids|input_features_mask|bbox)$"
 )
-_NO_TENSOR = re.compile(r"^(int|float|bool|str|np\.\w+|numpy\.\w+|\w*\.?(Long|Bool|Int)Tensor)( \| None)?$")
+_NO_TENSOR = re.compile(
+    r"^(int|float|bool|str|np\.\w+|numpy\.\w+|\w*\.?(Long|Bool|Int)Tensor)( \| None)?$|^(Optional\[)?(Bool|Int)\["
+)
 CUT = (
     "detach item long int bool floor ceil round sign sgn argmax argmin argsort numel unique unique_consecutive tolist "
-    "numpy eq ne lt le gt ge isnan isinf isfinite size dim sample bucketize searchsorted nonzero one_hot bincount histc"
+    "numpy eq ne lt le gt ge isnan isinf isfinite size dim sample bucketize searchsorted nonzero one_hot bincount "
+    "histc logical_and logical_or logical_not logical_xor isin"
 ).split()
 _MADE = re.compile(
     r"(^|[._])(tensor|Tensor|FloatTensor|LongTensor|DoubleTensor|zeros|ones|empty|full|eye|arange|linspace|logspace|"
     r"meshgrid|from_numpy|rand\w*|normal|bernoulli|multinomial|poisson|fftfreq|rfftfreq|tril_indices|triu_indices|"
     r"(hann|hamming|blackman|bartlett|kaiser)_window|size|zeros_like|ones_like|empty_like|full_like|new_\w+)$"
 )
+_LIKE = ("type_as", "expand_as", "view_as", "reshape_as")  # their argument gives a dtype or a shape
 _PASSING = ("abs", "min", "max", "sum", "tuple", "list", "zip", "enumerate", "reversed", "sorted", "next", "iter")
 _PLAIN_PARTS = ("shape", "ndim", "dtype", "device", "data", "is_cuda", "requires_grad")
 _DRAWS = re.compile(r"^randn?(_like)?$|normal_samples$")
@@ -151,7 +155,7 @@ class _Search:
             return self._called(node, function, arguments)
         if not isinstance(func, ast.Attribute) or getattr(func.value, "id", "") in ("self", "cls"):
             return True
-        return self.carries(func.value) or any(self.carries(a) for a in arguments)
+        return self.carries(func.value) or (func.attr not in _LIKE and any(self.carries(a) for a in arguments))
 
     def _called(self, node: ast.Call, function: ast.FunctionDef, arguments: list[ast.expr]) -> bool:
         """Whether the result of a function of this file carries a gradient."""
@@ -171,6 +175,8 @@ class _Search:
             return False
         module = self.module
         flow = module.flow(node)
+        if any(_counts_to(module, read) for read in flow.loads.get(node.id, ())):
+            return False
         inner = _bound_inside(module, node)
         if inner is not None:
             return self.carries(inner)
@@ -219,6 +225,12 @@ class _Search:
         if not call_sites(self.module, function):
             return True
         return any(self.carries(v) for v in given(self.module, function, name))
+
+
+def _counts_to(module: Module, read: ast.expr) -> bool:
+    """Whether `range` or `arange` counts up to it, which makes it a whole number."""
+    parent = module.parent(read)
+    return isinstance(parent, ast.Call) and parent.func is not read and last_part(parent.func) in ("range", "arange")
 
 
 def _is_buffer(module: Module, cls: ast.ClassDef, name: str) -> bool:

@@ -41,10 +41,10 @@ such ends; where small angles matter, it is the better formula.
 
 Left alone
 ----------
-Arguments that are proved to stay inside; angles that are only compared; parameters, of which nothing says that they
-come near the ends (advice); multiples of a parameter that every call in the file gives zeros; constants and whatever
-carries no gradient; evaluation, metrics and tests; `atanh` of anything but a number that was clamped to the closed
-interval or came from a tanh.
+Arguments that are proved to stay inside, or that a factor below 1 holds there; angles that are only compared;
+parameters, of which nothing says that they come near the ends (advice); multiples of a parameter that every call in
+the file gives zeros; constants and whatever carries no gradient; evaluation, metrics and tests; `atanh` of anything
+but a number that was clamped to the closed interval or came from a tanh.
 
 Sources
 -------
@@ -71,7 +71,7 @@ from autofix.transforms.ranges._call_sites import given
 from autofix.transforms.ranges._exponents import own_value
 from autofix.transforms.ranges._floors import held, limits
 from autofix.transforms.ranges._gradients import carries_gradient, learns_nothing, only_compared
-from autofix.transforms.ranges._roots import selected
+from autofix.transforms.ranges._roots import has_margin, selected
 from autofix.tree import last_part, parameter_names, walk
 
 _NAMES = ("acos", "asin", "atanh", "arccos", "arcsin", "arctanh")
@@ -142,7 +142,7 @@ def _closed_clamp(module: Module, node: ast.expr) -> Op | None:
 
 
 def _stays_inside(module: Module, node: ast.expr) -> bool:
-    if selected(module, node) or _has_margin(module, node):
+    if selected(module, node) or has_margin(module, node) or _is_scaled_down(module, node):
         return True
     reach = analysis(module).of(node)
     above = reach.low > -1 or (reach.low == -1 and reach.low_open)
@@ -209,11 +209,13 @@ def _is_zero_name(module: Module, node: ast.Name, zeros: _Zeros, depth: int) -> 
     return bool(values) and all(_is_zero(module, v, zeros, depth + 1) for v in values)
 
 
-def _has_margin(module: Module, node: ast.expr) -> bool:
-    """Whether both ends are clamped, neither at exactly 1: any other bound is a margin somebody chose."""
-    op = tensor_op(module, module.flow(node).value(node), "clamp", "clamp_")
-    ends = (op.args.get("min"), op.args.get("max")) if op else (None, None)
-    return all(end is not None and constant(module, end) not in (-1, 1) for end in ends)
+def _is_scaled_down(module: Module, node: ast.expr) -> bool:
+    """Whether a factor a little below 1 holds a cosine inside, as `cosine * (1 - 1e-6)`: a margin somebody chose."""
+    value = module.flow(node).value(node)
+    if not isinstance(value, ast.BinOp) or not isinstance(value.op, ast.Mult):
+        return False
+    factors = [constant(module, side) for side in (value.left, value.right)]
+    return any(f is not None and 0.9 < f < 1 for f in factors)
 
 
 def _edits(module: Module, op: Op, clamp: Op | None) -> tuple[Edit, ...]:

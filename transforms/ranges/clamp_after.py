@@ -103,6 +103,8 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     moved = _moved(module, inner, bounds)
     if moved is None or _is_logit_scale(inner.input) or not carries_gradient(module, inner.input):
         return
+    if _is_replaced(module, clamp):
+        return
     message = _message(module, inner, clamp)
     try:
         edits, region = _edits(module, clamp, inner, moved)
@@ -120,6 +122,21 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         ),
     )
     yield context.finding(node, message, fix=fix)
+
+
+def _is_replaced(module: Module, clamp: Op) -> bool:
+    """Whether what is NaN after the clamp gets another value, `x[isnan(x)] = old`, which a clamp before it
+    would end."""
+    statement = module.statement(clamp.call)
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else None
+    if not isinstance(target, ast.Name):
+        return False
+    reads = module.flow(clamp.call).loads.get(target.id, [])
+    later = [r for r in reads if module.chars(r)[0] > module.chars(statement)[1]]
+    parents = [module.parent(r) for r in later]
+    return any(isinstance(p, ast.Call) and last_part(p.func) == "isnan" for p in parents) or any(
+        isinstance(p, ast.Attribute) and p.attr == "isnan" for p in parents
+    )
 
 
 def _numbers(module: Module, clamp: Op) -> _Bounds | None:

@@ -98,7 +98,7 @@ from autofix.transforms.ranges._networks import (
     is_the_largest,
     is_weight,
 )
-from autofix.transforms.ranges._roots import is_square
+from autofix.transforms.ranges._roots import is_square, root_of
 from autofix.transforms.ranges._signed import signed_zero
 from autofix.transforms.ranges._upstream import is_drawn
 from autofix.transforms.ranges._uses import only_ordered
@@ -122,6 +122,9 @@ _WORDS = (
 )
 
 
+_OF_A_MODEL = re.compile(r"class|label|vocab|models?(?![a-z])")
+
+
 def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     module = context.module
     found = division(module, node)
@@ -131,6 +134,8 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     if why is None:
         yield from _signed(found, context)
         return
+    if root_of(module, module.flow(found.denominator).value(found.denominator)) is not None:
+        return  # a root of a sum of squares, whose own gradient fails first: of that other rules speak
     if count(module, found.denominator) is not None or not _is_plausible(module, found, why):
         return
     if is_numpy(module, node) or _is_harmless(module, found, why):
@@ -151,6 +156,10 @@ def _is_harmless(module: Module, found: Division, why: Vanishing) -> bool:
     node = found.node
     if isinstance(why.at, ast.Name) and changes_in_place(module, why.at):
         return True
+    if _writes_data(module, node) or _is_asked_for_zero(module, why.at):
+        return True
+    if why.kind in ("total", "amplitude", "maximum") and why.source is not None and _is_kept(module, why.source):
+        return True
     about = [found.denominator, why.at, *([why.source] if why.source is not None else [])]
     if why.kind in ("total", "amplitude") and why.source is not None:
         about += _made_of(module, why.source)
@@ -159,6 +168,47 @@ def _is_harmless(module: Module, found: Division, why: Vanishing) -> bool:
     if isinstance(node, ast.expr) and only_ordered(module, node):
         return True
     return out_of_training(module, found.denominator) or out_of_model(module, found.denominator)
+
+
+def _writes_data(module: Module, node: ast.AST) -> bool:
+    """`layer.weight.data *= scale / layer.weight.norm()`: an initialisation, hidden from autograd."""
+    statement = module.statement(node)
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", None)
+    return isinstance(target, ast.Attribute) and target.attr == "data"
+
+
+def _is_asked_for_zero(module: Module, node: ast.expr) -> bool:
+    """Whether the function asks anywhere whether it is 0, to put something in place of what was divided by it."""
+    text = words(module, node)
+    while isinstance(node, (ast.Subscript, ast.Attribute)) or (isinstance(node, ast.Call) and not node.keywords):
+        node = node.value if not isinstance(node, ast.Call) else getattr(node.func, "value", node.func)
+        text = words(module, node)
+    if not isinstance(node, ast.Name):
+        return False
+    for asked in (n for n in walk(module.flow(node).scope) if isinstance(n, ast.Compare)):
+        left = asked.left
+        while isinstance(left, ast.Subscript):
+            left = left.value
+        is_zero = isinstance(asked.ops[0], ast.Eq) and constant(module, asked.comparators[0]) == 0
+        if is_zero and words(module, left) == text:
+            return True
+    return False
+
+
+def _is_kept(module: Module, node: ast.expr) -> bool:
+    """Whether a tensor is one that the object keeps, `self.density`, and no data of a batch."""
+    for _ in range(8):
+        value = module.flow(node).value(node)
+        if isinstance(value, ast.Attribute):
+            return getattr(value.value, "id", "") == "self"
+        if isinstance(value, (ast.Subscript, ast.BinOp)):
+            value = value.value if isinstance(value, ast.Subscript) else value.left
+        elif isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
+            value = value.args[0] if module.qualified(value.func) and value.args else value.func.value
+        if value is node:
+            return False
+        node = value
+    return False
 
 
 def _made_of(module: Module, node: ast.expr) -> list[ast.expr]:
@@ -181,6 +231,8 @@ def _is_plausible(module: Module, found: Division, why: Vanishing) -> bool:
     if why.kind == "spread":
         numerator = module.flow(found.denominator).value(found.numerator)
         return isinstance(numerator, ast.BinOp) and isinstance(numerator.op, ast.Sub)
+    if why.kind == "size":
+        return not _OF_A_MODEL.search(words(module, why.at).lower())  # a problem of one class is none
     if why.kind == "norm":
         return not _is_unit_vector(module, found) and not is_drawn(module, found.numerator)
     if why.kind == "maximum":
@@ -325,6 +377,8 @@ def _signed(found: Division, context: Context) -> Iterator[Finding]:
     module, node = context.module, found.node
     denominator = found.denominator
     message = signed_zero(module, found)
+    if message and _is_asked_for_zero(module, denominator):
+        return
     if not message or is_numpy(module, node) or is_inference(module, node):
         return
     if is_guarded(module, node, [denominator]) or is_chosen_away(module, node):

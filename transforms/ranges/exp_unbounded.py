@@ -110,9 +110,19 @@ from autofix.transforms.ranges._exponents import (
     is_own_parameter,
     quantity,
 )
+from autofix.transforms.ranges._gradients import out_of_model
 from autofix.transforms.ranges._held_back import is_given, is_paid_for
-from autofix.transforms.ranges._roles import LOG_RATIO, LOG_SCALE, LOG_STD, LOGIT_SCALE, POLICY_LOG_STD, Bounds, bounds
-from autofix.tree import walk
+from autofix.transforms.ranges._roles import (
+    LOG_RATIO,
+    LOG_SCALE,
+    LOG_STD,
+    LOGIT_SCALE,
+    POLICY_LOG_STD,
+    Bounds,
+    bounds,
+    is_of_a_schedule,
+)
+from autofix.tree import last_part, walk
 
 _CONTRASTIVE = re.compile(r"contrast|(?<![a-z])clip(?![a-z])|info_?nce|siglip", re.I)
 _HALF, _FULL = 11.09, 88.7  # where exp overflows in float16, and in float32 and bfloat16
@@ -222,13 +232,20 @@ def _one_place(module: Module, a: Quantity, b: Quantity) -> bool:
 def _is_harmless(module: Module, op: Op, found: Quantity) -> bool:
     if found.role is LOGIT_SCALE and found.negative:
         return True
-    if out_of_training(module, op.call) or clamped_afterwards(module, op.call) or refuses_training(module):
+    if (
+        out_of_training(module, op.call)
+        or out_of_model(module, op.call)
+        or clamped_afterwards(module, op.call)
+        or refuses_training(module)
+    ):
         return True
     if is_formula(module, found) or is_compared(module, found) or is_used_plainly(module, found):
         return True
     if analysis(module).of(op.input).high <= _HALF:
         return True
     if bounded_by_hand(module, found.node) or is_buffer(module, found.node):
+        return True
+    if is_of_a_schedule(last_part(found.node)):
         return True
     return bounded_elsewhere(module, found.node)
 

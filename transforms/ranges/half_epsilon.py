@@ -50,9 +50,10 @@ number: nothing changes in float32 or bfloat16, and in float16 it becomes 6e-5.
 Left alone
 ----------
 Code where nothing says float16, or which says bfloat16; functions that cast to float32, compare dtypes or ask `finfo`
-for a bound; what `autocast` runs in float32 (sums, norms, powers, softmax, exp and log); numbers of Python, numpy and
-counts; quantities proved positive; optimizers, evaluation and the preparation of data. A denominator of unknown sign is
-reported without a fix: clamping would change its negative values.
+for a bound; what `autocast` runs in float32 (sums, norms, powers, softmax, exp and log); tensors made like one that
+the file hands over outside of `autocast`; numbers of Python, numpy and counts; quantities proved positive; optimizers,
+evaluation and the preparation of data. A denominator of unknown sign is reported without a fix: clamping would change
+its negative values.
 
 Sources
 -------
@@ -85,6 +86,7 @@ from autofix.transforms.precision._half import (
     runs_in_half,
     width,
 )
+from autofix.transforms.ranges._call_sites import given
 from autofix.transforms.ranges._clamping import brackets
 from autofix.transforms.ranges._context import out_of_training
 from autofix.transforms.ranges._counts import count
@@ -92,7 +94,7 @@ from autofix.transforms.ranges._division import division, is_numpy
 from autofix.transforms.ranges._floors import dtype_owner, limits
 from autofix.transforms.ranges._gradients import carries_gradient, out_of_model
 from autofix.transforms.ranges._roots import looks_like_tensor, root_of
-from autofix.tree import last_part
+from autofix.tree import last_part, parameter_names
 
 _ZERO = 2.98e-8  # float16 rounds anything smaller to 0
 _DIVISOR, _DIVIDING_ROOT, _LOG, _ROOT = "division", "division by the root", "logarithm", "root"
@@ -247,8 +249,31 @@ def _half(module: Module, guard: _Guard) -> str:
     if switch is Switch.CAST:
         return "this file runs models in float16"
     if switch is Switch.AUTOCAST and width(module, guard.quantity, autocast=True) is not Width.FULL:
+        if _is_made_outside(module, guard.quantity):
+            return ""
         return "this file trains in mixed precision"
     return ""
+
+
+def _is_made_outside(module: Module, quantity: ast.expr) -> bool:
+    """Whether it is about a tensor made like a parameter (`zeros_like(rewards)`), and all calls of the function in this
+    file stand outside of autocast and hand over what was made outside of it: it is single precision."""
+    owner = dtype_owner(module, quantity)
+    flow = module.flow(quantity)
+    function = flow.scope
+    if not isinstance(owner, ast.Name) or not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return False
+    made = [getattr(s, "value", None) for s in flow.stores(owner.id)]
+    like = [v.args[0] for v in made if isinstance(v, ast.Call) and v.args and last_part(v.func).endswith("_like")]
+    names = [n.id for n in like if isinstance(n, ast.Name) and n.id in parameter_names(function)]
+    handed = [a for n in names for a in given(module, function, n)]
+    return bool(handed) and not any(a is None or _comes_from_autocast(module, a) for a in handed)
+
+
+def _comes_from_autocast(module: Module, argument: ast.expr) -> bool:
+    definition = module.flow(argument).definition(argument) if isinstance(argument, ast.Name) else None
+    places = (argument, definition.statement) if definition is not None else (argument,)
+    return any(autocast_around(module, place) is Autocast.HALF for place in places)
 
 
 def _is_aside(module: Module, guard: _Guard) -> bool:

@@ -43,7 +43,8 @@ correction of squashed policies, is rewritten as `2 * (log 2 - x - softplus(-2 *
 
 Left alone
 ----------
-Arguments whose range is proved positive, or of which nothing is known; softmax, sigmoid and sums of exponentials, whose
+Arguments whose range is proved positive, or of which nothing is known; probabilities that a constant was mixed into,
+and squares of what was clamped inside of 1 and -1; softmax, sigmoid and sums of exponentials, whose
 logarithms have stable forms and rules of their own; logarithms clamped afterwards, likewise; arguments that the
 function checks and refuses with an exception; `log(abs(d))` where the function divides by d too; code without
 gradients: evaluation, logging, feature extraction, schedules, random draws, sizes and Python numbers; the part that a
@@ -77,10 +78,13 @@ from autofix.transforms.ranges._networks import is_documented
 from autofix.transforms.ranges._roots import (
     chosen_by_where,
     guarded_outside,
+    has_margin,
     is_square,
     never_zero,
     refused,
     selected,
+    squared,
+    squeezed,
 )
 from autofix.tree import walk
 
@@ -146,7 +150,9 @@ def _vanishes(module: Module, node: ast.expr, depth: int) -> str:
         return _WORDS["square"]
     if isinstance(node, ast.BinOp):
         if isinstance(node.op, ast.Sub) and constant(module, node.left) == 1:
-            return "it is 0 where the square is 1" if is_square(module, _value(module, node.right)) else ""
+            base = squared(module, node.right)
+            inside = base is None or has_margin(module, base)
+            return "" if inside else "it is 0 where the square is 1"
         if isinstance(node.op, ast.Div) and constant(module, node.right) is not None:
             return _vanishes(module, node.left, depth + 1)
         if isinstance(node.op, ast.Mult) and (constant(module, node.left) is None) != (
@@ -210,7 +216,7 @@ def _is_probability(module: Module, op: Op) -> str:
         return ""
     complement = _complement(module, op.input)
     p = complement if complement is not None else op.input
-    if not isinstance(p, (ast.Name, ast.Attribute)) or analysis(module).of(p).known:
+    if not isinstance(p, (ast.Name, ast.Attribute)) or analysis(module).of(p).known or squeezed(module, p):
         return ""
     if complement is None:
         paired = _logs_of_complement(module, op)

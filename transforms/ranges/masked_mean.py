@@ -53,13 +53,16 @@ Left alone
 Denominators that are clamped, have an epsilon added, or are proved positive by a branch, an assert or an early return;
 results that are one side of a `where` (see where-nan-grad); lengths, shapes and sizes; masks predicted by a network;
 code under `no_grad`, in tests, or that only logs or sorts; numpy and jax. Masks that select something by construction:
-a 1 is written at some index, ranks are compared with a bound of at least 1, values with their own maximum. Masks that
-leave out what is NaN in the very tensor they average, where the mean of nothing is NaN by convention.
+a 1 is written at some index, ranks are compared with a bound of at least 1, values with their own maximum, labels with
+their own transpose; a disk on a grid. Counts that less one are an index, groups that a loop has filled up, and masks
+that every caller asks about. Masks that leave out what is NaN in the very tensor they average, where the mean of
+nothing is NaN by convention.
 
-Information, since it takes degenerate data: masks of padding, which are empty only for an example without content;
-masks that the model chose itself, as in masked autoencoders; metrics; counts over a whole accumulation window or all
-ranks; a mean beside a `cross_entropy` over the same labels, which is NaN for the same batch; and the mean of a
-selection, `x[mask].mean()`: without elements it is NaN, and so is the loss, but its gradient is 0.
+Information, since it takes degenerate data: masks of padding, which are empty only for an example without content; the
+nodes of a graph; masks that the model chose itself, as in masked autoencoders; metrics; counts over a whole
+accumulation window or all ranks; a mean beside a `cross_entropy` over the same labels, which is NaN for the same
+batch; and the mean of a selection, `x[mask].mean()`: without elements it is NaN, and so is the loss, but its gradient
+is 0.
 
 Sources
 -------
@@ -96,6 +99,7 @@ from autofix.transforms.ranges._division import (
 )
 from autofix.transforms.ranges._emptiness import degenerate, never_empty, skips_nan_of
 from autofix.transforms.ranges._gradients import out_of_model
+from autofix.transforms.ranges._nonempty import known_to_hold
 from autofix.transforms.ranges._uses import only_ordered, only_reported
 from autofix.tree import walk
 
@@ -150,6 +154,8 @@ def _is_harmless(module: Module, node: ast.AST, counted: Count, denominator: ast
         return True
     made = counted.definition.statement if counted.definition is not None else None
     if isinstance(made, ast.stmt) and is_guarded(module, made, about[1:]):
+        return True
+    if known_to_hold(module, node, counted):
         return True
     return isinstance(node, ast.expr) and out_of_training(module, node)
 
@@ -225,6 +231,8 @@ def _message(module: Module, counted: Count, numerator: ast.expr, reciprocal: bo
         when = "for an example that is all padding" if _per_row(module, counted) else "when all of it is padding"
     if data == "own":
         when = "when the model masks nothing"
+    if data == "members":
+        when = "for an example that has none"
     if raises:
         return f"{text} is 0 {when}, and the division of two Python numbers then raises ZeroDivisionError"
     if reciprocal:

@@ -74,8 +74,10 @@ from autofix.transforms.ranges._floors import held, hold, unclamped
 from autofix.transforms.ranges._gradients import carries_gradient, learns_nothing, only_compared
 from autofix.transforms.ranges._networks import is_documented, sees_a_camera
 from autofix.transforms.ranges._roots import (
+    LARGEST_EPS,
     chosen_by_where,
     guarded_outside,
+    is_named_eps,
     is_own_product,
     is_square,
     never_zero,
@@ -244,12 +246,21 @@ def _components(module: Module, node: ast.BinOp) -> bool:
     """Whether a sum of squares is the length of a vector: its terms are components of one thing (`gx`, `gy`; `x[0]`,
     `x[1]`; `real`, `imag`) or differences. `sigma ** 2 + noise ** 2` is none: nobody expects both to be 0."""
     bases = _bases(module, node)
-    if any(b is None for b in bases):
+    if any(b is None or _is_raised(module, b) for b in bases):
         return False
     if all(isinstance(b, ast.BinOp) and isinstance(b.op, ast.Sub) for b in bases):
         return True
     texts = [re.sub(r"\s+", "", module.source(b)) for b in bases if b is not None]
     return all(_alike(texts[0], t) for t in texts[1:])
+
+
+def _is_raised(module: Module, node: ast.expr) -> bool:
+    """Whether a small constant was added before it was squared, so that 0 takes a difference of exactly its size."""
+    value = module.flow(node).value(node)
+    if not isinstance(value, ast.BinOp) or not isinstance(value.op, ast.Add):
+        return False
+    number = constant(module, value.right)
+    return is_named_eps(value.right) or (number is not None and 0 < number <= LARGEST_EPS)
 
 
 def _bases(module: Module, node: ast.BinOp) -> list[ast.expr | None]:

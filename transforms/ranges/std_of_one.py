@@ -43,7 +43,8 @@ before, and 0 for one element, whose deviation is then 0 with gradient 0, so tha
 Left alone
 ----------
 `unbiased=False` and `correction=0`; dimensions of features; code under a test of the number of elements, under
-`no_grad`, or that only logs or compares; tensors of which nothing says that their number varies.
+`no_grad`, or that only logs or compares; tensors of which nothing says that their number varies; advantages of a
+whole rollout, which a loop over its steps fills in; transforms of data.
 
 Sources
 -------
@@ -69,7 +70,9 @@ from autofix.transforms.masks._dtypes import is_plain
 from autofix.transforms.ranges._context import out_of_training
 from autofix.transforms.ranges._counts import mask_kind
 from autofix.transforms.ranges._division import division, is_inference, is_numpy, is_torch
+from autofix.transforms.ranges._gradients import out_of_model
 from autofix.transforms.ranges._uses import only_ordered
+from autofix.tree import last_part, walk
 
 _SAMPLES = re.compile(r"(^|_)(adv|advs|advantages?|rewards?|returns?|rets?|gae|deltas?|td_errors?)(_|\d|$)")
 _GROUPS = re.compile(r"(^|_)(view|reshape|unflatten)$")
@@ -85,6 +88,8 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
         return
     found = _why(module, call)
     if found is None or is_numpy(module, node) or is_inference(module, node) or out_of_training(module, node):
+        return
+    if out_of_model(module, node):
         return
     if all(only_ordered(module, _quotient(module, r)) for r in _reads(module, node)):
         return
@@ -122,12 +127,38 @@ def _why(module: Module, call: Call) -> tuple[str, Severity | None] | None:
     name = words(module, call.input).rpartition(".")[2].lower()
     place = constant(module, dim) if dim is not None else None
     if dim is None and _SAMPLES.search(name):
+        if _is_of_a_rollout(module, call.input):
+            return None
         return "for a single sample: a minibatch that is left over, a rollout of one step", None
     if place == 0 and is_plain(call.input) and _SAMPLES.search(name):
         return "for a batch of one", None
     if dim is not None and _is_grouped(module, call.input):
         return "for groups of one", Severity.INFO
     return None
+
+
+def _is_of_a_rollout(module: Module, node: ast.expr) -> bool:
+    """Whether advantages are filled in step after step of a rollout in this function, backwards in time: as many as a
+    rollout has steps and environments, which is fixed. Not the steps of one episode, whose number is a `len`."""
+    flow = module.flow(node)
+    filled = {words(module, node), *(words(module, n) for n in _terms(module, node))}
+    for loop in (n for n in walk(flow.scope) if isinstance(n, ast.For)):
+        called = loop.iter if isinstance(loop.iter, ast.Call) else None
+        if called is None or last_part(called.func) != "reversed" or "len(" in words(module, called):
+            continue
+        assigned = [t for n in walk(loop) if isinstance(n, ast.Assign) for t in n.targets]
+        if any(isinstance(t, ast.Subscript) and words(module, t.value) in filled for t in assigned):
+            return True
+    return False
+
+
+def _terms(module: Module, node: ast.expr) -> list[ast.expr]:
+    """What a difference of returns and values is made of, where it is bound to `node`."""
+    statements = [s for s in walk(module.flow(node).scope) if isinstance(s, ast.Assign)]
+    text = words(module, node)
+    made = [s.value for s in statements if any(words(module, t) == text for t in s.targets)]
+    differences = [v for v in made if isinstance(v, ast.BinOp) and isinstance(v.op, ast.Sub)]
+    return [side for v in differences for side in (v.left, v.right)]
 
 
 def _is_selection(module: Module, node: ast.expr) -> bool:

@@ -49,7 +49,9 @@ derivative overflows well above 0, below 2e-26 (6e-4 in float16).
 Left alone
 ----------
 Branches whose operation is defined everywhere, or already has a safe input; conditions that do not decide whether the
-operation is defined; code without gradients; a softplus written by hand, which has a rule of its own; numpy.
+operation is defined; code without gradients; quotients of a sum that another `where` selected by the mask that is
+counted, which hands back no gradient to what it rejects; a softplus written by hand, which has a rule of its own;
+numpy.
 
 Sources
 -------
@@ -71,6 +73,7 @@ from autofix.model import Applicability, Claim, Edit, Finding, Fix, Relation, Se
 from autofix.operations import args_of_choice
 from autofix.ops import constant, tensor_op
 from autofix.ranges import analysis
+from autofix.relations import words
 from autofix.rewrite import Unrewritable
 from autofix.rule import Context, Rule
 from autofix.syntax import Module
@@ -123,6 +126,8 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
                 return
             if not carries_gradient(module, choice.part) or _is_softplus(module, unsafe):
                 return
+            if unsafe.kind == "divide" and _is_cut_off(module, unsafe.argument):
+                return
             yield _finding(node, unsafe, choice, context)
             return
 
@@ -141,6 +146,26 @@ def _is_softplus(module: Module, unsafe: Unsafe) -> bool:
         return constant(module, other) == 1 and outer is not None and tensor_op(module, outer, "log") is not None
     outer = module.parent(parent) if isinstance(parent, ast.Attribute) else parent
     return outer is not None and tensor_op(module, outer, "log1p") is not None
+
+
+def _is_cut_off(module: Module, denominator: ast.expr) -> bool:
+    """Whether the numerator sums up what another `where` chose by the mask that the denominator counts: where the count
+    is 0 it chose nothing, and it hands back zeros to all that it did not choose, whatever came in."""
+    divided = division(module, module.parent(denominator) or denominator)
+    counted = _summed(module, denominator)
+    chosen = _summed(module, divided.numerator) if divided is not None else None
+    call = call_of(module, chosen) if isinstance(chosen, ast.Call) else None
+    if counted is None or call is None or call.name not in ("where", "masked_fill"):
+        return False
+    condition, outcome = args_of_choice(call)
+    return outcome and words(module, _comparison(module, condition)) == words(module, _comparison(module, counted))
+
+
+def _summed(module: Module, node: ast.expr) -> ast.expr | None:
+    """What `node` is the sum of, through names and casts."""
+    value = _comparison(module, node)
+    call = call_of(module, value) if isinstance(value, ast.Call) else None
+    return _comparison(module, call.input) if call is not None and call.name == "sum" else None
 
 
 def _choices(module: Module, node: ast.AST) -> list[Choice]:
@@ -300,18 +325,26 @@ def _fix(module: Module, node: ast.expr, unsafe: Unsafe, choice: Choice) -> Fix:
     neutral = "1" if unsafe.kind == "divide" and analysis(module).of(unsafe.argument).integer else unsafe.neutral
     sides = "{c}, {u}, " + neutral if choice.outcome else "{c}, " + neutral + ", {u}"
     edits += rewrite.replace(module, unsafe.argument, f"{where.text}({sides})", c=condition, u=unsafe.argument)
-    region = None
+    region: Span | None = None
+    results: tuple[str, ...] = ()
     if unsafe.names:
         for name in unsafe.names:
             _require_single_use(module, name)
         start, end = module.chars(target)[0], module.chars(module.statement(node))[1]
-        region = Span(module.byte(start), module.byte(end))
+        region, results = Span(module.byte(start), module.byte(end)), _chosen(module.statement(node))
     return Fix(
         title=f"a harmless input ({neutral}) where the result is rejected, by the same condition: no value changes",
         edits=edits,
         applicability=Applicability.SAFE,
-        claim=Claim(Relation.EQUAL, region=region),
+        claim=Claim(Relation.EQUAL, region=region, results=results),
     )
+
+
+def _chosen(statement: ast.stmt) -> tuple[str, ...]:
+    """The name that the choice is bound to: names that carry the operation to it hold other values where it is
+    rejected, which nothing else reads."""
+    target = statement.targets[0] if isinstance(statement, ast.Assign) and len(statement.targets) == 1 else None
+    return (target.id,) if isinstance(target, ast.Name) else ()
 
 
 def _is_inverse_root(module: Module, unsafe: Unsafe) -> bool:
