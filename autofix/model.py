@@ -95,12 +95,15 @@ class Claim:
         outlives the step keeps its graph), "warning" (a deprecation), "stale gradients" (a step sees those of earlier
         steps too), "rounding" (half precision selects otherwise than exact scores would, or leaves a gradient of
         exactly 0), "shares" (the first of `results`, weights, has a negative one or sums up to more than 1), "whole
-        shares" (to another number than 1), "fading" (a layer passes on less than half of its input's mean square).
+        shares" (to another number than 1), "flattened" (no share is large where one of the inputs has taken all),
+        "last alone" (the first of `results` is what the last of several gradients makes it), "fading" (a layer passes
+        on less than half of its input's mean square).
     parameters: figures of the relation. CLAMPED: "quantity" (source text of the clamped expression, as it
         stands before the patch), "min", "max" (None when open; source text may read `trial_dtype`, the dtype
         under trial). CLIP: "max_norm", or "clip_value" for a bound on each element. SOFT: "temperature". BALANCE:
         "loss", "choice", "scores": source text of the auxiliary loss, of the indices of the chosen experts, and of
-        what the router gives for every expert. "shares": "dim", along which they sum up. INITIALISED: "role"
+        what the router gives for every expert. "shares": "dim", along which they sum up; "simplex", source
+        text of what holds such shares. INITIALISED: "role"
         ("weight", "bias", "scale", "embedding") of the parameters that `results` names; "behind", "relu" where that
         takes half of what enters the layers. A "warning" of a call by itself: "call", its name. A "graph" in a loop:
         "start", what the kept value starts as ("0", "[]", "{}"). STRAIGHT_THROUGH: "carrier", what attaches a loss to

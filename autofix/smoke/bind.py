@@ -83,6 +83,8 @@ class Bindings:
             owners = [c.func.value for c in calls(body) if is_zero_grad(c)]  # type: ignore[attr-defined]
             zeroed = [unwrapped(ast.unparse(o)) for o in owners if nameable(o) and ast.unparse(o) not in self.engines]
             self.models.extend(p for p in zeroed if p not in self.optimizers)
+        if self.fix.claim.hazard == ("graph",):
+            self.losses |= self._terms()
         self._find_helpers()
         if not self._backward and not self.helpers and self._zeroes_first():
             return "the backward pass stands elsewhere, after gradients are zeroed here"
@@ -95,6 +97,16 @@ class Bindings:
         self._assign_models()
         self._find_parameter_lists()
         return ""
+
+    def _terms(self) -> set[str]:
+        """Names that the losses are the sum of: what is kept of them has a graph too."""
+        statements = [n for _, b in self.sides for s in b for n in ast.walk(s) if isinstance(n, ast.Assign)]
+        named = [s for s in statements if any(isinstance(t, ast.Name) and t.id in self.losses for t in s.targets)]
+        reads = [n for s in named if isinstance(s.value, ast.BinOp) for n in ast.walk(s.value)]
+        kept = {n.id for n in reads if isinstance(n, ast.Name)}
+        called_ = {n.func.id for n in reads if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+        made = {t.id for s in statements for t in s.targets if isinstance(t, ast.Name)}
+        return (kept & made) - called_
 
     def _read(self, attribute: str, owner: ast.expr, call: ast.Call) -> None:
         path = ast.unparse(owner)

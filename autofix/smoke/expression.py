@@ -201,8 +201,14 @@ def _variant(
     every = dict(leaves)
     by_name = {leaf.name: leaf for leaf in leaves.values()}
     of_tensors = twins.bind_attributes(leaves)
+    for leaf in leaves.values():
+        if leaf.text.endswith("parameters()") and "last alone" in fix.claim.hazard:
+            leaf.roles = ["parameters"]
     assign_roles(by_name, [[*of_tensors, *prefix, *side, *suffix] for side in (before, patched)])
     told, stated = twins.bind(leaves, added)
+    shares = leaves.get(str(fix.claim.parameters.get("simplex", "")))
+    if shares is not None:
+        shares.domain, shares.assumption = "simplex", f"{shares.text} holds probabilities that sum up to 1"
     told = [*told, *of_tensors]
     prefix = [*told, *prefix]
     foreign = [text for text, leaf in added.items() if leaf.roles[0] in ("float", "bool", "binary", "index")]

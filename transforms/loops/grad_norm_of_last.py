@@ -103,14 +103,14 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
             text = module.source(following)
             message = f"{text} stands after the loop, so {total} holds the {name} of the last gradient only"
             move = partial(_indented, module, following, node, values[name])
-            yield _finding(context, following, message, move, _region(module, start, following))
+            yield _finding(context, following, message, move, _region(module, start, following), total)
         return
     for name, statement in values.items():
         start, root = _start_at_zero(block[:place], name), _rooted(block[place + 1 :], name)
         if start is not None and root is not None:
             message = f"{name} is assigned anew for every gradient and holds the last one only: add to it"
             add = partial(_augmented, module, statement)
-            yield _finding(context, statement, message, add, _region(module, start, root))
+            yield _finding(context, statement, message, add, _region(module, start, root), name)
 
 
 def _reads_gradients(loop: ast.For) -> bool:
@@ -213,13 +213,15 @@ def _region(module: Module, start: ast.stmt, end: ast.stmt) -> Span:
     return Span(module.span(start).start, module.span(end).end)
 
 
-def _finding(context: Context, node: ast.stmt, message: str, edit: Callable[[], Edit], region: Span) -> Finding:
+def _finding(
+    context: Context, node: ast.stmt, message: str, edit: Callable[[], Edit], region: Span, total: str
+) -> Finding:
     try:
         edits = (edit(),)
     except Unrewritable as reason:
         return context.finding(node, message, why=str(reason))
     change = "the norm is that of all gradients together, not of the last one"
-    claim = Claim(Relation.INTENDED, region=region, change=change)
+    claim = Claim(Relation.INTENDED, region=region, results=(total,), hazard=("last alone",), change=change)
     return context.finding(node, message, fix=Fix(_TITLE, edits, Applicability.UNSAFE, claim))
 
 

@@ -48,9 +48,9 @@ Try it
 When the fix is safe
 --------------------
 It is not: the loss is another one, on purpose, and its coefficient may have been tuned with the wrong one. Logits are
-put through the softmax that the other branches take; a second softmax is taken away; beside experts that are chosen by
-their sigmoid, the sigmoids divided by their sum take its place. Where the shapes that the loss is computed with hang
-together with where its softmax stands, there is no fix.
+put through the softmax that the other branches take; a second softmax is taken away. Where the shapes that the loss is
+computed with hang together with where its softmax stands, and beside experts that are chosen by their sigmoid, there is
+no fix.
 
 Left alone
 ----------
@@ -120,13 +120,16 @@ def _softmax(op: Op, context: Context) -> Iterator[Finding]:
     if router is not None:
         message = f"the load-balancing loss takes a softmax of what {router} has put through a softmax already"
         edits = rewrite.replace(module, node, "{x}", x=op.input)
-        yield context.finding(node, message, fix=_fix("take the probabilities as they are", edits))
+        fix = _fix("take the probabilities as they are", edits, "flattened", module.source(op.input))
+        yield context.finding(node, message, fix=fix)
     elif _feeds_loss(module, op):
         yield from _scored_otherwise(op, function, context)
 
 
-def _fix(title: str, edits: tuple[Edit, ...]) -> Fix:
-    claim = Claim(Relation.INTENDED, change=_CHANGE)
+def _fix(title: str, edits: tuple[Edit, ...], hazard: str = "whole shares", shares: str = "") -> Fix:
+    """hazard: what the loss makes of the router's output. shares: source text of what holds probabilities already."""
+    parameters = {"simplex": shares} if shares else {}
+    claim = Claim(Relation.INTENDED, hazard=("value", "gradient", hazard), parameters=parameters, change=_CHANGE)
     return Fix(title=title, edits=edits, applicability=Applicability.UNSAFE, claim=claim)
 
 
@@ -170,13 +173,8 @@ def _scored_otherwise(op: Op, function: ast.FunctionDef, context: Context) -> It
         scores = _choosing_sigmoid(module, other, op)
         if scores is not None:
             message = f"the experts are chosen by {scores}, a sigmoid, but the load-balancing loss takes a softmax"
-            finfo = module.names.reference("torch.finfo", op.call)
-            if finfo is None or finfo.edits:
-                continue
-            total = f"{scores}.sum(dim=-1, keepdim=True).clamp_min({finfo.text}({scores}.dtype).eps)"
-            edits = rewrite.replace(module, op.call, f"{scores} / {total}")
-            fix = _fix("compute the loss from the scores that choose, divided by their sum", edits)
-            yield context.finding(op.call, message, fix=fix, severity=Severity.INFO)
+            why = f"divide {scores} by its sum, and compute the loss from that"
+            yield context.finding(op.call, message, why=why, severity=Severity.INFO)
             return
 
 

@@ -12,6 +12,7 @@ from .program import Outcome
 
 _SMALLEST = 2.0**-14  # the smallest normal number of float16: what is larger, both half precisions hold
 
+_LARGE = 0.8  # of a share that has taken all: a second softmax of seven shares leaves it 0.31
 _ROUGH = (1e-3, 0.05)  # how far a sum of a few rounded weights may be from one
 
 
@@ -40,6 +41,10 @@ def hazard_at(point: Point, hazards: list[str], dim: int = -1) -> str:
     for hazard in ("shares", "whole shares"):
         if hazard in hazards and _no_shares(before, dim, whole=hazard == "whole shares"):
             return hazard
+    if "flattened" in hazards and _flattened(point, before, dim):
+        return "flattened"
+    if "last alone" in hazards and _is_of_last(point, patched=False):
+        return "last alone"
     return ""
 
 
@@ -51,6 +56,10 @@ def remains(point: Point, hazard: str, dim: int = -1) -> bool:
         return _still_dead(point)
     if hazard == "rounding":
         return _lost_to_rounding(point, point.after)
+    if hazard == "last alone":
+        return _is_of_last(point, patched=True)
+    if hazard == "flattened":
+        return _flattened(point, point.after, dim)
     return hazard in ("shares", "whole shares") and _no_shares(point.after, dim, whole=hazard == "whole shares")
 
 
@@ -155,3 +164,25 @@ def _no_shares(outcome: Outcome, dim: int, whole: bool) -> bool:
     total = weights.to(torch.float64).sum(dim)
     off = (total - 1).abs() if whole else total - 1
     return bool((weights < 0).any()) or float(off.max()) > _ROUGH[weights.dtype in HALF]
+
+
+def _flattened(point: Point, outcome: Outcome, dim: int) -> bool:
+    """Whether no share of the first result is large, although one input of every row is as large as inputs get and the
+    others as small."""
+    if point.pattern.kind not in ("first", "last") or point.only is not None:
+        return False
+    shares = next((v for v in outcome.values.values() if v.is_floating_point()), None)
+    if shares is None or not shares.dim() or shares.shape[dim] < 2:
+        return False
+    return float(shares.amax(dim).max()) < _LARGE
+
+
+def _is_of_last(point: Point, patched: bool) -> bool:
+    """Whether the first result is what the last of several gradients alone makes it, though the others are not zero."""
+    gradients = [v for n, v in point.leaves.items() if point.setting[n].role == "parameters"]
+    if not any(bool((g != 0).any()) for v in gradients for g in v[:-1]):
+        return False
+    whole = (point.after if patched else point.before).values
+    alone = point.last_alone(patched).values
+    name = next(iter(whole), "")
+    return name in alone and torch.equal(whole[name], alone[name])

@@ -16,7 +16,8 @@ class Point(NamedTuple):
     """One input: where on the grid it lies, its leaves (float64), and what the sides made of it.
 
     truth: the reference in float64 on the same inputs; after64: the patched side in float64; unrounded: the original
-    in float64 without its own casts to half precision. zero, zero_after: both
+    in float64 without its own casts to half precision; last_alone: a side where all parameters but the last have
+    gradients of zero. zero, zero_after: both
     sides on scores of zero (masks alone). rounded_otherwise, patched_otherwise: the reference and the patched
     side with every operation off by one unit in the last place.
     """
@@ -31,6 +32,7 @@ class Point(NamedTuple):
     truth: Outcome
     after64: Outcome
     unrounded: Callable[[], Outcome]
+    last_alone: Callable[[bool], Outcome]
     zero: Outcome | None
     zero_after: Callable[[], Outcome]
     rounded_otherwise: Callable[[int], Outcome]

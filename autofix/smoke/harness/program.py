@@ -350,7 +350,15 @@ def as_dtype(value: Any, choice: Choice, dtype: torch.dtype) -> Any:
         return dtype
     if choice.role == "device":
         return torch.device("cpu")
+    if choice.role == "parameters":
+        return [_parameter(gradient.to(dtype)) for gradient in value]
     return value
+
+
+def _parameter(gradient: torch.Tensor) -> torch.nn.Parameter:
+    made = torch.nn.Parameter(torch.zeros_like(gradient))
+    made.grad = gradient.clone()
+    return made
 
 
 def run(

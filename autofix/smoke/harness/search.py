@@ -60,6 +60,8 @@ def first_choice(leaf: dict[str, Any], role: str | None = None) -> Choice:
         return Choice(role, None)
     if role == "shape":
         return Choice(role, (3, 7))
+    if role == "parameters":
+        return Choice(role, ((4, 3), (3,), (2, 2)))
     return Choice(role, None)
 
 

@@ -104,6 +104,12 @@ def point_at(
     def unrounded() -> Outcome:
         return execution(sides.before.unrounded)(False)
 
+    def last_alone(patched: bool) -> Outcome:
+        kept = {
+            n: [*(g * 0 for g in v[:-1]), v[-1]] if setting[n].role == "parameters" else v for n, v in rounded.items()
+        }
+        return execute(sides.after if patched else sides.before, setting, kept, dtype, sides.results, sides.mode)
+
     zero_after = functools.partial(told, sides.after)
     return Point(
         pattern,
@@ -116,6 +122,7 @@ def point_at(
         truth,
         after64,
         unrounded,
+        last_alone,
         zero,
         zero_after,
         rounded_otherwise,

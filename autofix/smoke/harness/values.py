@@ -91,6 +91,8 @@ def build(name: str, choice: Choice, pattern: Pattern, seed: int) -> Any:
         return torch.tensor(float(choice.size), dtype=torch.float64)
     if choice.role == "index":
         return _index(choice, pattern, generator)
+    if choice.role == "parameters":
+        return [_float(shape, pattern, generator) for shape in choice.size]
     return choice.size
 
 
@@ -171,7 +173,7 @@ def _in_domain(x: torch.Tensor, domain: str, pattern: Pattern, generator: torch.
             return torch.sigmoid(x) * 0.9 + 0.05
         return x.clamp(0.0, 1.0)
     if domain == "simplex":
-        if pattern.kind == "draw" and x.dim():
+        if pattern.kind in ("draw", "first", "last") and x.dim():
             return torch.softmax(x, dim=-1)
         x = x.abs()
         return torch.softmax(x, dim=-1) if x.dim() else x.clamp(0.0, 1.0)

@@ -16,6 +16,15 @@ from .program import Outcome, leaves_for
 from .trial import point_at
 from .values import FLOAT_ROLES, Choice, Pattern, Setting, size_text
 
+_PARAMETERS = [
+    "",
+    "def parameters(*gradients):",
+    "    made = [torch.nn.Parameter(torch.zeros_like(g)) for g in gradients]",
+    "    for parameter, gradient in zip(made, gradients):",
+    "        parameter.grad = gradient",
+    "    return made",
+    "",
+]
 _SHRINK_TRIALS = 18
 _SHOWN = 24
 
@@ -97,7 +106,7 @@ def _told(before: Outcome, after: Outcome, hazard: str) -> tuple[str, str]:
             return came, f"gradient {_number(_first(other, mask))}"
     if hazard == "rounding":
         return _rounded_off(before, after)
-    if hazard in ("shares", "whole shares"):
+    if hazard in ("shares", "whole shares", "flattened"):
         return _shares(before), _shares(after)
     for name, value in before.values.items():
         mask = _bad(value)
@@ -171,6 +180,8 @@ def script(sides: Any, setting: Setting, leaves: dict[str, Any], dtype: torch.dt
     if dtype is not torch.float32:
         lines.append(f"torch.set_default_dtype({dtype})")
     names = list(setting)
+    if any(choice.role == "parameters" for choice in setting.values()):
+        lines += _PARAMETERS
     lines += ["", "def leaves():"]
     for name in names:
         lines += [f"    {name} = {_literal(leaves[name], setting[name], dtype)}"]
@@ -215,6 +226,8 @@ def _literal(value: Any, choice: Choice, dtype: torch.dtype) -> str:
         return str(dtype)
     if choice.role == "device":
         return "torch.device('cpu')"
+    if choice.role == "parameters":
+        return f"parameters({', '.join(f'torch.tensor({_rounded(g)}, dtype={dtype})' for g in value)})"
     if choice.role == "buffer":
         return f"torch.tensor({choice.size!r}, dtype={dtype})"
     if not isinstance(value, torch.Tensor):
