@@ -80,6 +80,15 @@ def test_what_leads_from_what_the_patch_reads_runs_however_far_it_is() -> None:
     assert "probs" not in roles(spec)
 
 
+def test_a_module_that_the_patch_alone_names_leads_nowhere() -> None:
+    source = (
+        "def f(x, y):\n    a = torch.stack([x, x], -1)\n    b = a + 1\n    c = b + 1\n    d = c + 1\n    e = d + 1\n"
+        "    g = e + 1\n    h = (g - y).clamp(min=0).sqrt()\n    return h\n"
+    )
+    spec = variant(source, [("clamp(min=0)", "clamp(min=torch.finfo(y.dtype).tiny)")])
+    assert "a = torch.stack([x, x], -1)" not in spec["prefix"].splitlines()
+
+
 def test_a_short_method_runs_where_the_patch_alone_reads_what_it_returns() -> None:
     source = (
         "class Router(nn.Module):\n    def scale(self, x):\n        y = x * self.weight\n        return y.tanh()\n\n"

@@ -100,12 +100,13 @@ def _spec(module: Module, after: Module, fix: Fix, place: Place) -> dict[str, An
         suffix = _to_softmax(place)
     elif "rounding" in fix.claim.hazard:
         suffix = _up_to(place, _SELECTS)
+    imported = frozenset(a.asname or a.name.partition(".")[0] for a in ast.walk(after.tree) if isinstance(a, ast.alias))
     variants: list[dict[str, Any]] = []
     assumptions: list[str] = list(fix.claim.assumptions)
     reason = ""
     for back in _BACK:
         for tail in [suffix, []] if suffix and relation is Relation.MASK else [suffix]:
-            part = cut(place, back, tail)
+            part = cut(place, back, tail, imported=imported)
             variant = _variant(module, after, fix, place, part, quantity)
             if isinstance(variant, str):
                 reason = reason or variant

@@ -81,11 +81,18 @@ def free_names(statements: Sequence[ast.stmt]) -> set[str]:
     return free
 
 
-def cut(place: Place, back: int, wanted: Sequence[ast.stmt] = (), extra: Iterable[str] = ()) -> Slice:
+def cut(
+    place: Place,
+    back: int,
+    wanted: Sequence[ast.stmt] = (),
+    extra: Iterable[str] = (),
+    imported: frozenset[str] = frozenset(),
+) -> Slice:
     """The slice at a place: up to `back` definitions before it and the consumers `wanted` after it, and whatever leads
     from a name that only the patched code reads to what the original reads.
 
-    extra: names whose definition is needed although no statement of the slice reads them.
+    extra: names whose definition is needed although no statement of the slice reads them. imported: names of modules
+    and of what comes from them.
     """
     kept_after = set(_keep_needed(place.after, place.changed_after))
     shared = {place.same[s] for s in kept_after if s in place.same}
@@ -93,7 +100,7 @@ def cut(place: Place, back: int, wanted: Sequence[ast.stmt] = (), extra: Iterabl
     kept = set(before)
     after = [s for s in place.after if s in kept_after or place.same.get(s, s) in kept]
     needed = free_names([*before, *wanted]) | free_names([*after, *wanted]) | set(extra)
-    linked = _leading_from(place, free_names(after) - free_names(before))
+    linked = _leading_from(place, free_names(after) - free_names(before) - imported)
     prefix: list[ast.stmt] = []
     count = 0
     for statement in place.preceding:

@@ -46,7 +46,8 @@ When the fix is safe
 --------------------
 The same numbers are squared, summed and put under the root, in float32, and the result has the dtype it had. It differs
 by the rounding of float16 only, where the sum was finite. A softmax that is computed in float32 and cast back gives the
-same probabilities, since it is summed up in float32 inside; its gradient is that of the unrounded ones.
+same probabilities, since it is summed up in float32 inside; its gradient is that of the unrounded ones. Where a softmax
+names the dtype of its own scores, that may be meant, to match a reference bit for bit: that fix needs `--unsafe-fixes`.
 
 Left alone
 ----------
@@ -156,7 +157,7 @@ def _kept_in_half(op: Op, given: ast.expr, context: Context) -> Iterator[Finding
     fix = Fix(
         title=f"compute {op.name} in float32 and cast its result to the dtype it had",
         edits=(*edits, _behind(module, op.call, back)) if back else edits,
-        applicability=Applicability.SAFE,
+        applicability=Applicability.UNSAFE,
         claim=Claim(Relation.EQUAL, change="gradients in half precision are those of probabilities in float32"),
     )
     message = (
