@@ -102,12 +102,12 @@ class Claim:
         stands before the patch), "min", "max" (None when open; source text may read `trial_dtype`, the dtype
         under trial). CLIP: "max_norm", or "clip_value" for a bound on each element. SOFT: "temperature". BALANCE:
         "loss", "choice", "scores": source text of the auxiliary loss, of the indices of the chosen experts, and of
-        what the router gives for every expert. "shares": "dim", along which they sum up; "simplex", source
-        text of what holds such shares. INITIALISED: "role"
-        ("weight", "bias", "scale", "embedding") of the parameters that `results` names; "behind", "relu" where that
-        takes half of what enters the layers. A "warning" of a call by itself: "call", its name. A "graph" in a loop:
-        "start", what the kept value starts as ("0", "[]", "{}"). STRAIGHT_THROUGH: "carrier", what attaches a loss to
-        what it hands on: a class of another file whose `apply(x, loss)` gives the loss a gradient of one, or a method.
+        what the router gives for every expert. INITIALISED: "role" ("weight", "bias", "scale", "embedding") of the
+        parameters that `results` names; "behind", "relu" where that takes half of what enters the layers.
+        STRAIGHT_THROUGH: "carrier", what attaches a loss to what it hands on: a class of another file whose
+        `apply(x, loss)` gives the loss a gradient of one, or a method. Of hazards: "dim", along which "shares" sum up;
+        "simplex", source text of what holds shares already; "call", the name of a call whose "warning" is shown by
+        itself; "start", what the value that keeps a "graph" in a loop starts as ("0", "[]", "{}").
     change: for a REGULARISED patch, which finite values change and by how much, in words; empty means the
         patch is EXACT.
     assumptions: facts that only a name or a convention supports, stated wherever the evidence is shown.

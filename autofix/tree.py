@@ -116,6 +116,11 @@ def last_part(node: ast.AST) -> str:
     return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
 
 
+def mentions(node: ast.AST, name: str) -> bool:
+    """Whether a name occurs in a node, read or bound."""
+    return any(isinstance(n, ast.Name) and n.id == name for n in walk(node))
+
+
 def words_in(data: bytes) -> set[bytes]:
     """The runs of letters, digits and underscores in a file's bytes; whatever is not ASCII counts as a letter."""
     return set(data.translate(_WORDS_APART).split())

@@ -80,7 +80,7 @@ from autofix.rule import Context, Rule
 from autofix.syntax import Module
 from autofix.transforms.loops._bindings import last_name
 from autofix.transforms.loops._moving import ends_its_line, remarks_above
-from autofix.tree import walk
+from autofix.tree import mentions, walk
 
 _TITLE = "add the norm of every gradient to the sum, not that of the last alone"
 
@@ -99,7 +99,7 @@ def check(node: ast.AST, context: Context) -> Iterator[Finding]:
     if added is not None and following is not None and added[1] in values:
         total, name = added
         start = _start_at_zero(block[:place], total)
-        if start is not None and not _mentions(node, total):
+        if start is not None and not mentions(node, total):
             text = module.source(following)
             message = f"{text} stands after the loop, so {total} holds the {name} of the last gradient only"
             move = partial(_indented, module, following, node, values[name])
@@ -167,13 +167,9 @@ def _names(total: ast.expr, value: ast.expr) -> tuple[str, str] | None:
     return (total.id, value.id) if isinstance(total, ast.Name) and isinstance(value, ast.Name) else None
 
 
-def _mentions(node: ast.AST, name: str) -> bool:
-    return any(isinstance(n, ast.Name) and n.id == name for n in walk(node))
-
-
 def _start_at_zero(before: list[ast.stmt], name: str) -> ast.Assign | None:
     """The last statement of a block that mentions a name, where it sets it to zero."""
-    last = next((s for s in reversed(before) if _mentions(s, name)), None)
+    last = next((s for s in reversed(before) if mentions(s, name)), None)
     if not isinstance(last, ast.Assign) or not all(isinstance(t, ast.Name) for t in last.targets):
         return None
     return last if _is_zero(last.value) else None
@@ -190,7 +186,7 @@ def _is_zero(value: ast.expr) -> bool:
 
 def _rooted(after: list[ast.stmt], name: str) -> ast.stmt | None:
     """The first statement that reads a name, where it takes a root of it."""
-    first = next((s for s in after if _mentions(s, name)), None)
+    first = next((s for s in after if mentions(s, name)), None)
     return first if first is not None and any(_is_root(n, name) for n in walk(first)) else None
 
 

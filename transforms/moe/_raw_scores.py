@@ -11,7 +11,7 @@ from autofix.syntax import Module
 from autofix.transforms.moe._experts import softmax_of
 from autofix.transforms.routing._ranked import SAME_VALUE
 from autofix.transforms.routing._selected import is_router_call
-from autofix.tree import last_part, walk
+from autofix.tree import last_part, mentions, walk
 
 LOSS = re.compile(r"balanc|aux(iliary)?_?loss|router_?loss|switch_?loss|l_?aux", re.I)
 _SQUASHES = re.compile(r"softmax|sigmoid|sinkhorn|normali[sz]e|relu|softplus|exp$|tanh|entmax|logsumexp|cdf|log$")
@@ -68,7 +68,7 @@ def _branches(module: Module, argument: ast.Name) -> Raw | None:
             return None
         if not isinstance(statement.targets[0], ast.Name):
             return None
-        if not _reads(statement.value, argument.id):  # else the same scores, divided or cast
+        if not mentions(statement.value, argument.id):  # else the same scores, divided or cast
             bindings.append(statement)
     if len(bindings) < 2 or len({id(module.block(s)) for s in bindings}) < len(bindings):
         return None
@@ -217,7 +217,3 @@ def _is_number(node: ast.expr) -> bool:
 def _squashes(function: FunctionNode) -> bool:
     calls = (n for n in walk(function) if isinstance(n, ast.Call))
     return any(_SQUASHES.search(last_part(c.func) or "") for c in calls)
-
-
-def _reads(node: ast.AST, name: str) -> bool:
-    return any(isinstance(n, ast.Name) and n.id == name for n in walk(node))

@@ -11,7 +11,7 @@ from autofix.ops import constant, tensor_op
 from autofix.relations import changes_in_place
 from autofix.syntax import Module
 from autofix.transforms.ranges._call_sites import call_sites, given
-from autofix.tree import last_part, parameter_names, walk
+from autofix.tree import last_part, mentions, parameter_names, walk
 
 _NO_GRADIENT = re.compile(
     r"running_|(^|_)grid|mesh|sigma_data|moving_|ema_|exp_avg|second_moment|sq_avg|alphas?_|betas?_|^alphas?$|^betas?$|sigmas?$"
@@ -265,7 +265,7 @@ def _given_by(statement: ast.AST, name: str) -> list[ast.AST | None]:
         parallel = isinstance(target, (ast.Tuple, ast.List)) and isinstance(statement.value, (ast.Tuple, ast.List))
         if parallel and len(target.elts) == len(statement.value.elts):  # type: ignore[attr-defined]
             pairs = zip(target.elts, statement.value.elts, strict=True)  # type: ignore[attr-defined]
-            return [v for t, v in pairs if any(isinstance(n, ast.Name) and n.id == name for n in walk(t))]
+            return [v for t, v in pairs if mentions(t, name)]
     return [statement.value]
 
 

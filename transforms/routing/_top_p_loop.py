@@ -15,7 +15,7 @@ from autofix.transforms.routing._mask import Held, State
 from autofix.transforms.routing._ranked import Ranked, is_probability, ranked_values
 from autofix.transforms.routing._routing import zero_like
 from autofix.transforms.routing._uses import Tracer
-from autofix.tree import walk
+from autofix.tree import mentions, walk
 
 _CONVERSIONS = ("item", "detach", "cpu", "tolist", "numpy", "float", "double", "clone")
 Loop = ast.For | ast.While
@@ -273,7 +273,7 @@ def _stored(module: Module, loop: Loop) -> tuple[int, ast.Subscript] | None:
         if target is not None:
             last = target.slice.elts[-1] if isinstance(target.slice, ast.Tuple) else target.slice
             for at, name in chosen:
-                if any(isinstance(n, ast.Name) and n.id == name for n in walk(last)):
+                if mentions(last, name):
                     return at, target
     return None
 

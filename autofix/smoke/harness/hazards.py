@@ -10,10 +10,11 @@ from .compare import HALF, mask_difference, masked_positions
 from .point import Point
 from .program import Outcome
 
+_DUE = 1e-3  # a gradient that training would feel
 _SMALLEST = 2.0**-14  # the smallest normal number of float16: what is larger, both half precisions hold
-
 _LARGE = 0.8  # of a share that has taken all: a second softmax of seven shares leaves it 0.31
 _ROUGH = (1e-3, 0.05)  # how far a sum of a few rounded weights may be from one
+_OF_ONE_SIDE = ("rounding", "shares", "whole shares", "flattened", "last alone")
 
 
 def hazard_at(point: Point, hazards: list[str], dim: int = -1) -> str:
@@ -36,16 +37,7 @@ def hazard_at(point: Point, hazards: list[str], dim: int = -1) -> str:
         return "zero-gradient"
     if "underflow" in hazards and _underflown(point):
         return "underflow"
-    if "rounding" in hazards and _lost_to_rounding(point, before):
-        return "rounding"
-    for hazard in ("shares", "whole shares"):
-        if hazard in hazards and _no_shares(before, dim, whole=hazard == "whole shares"):
-            return hazard
-    if "flattened" in hazards and _flattened(point, before, dim):
-        return "flattened"
-    if "last alone" in hazards and _is_of_last(point, patched=False):
-        return "last alone"
-    return ""
+    return next((h for h in _OF_ONE_SIDE if h in hazards and _shows(h, point, before, dim)), "")
 
 
 def remains(point: Point, hazard: str, dim: int = -1) -> bool:
@@ -54,13 +46,18 @@ def remains(point: Point, hazard: str, dim: int = -1) -> bool:
         return leak_of(point, point.after) > 1e-3
     if hazard == "zero-gradient":
         return _still_dead(point)
+    return hazard in _OF_ONE_SIDE and _shows(hazard, point, point.after, dim)
+
+
+def _shows(hazard: str, point: Point, outcome: Outcome, dim: int) -> bool:
+    """Whether an outcome, of either side, shows a hazard that is seen on that side alone."""
     if hazard == "rounding":
-        return _lost_to_rounding(point, point.after)
-    if hazard == "last alone":
-        return _is_of_last(point, patched=True)
+        return _lost_to_rounding(point, outcome)
     if hazard == "flattened":
-        return _flattened(point, point.after, dim)
-    return hazard in ("shares", "whole shares") and _no_shares(point.after, dim, whole=hazard == "whole shares")
+        return _flattened(point, outcome, dim)
+    if hazard == "last alone":
+        return _is_of_last(point, outcome)
+    return _no_shares(outcome, dim, whole=hazard == "whole shares")
 
 
 def leak_of(point: Point, outcome: Outcome) -> float:
@@ -102,12 +99,12 @@ def _dead_leaf(point: Point) -> bool:
             continue
         came = point.before.grads.get(name)
         if came is None:
-            if float(due.abs().max()) > 1e-3:
+            if float(due.abs().max()) > _DUE:
                 return True
             continue
         if point.dtype in HALF:
             continue  # mostly rounding
-        if came.shape == due.shape and bool(((came == 0) & (due.abs() > 1e-3)).any()):
+        if _erased(came, due, _DUE):
             return True
     return False
 
@@ -123,13 +120,14 @@ def _underflown(point: Point) -> bool:
 
 
 def _still_dead(point: Point) -> bool:
-    for name, due in point.after64.grads.items():
-        came = point.after.grads.get(name)
-        if due is None or came is None or came.shape != due.shape:
-            continue
-        if bool(((came == 0) & (due.abs() > 1e-3)).any()):
-            return True
-    return False
+    return any(_erased(point.after.grads.get(name), due, _DUE) for name, due in point.after64.grads.items())
+
+
+def _erased(came: torch.Tensor | None, due: torch.Tensor | None, least: float) -> bool:
+    """Whether an element of a gradient is exactly zero where more than `least` is due."""
+    if came is None or due is None or came.shape != due.shape:
+        return False
+    return bool(((came == 0) & (due.abs() > least)).any())
 
 
 def _lost_to_rounding(point: Point, outcome: Outcome) -> bool:
@@ -146,19 +144,18 @@ def _lost_to_rounding(point: Point, outcome: Outcome) -> bool:
         is_choice = not due.is_floating_point() and due.dtype is not torch.bool
         if is_choice and came is not None and came.shape == due.shape and not torch.equal(came, due):
             return True
-    for name, grad in exact.grads.items():
-        got = outcome.grads.get(name)
-        if grad is None or got is None or got.shape != grad.shape:
-            continue
-        if bool(((got == 0) & (grad.abs() > _SMALLEST)).any()):
-            return True
-    return False
+    return any(_erased(outcome.grads.get(name), due, _SMALLEST) for name, due in exact.grads.items())
+
+
+def first_number(outcome: Outcome) -> torch.Tensor | None:
+    """The first result that is no choice: the weights that a claim is about."""
+    return next((v for v in outcome.values.values() if v.is_floating_point()), None)
 
 
 def _no_shares(outcome: Outcome, dim: int, whole: bool) -> bool:
     """Whether the first result, weights, is no shares of one along `dim`: one of them is negative, or they sum up to
     more than one (to another number than one, where they are to be `whole`)."""
-    weights = next((v for v in outcome.values.values() if v.is_floating_point()), None)
+    weights = first_number(outcome)
     if weights is None or not weights.dim() or not weights.numel():
         return False
     total = weights.to(torch.float64).sum(dim)
@@ -171,18 +168,17 @@ def _flattened(point: Point, outcome: Outcome, dim: int) -> bool:
     others as small."""
     if point.pattern.kind not in ("first", "last") or point.only is not None:
         return False
-    shares = next((v for v in outcome.values.values() if v.is_floating_point()), None)
+    shares = first_number(outcome)
     if shares is None or not shares.dim() or shares.shape[dim] < 2:
         return False
     return float(shares.amax(dim).max()) < _LARGE
 
 
-def _is_of_last(point: Point, patched: bool) -> bool:
+def _is_of_last(point: Point, outcome: Outcome) -> bool:
     """Whether the first result is what the last of several gradients alone makes it, though the others are not zero."""
     gradients = [v for n, v in point.leaves.items() if point.setting[n].role == "parameters"]
     if not any(bool((g != 0).any()) for v in gradients for g in v[:-1]):
         return False
-    whole = (point.after if patched else point.before).values
-    alone = point.last_alone(patched).values
-    name = next(iter(whole), "")
-    return name in alone and torch.equal(whole[name], alone[name])
+    alone = point.last_alone(outcome is point.after).values
+    name = next(iter(outcome.values), "")
+    return name in alone and torch.equal(outcome.values[name], alone[name])

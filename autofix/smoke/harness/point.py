@@ -16,10 +16,10 @@ class Point(NamedTuple):
     """One input: where on the grid it lies, its leaves (float64), and what the sides made of it.
 
     truth: the reference in float64 on the same inputs; after64: the patched side in float64; unrounded: the original
-    in float64 without its own casts to half precision; last_alone: a side where all parameters but the last have
-    gradients of zero. zero, zero_after: both
-    sides on scores of zero (masks alone). rounded_otherwise, patched_otherwise: the reference and the patched
-    side with every operation off by one unit in the last place.
+    in float64 without its own casts to half precision; last_alone: the original, or the patched side, where all
+    parameters but the last have gradients of zero. zero, zero_after: both sides on scores of zero (masks alone).
+    rounded_otherwise, patched_otherwise: the reference and the patched side with every operation off by one unit in
+    the last place.
     """
 
     pattern: Pattern

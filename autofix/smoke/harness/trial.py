@@ -101,6 +101,7 @@ def point_at(
     def patched_otherwise(seed: int) -> Outcome:
         return execute(sides.after, setting, rounded, dtype, sides.results, sides.mode, noise=seed)
 
+    @functools.cache
     def unrounded() -> Outcome:
         return execution(sides.before.unrounded)(False)
 

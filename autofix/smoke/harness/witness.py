@@ -10,7 +10,7 @@ import torch
 
 from .claims import Tally
 from .compare import dtype_name
-from .hazards import hazard_at, remains
+from .hazards import first_number, hazard_at, remains
 from .point import Point
 from .program import Outcome, leaves_for
 from .trial import point_at
@@ -140,7 +140,8 @@ def _rounded_off(before: Outcome, after: Outcome) -> tuple[str, str]:
 
 def _shares(outcome: Outcome) -> str:
     """The weights with their sum: those of the row whose sum is furthest from one."""
-    weights = next(v for v in outcome.values.values() if v.is_floating_point())
+    weights = first_number(outcome)
+    assert weights is not None, "the hazard is about them"
     rows = weights.reshape(-1, weights.shape[-1])
     row = rows[int((rows.sum(-1) - 1).abs().argmax())]
     shown = ", ".join(f"{w:.3g}" for w in row[:4].tolist())
